@@ -1,0 +1,229 @@
+"""What the panel may ask of a node, whichever kind of node it is.
+
+A driver speaks to one node and knows no model, no request and no status: it takes and
+returns the plain values below. Every call says *make it so* and is safe to repeat after
+a crash at any point: starting what runs, creating what is there, deleting what is gone
+all succeed and change nothing.
+
+Calls that take time are generators. Each yields a `Progress` at least every second while
+the node works, so that the caller can renew its lease, show how far the work is, or stop
+listening. Leaving a generator early does not stop the node: ask again to find out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import BinaryIO, Protocol
+
+
+class DriverError(Exception):
+    """A node did not do what it was asked.
+
+    `sentence` is for the customer: plain words, what to do next. `detail` is the technical
+    reason, for staff. `final` says that asking again would bring the same answer.
+    """
+
+    sentence = "The node could not do this. It will be tried again."
+    final = False
+
+    def __init__(self, detail: str, sentence: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        if sentence:
+            self.sentence = sentence
+
+
+class Unreachable(DriverError):
+    """The node did not answer, or not in time: what it did is unknown, so look again."""
+
+    sentence = "The node does not answer. The work goes on as soon as it is back."
+
+
+class Refused(DriverError):
+    """The node understood and said no."""
+
+    sentence = "The node refused. Try again, or ask support if it happens twice."
+    final = True
+
+
+class NoRoom(Refused):
+    """The node has no disk, memory or processor left for this."""
+
+    sentence = "The node has no room left for this. Support has been told."
+
+
+class NoSuchImage(Refused):
+    """The node cannot get the system that was ordered."""
+
+    sentence = "The node does not have this system. Support has been told."
+
+
+class NoSuchInstance(Refused):
+    """The node does not have this container."""
+
+    sentence = "The node does not have this container."
+
+
+class Conflict(DriverError):
+    """Something else is under way on the node for the same instance: wait, then look."""
+
+    sentence = "The node is still busy with this container. It will be tried again."
+
+
+class BadPath(DriverError):
+    """No such file, or it cannot be used this way (a folder read as a file, a link out)."""
+
+    sentence = "There is no such file."
+    final = True
+
+
+class FileChanged(DriverError):
+    """The file is no longer the one that was read."""
+
+    sentence = "The file has changed since you opened it."
+    final = True
+
+
+class Power(StrEnum):
+    """What a node reports of an instance."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    BUSY = "busy"  # on its way from one to the other
+    ERROR = "error"  # the node itself cannot tell
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One container as its node sees it now."""
+
+    name: str
+    power: Power
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to create. Memory in MiB, disk in GiB."""
+
+    name: str
+    hostname: str
+    image: str
+    cpus: int
+    memory_mb: int
+    disk_gb: int
+    ssh_key: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a node has in all. Memory in MiB, disk in GiB."""
+
+    cpus: int
+    memory_mb: int
+    disk_gb: int
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the node is: 0 to 100, or None where it cannot tell; `step` in plain words."""
+
+    percent: int | None = None
+    step: str = ""
+
+
+class FileKind(StrEnum):
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+    OTHER = "other"  # devices, sockets, pipes: shown, never opened
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """One file of a container. `size` in bytes (a folder: number of entries).
+
+    `mode` holds the permission bits only (0o644); `uid` and `gid` are as seen inside the
+    container; `version` changes whenever the content does; `target` is where a link points.
+    """
+
+    name: str
+    kind: FileKind
+    size: int
+    mode: int
+    uid: int
+    gid: int
+    modified: datetime | None = None
+    version: str = ""
+    target: str = ""
+
+
+class Driver(Protocol):
+    """One node. Every method may raise `Unreachable`; none waits longer than `timeout`
+    seconds for a single answer of the node."""
+
+    timeout: float
+
+    def resources(self) -> Resources:
+        """What the node has in all."""
+
+    def images(self) -> list[str]:
+        """The images it can create from."""
+
+    def instances(self) -> dict[str, Instance]:
+        """Every instance on the node that is the panel's, by name, in one call."""
+
+    def instance(self, name: str) -> Instance | None:
+        """One instance, or None where the node is sure that it has none of that name."""
+
+    def create(self, spec: Spec) -> Iterator[Progress]:
+        """Make `spec` exist, stopped. What a broken try left behind is completed or replaced;
+        an instance that exists whole is left as it is. Raises NoRoom, NoSuchImage, Refused."""
+
+    def start(self, name: str) -> Iterator[Progress]:
+        """Make it run. Raises NoSuchInstance, Refused, Conflict."""
+
+    def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
+        """Make it stop: asks the system inside and waits as long as it takes; with `force`,
+        pulls the plug, also where a gentle stop is already under way.
+        Raises NoSuchInstance, Refused, Conflict."""
+
+    def delete(self, name: str) -> Iterator[Progress]:
+        """Make it be gone. Raises Refused where it still runs."""
+
+    def move(self, name: str, target: Driver) -> Iterator[Progress]:
+        """Move a stopped instance to `target`, a node of the same kind. At no moment does
+        it exist whole on neither node; when this ends it is on exactly one, `target`. A
+        failure leaves it here. Raises NoSuchInstance (on neither), NoRoom, Refused."""
+
+    def list_folder(self, name: str, path: str) -> list[FileInfo]:
+        """The entries of a folder of a stopped instance, folders first, then by name.
+        `path` is absolute inside the container; links are followed inside it only.
+        Raises BadPath, NoSuchInstance; so do the calls below."""
+
+    def file_info(self, name: str, path: str) -> FileInfo:
+        """One file or folder; a link is followed."""
+
+    def read_file(self, name: str, path: str) -> Iterator[bytes]:
+        """The content in pieces, so that a large file never stands in memory."""
+
+    def write_file(
+        self, name: str, path: str, content: BinaryIO, *, version: str | None = None
+    ) -> FileInfo:
+        """Put `content` at `path`, whole or not at all. A file that was there keeps its mode
+        and owner; a new one is 0644 and root's. With `version`, only if the file still has
+        it ("" means: only if there is none); raises FileChanged, NoRoom."""
+
+    def make_folder(self, name: str, path: str) -> None:
+        """Make one folder, 0755 and root's. Raises BadPath where something is there."""
+
+    def rename(self, name: str, path: str, to: str) -> None:
+        """Give a file, folder or link another path. Raises BadPath where `to` is taken."""
+
+    def remove(self, name: str, path: str) -> None:
+        """Delete a file, a link (not what it points to) or a folder with all that is in it."""

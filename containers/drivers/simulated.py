@@ -1,0 +1,328 @@
+"""A node that is only a folder: the embedded default, and what the tests and the demo run on.
+
+It behaves like a daemon of its own: work takes its time, goes on when whoever asked is gone,
+and can be joined by asking again. What is not in the driver protocol is for the demo and for
+tests: `install`, `seed`, `journal`, the faults, and what happens to a node by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Self
+from uuid import uuid4
+
+from . import (
+    Conflict,
+    Driver,
+    FileInfo,
+    Instance,
+    NoSuchImage,
+    NoSuchInstance,
+    Power,
+    Progress,
+    Refused,
+    Resources,
+    Spec,
+    Unreachable,
+)
+from .rootfs import Rootfs
+from .simulated_image import pretty
+from .simulated_node import SimulatedNode, progress
+from .simulated_store import Config, Doing, Faults, Settings, State, Work, write_config
+
+__all__ = ["Faults", "SimulatedDriver"]
+
+_POLL = 0.2
+_SLOW_ANSWER = 0.5
+
+_HAPPENS = {Power.RUNNING: "started", Power.STOPPED: "stopped"}
+
+
+class SimulatedDriver:
+    """The node whose folder is `root`."""
+
+    def __init__(self, root: Path, *, timeout: float = 5.0) -> None:
+        self.root = root
+        self.timeout = timeout
+        self._node = SimulatedNode(root, timeout)
+
+    def resources(self) -> Resources:
+        settings = self._reach()
+        return Resources(settings.cpus, settings.memory_mb, settings.disk_gb, "simulated")
+
+    def images(self) -> list[str]:
+        return list(self._reach().images)
+
+    def instances(self) -> dict[str, Instance]:
+        self._reach()
+        names = self._node.names()
+        self._node.catch_up(names)
+        found = ((name, self._node.state(name)) for name in names)
+        return {name: _instance(name, state) for name, state in found if state}
+
+    def instance(self, name: str) -> Instance | None:
+        self._reach()
+        self._node.catch_up([name])
+        state = self._node.state(name)
+        return _instance(name, state) if state else None
+
+    def create(self, spec: Spec) -> Iterator[Progress]:
+        name = spec.name
+        settings = self._reach()
+        with self._node.locked():
+            if state := self._node.settle(name):
+                if state.work and state.work.doing in (Doing.DELETE, Doing.MOVE):
+                    raise Conflict(f"{name} is there, and {state.work.doing} is under way")
+                return
+            creation = self._node.creation(name)
+            work = creation.work if creation else None
+            if work is None:
+                if spec.image not in settings.images:
+                    raise NoSuchImage(f"{self.root.name} has no image {spec.image!r}")
+                self._node.refuse(Doing.CREATE)
+                self._node.admit()
+                work = self._node.begin_creation(Config(spec))
+        yield from self._follow(name, work.id, image=pretty(spec.image))
+
+    def start(self, name: str) -> Iterator[Progress]:
+        with self._settled(name) as state:
+            if state.power is Power.RUNNING and not state.work:
+                return
+            work = self._begin(name, state, Doing.START)
+        yield from self._follow(name, work.id)
+
+    def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
+        with self._settled(name) as state:
+            if state.power is Power.STOPPED and not state.work:
+                return
+            forced = force or (state.work and state.work.doing is Doing.FORCE)
+            work = self._begin(name, state, Doing.FORCE if forced else Doing.STOP)
+        yield from self._follow(name, work.id)
+
+    def delete(self, name: str) -> Iterator[Progress]:
+        self._reach()
+        with self._node.locked():
+            state = self._node.settle(name)
+            if state is None:
+                self._node.forget_creation(name)
+                return
+            _refuse_unless_stopped(name, state)
+            work = self._begin(name, state, Doing.DELETE)
+        yield from self._follow(name, work.id)
+
+    def move(self, name: str, target: Driver) -> Iterator[Progress]:
+        if not isinstance(target, SimulatedDriver):
+            raise Refused(f"{target!r} is a node of another kind")
+        self._reach()
+        target._reach()
+        target._node.catch_up([name])
+        with self._node.locked():
+            state = self._node.settle(name)
+            # Only now: another process may have handed it over in the meantime.
+            there = target._node.state(name)
+            if state is None and there is None:
+                raise NoSuchInstance(f"neither {self.root.name} nor {target.root.name} has {name}")
+            if state is None or self._node.root == target._node.root:
+                return
+            _refuse_unless_stopped(name, state)
+            if there and there.uid != state.uid:
+                raise Refused(f"{target.root.name} has another {name}")
+            if not state.work:
+                target._node.refuse(Doing.MOVE)
+                target._node.admit()
+            work = self._begin(name, state, Doing.MOVE, str(target._node.root))
+        yield from self._follow(name, work.id, target=target.root.name)
+
+    def list_folder(self, name: str, path: str) -> list[FileInfo]:
+        with self._files(name) as files:
+            return files.list_folder(path)
+
+    def file_info(self, name: str, path: str) -> FileInfo:
+        with self._files(name) as files:
+            return files.file_info(path)
+
+    def read_file(self, name: str, path: str) -> Iterator[bytes]:
+        with self._files(name) as files:
+            return files.read(path)
+
+    def write_file(
+        self, name: str, path: str, content: BinaryIO, *, version: str | None = None
+    ) -> FileInfo:
+        with self._files(name) as files:
+            self._node.admit()
+            files.check_writable(path, version)
+        staged = files.stage(content)
+        try:
+            with self._files(name) as files:
+                return files.put(staged, path, version)
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def make_folder(self, name: str, path: str) -> None:
+        with self._files(name) as files:
+            self._node.admit()
+            files.make_folder(path)
+
+    def rename(self, name: str, path: str, to: str) -> None:
+        with self._files(name) as files:
+            files.rename(path, to)
+
+    def remove(self, name: str, path: str) -> None:
+        with self._files(name) as files:
+            files.remove(path)
+
+    def _reach(self) -> Settings:
+        settings = self._node.settings()
+        if settings.faults.unplugged:
+            raise Unreachable(f"{self.root.name}: no route to host")
+        if settings.faults.hanging:
+            time.sleep(self.timeout)
+            raise Unreachable(f"{self.root.name}: no answer within {self.timeout} s")
+        if settings.faults.slow:
+            time.sleep(min(_SLOW_ANSWER, self.timeout / 4))
+        return settings
+
+    @contextmanager
+    def _settled(self, name: str) -> Iterator[State]:
+        self._reach()
+        with self._node.locked():
+            state = self._node.settle(name)
+            if state is None:
+                raise NoSuchInstance(f"{self.root.name} has no {name}")
+            yield state
+
+    @contextmanager
+    def _files(self, name: str) -> Iterator[Rootfs]:
+        with self._settled(name) as state:
+            if state.work or state.power is not Power.STOPPED:
+                raise Conflict(
+                    f"{name} is {_power(state)}, its files want it stopped",
+                    "The files can be reached only while the container is stopped.",
+                )
+            yield self._node.rootfs(name)
+
+    def _begin(self, name: str, state: State, doing: Doing, target: str = "") -> Work:
+        """Join the same work where it is under way, or else begin it."""
+        under_way = state.work
+        if under_way and (under_way.doing, under_way.target) == (doing, target):
+            return under_way
+        hardens = under_way and under_way.doing is Doing.STOP and doing is Doing.FORCE
+        if _power(state) is Power.BUSY and not hardens:
+            raise Conflict(f"{name} is busy: {under_way.doing if under_way else state.power}")
+        self._node.refuse(doing)
+        state.work = self._node.work(doing, self._node.config(name), target)
+        if under_way:
+            state.work.id = under_way.id  # whoever waits for the gentle stop goes on waiting
+        state.failed = None
+        self._node.save(name, state)
+        return state.work
+
+    def _follow(self, name: str, work_id: str, **words: str) -> Iterator[Progress]:
+        while True:
+            self._reach()
+            self._node.catch_up([name])
+            state = self._node.creation(name) or self._node.state(name)
+            if state and state.work and state.work.id == work_id:
+                yield progress(state.work, words)
+                left = _POLL if state.work.until is None else state.work.until - time.time()
+                time.sleep(min(_POLL, max(left, 0.02)))
+            elif self._node.recorded(work_id):
+                return
+            elif state and state.failed and state.failed.work == work_id:
+                raise state.failed.as_error()
+            else:
+                raise Conflict(f"{name}: something on {self.root.name} came in between")
+
+    @classmethod
+    def install(
+        cls, root: Path, resources: Resources, images: Iterable[str], pace: float = 1.0
+    ) -> Self:
+        """Set a node up, or change what it has; its containers and its faults stay."""
+        driver = cls(root)
+        faults = driver.faults() if (root / "node.json").exists() else Faults()
+        driver._node.install(
+            Settings(
+                resources.cpus,
+                resources.memory_mb,
+                resources.disk_gb,
+                list(images),
+                pace,
+                faults,
+            )
+        )
+        return driver
+
+    def faults(self) -> Faults:
+        return self._node.settings().faults
+
+    def set_faults(self, faults: Faults) -> None:
+        with self._node.locked():
+            self._node.configure(replace(self._node.settings(), faults=faults))
+
+    def journal(self) -> list[dict[str, str]]:
+        """Every effect that took place, oldest first: `at`, `instance`, `did`, `work`."""
+        return [json.loads(line) for line in self._node.journal.read_text().splitlines()]
+
+    def seed(
+        self,
+        spec: Spec,
+        power: Power = Power.STOPPED,
+        *,
+        address: str = "",
+        pace: float | None = None,
+        stubborn: bool = False,
+    ) -> None:
+        """Put a container there at once, unless it is there. BUSY: its creation is under way.
+
+        `pace` is its own from now on, in place of the node's. A `stubborn` one ignores a
+        gentle stop for ever."""
+        with self._node.locked():
+            if not self._node.is_free(spec.name):
+                return
+            config = Config(spec, pace, stubborn)
+            if power is Power.BUSY:
+                self._node.begin_creation(config)
+                return
+            self._node.begin_creation(replace(config, pace=0))
+            state = self._node.settle(spec.name)
+            if state is None:
+                raise Refused(f"{self.root.name} does not create {spec.name}")
+            state.power, state.address = power, address or state.address
+            write_config(self._node.instances / spec.name, config)
+            self._node.save(spec.name, state)
+
+    def power(self, name: str, power: Power) -> None:
+        """As if somebody on the node had started or stopped it, whatever was under way."""
+        with self._node.locked():
+            state = self._node.settle(name)
+            if state is None:
+                raise NoSuchInstance(f"{self.root.name} has no {name}")
+            if power is not state.power and power in _HAPPENS:
+                self._node.record(name, _HAPPENS[power], uuid4().hex)
+            state.power, state.work = power, None
+            self._node.save(name, state)
+
+    def lose(self, name: str) -> None:
+        """As if it had vanished from the node."""
+        with self._node.locked():
+            if self._node.settle(name):
+                self._node.record(name, "deleted", uuid4().hex)
+                self._node.discard(self._node.instances / name)
+
+
+def _power(state: State) -> Power:
+    return Power.BUSY if state.work else state.power
+
+
+def _instance(name: str, state: State) -> Instance:
+    return Instance(name, _power(state), state.address)
+
+
+def _refuse_unless_stopped(name: str, state: State) -> None:
+    if not state.work and state.power not in (Power.STOPPED, Power.BUSY):
+        raise Refused(f"{name} is {state.power}", "The container still runs: stop it first.")

@@ -1,0 +1,379 @@
+"""A container and the one table of its statuses: who may do what in which, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django_fsm import GET_STATE, FSMField, FSMModelMixin, transition
+
+from containers import who
+from containers.statuses import NOWHERE, TRANSIENT, Status
+
+if TYPE_CHECKING:
+    from containers.models.operation import Operation
+    from panel.models import User
+
+# RFC 1123: what may stand between two dots of a host name.
+host_name = RegexValidator(
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z",
+    "Use small letters, digits and hyphens, 63 at most; begin and end with a letter or digit.",
+)
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button. `deadline` is how long the work may take before the node is asked what became
+    of it; None means that it is done at once. `warning` says what will be lost, and asks to be
+    confirmed; with `typed`, by writing the container's name."""
+
+    name: str
+    label: str
+    icon: str
+    deadline: timedelta | None = None
+    warning: str = ""
+    typed: bool = False
+    danger: bool = False
+    asks_target: bool = False
+
+
+def outcome(*, ok: bool) -> dict[str, bool]:
+    """Marks a transition as the good or the bad end of the status that it leaves."""
+    return {"ok": ok}
+
+
+def as_reported(*statuses: Status) -> GET_STATE:
+    """A target that depends on the node: the status handed to the transition as `now`."""
+    return GET_STATE(lambda self, now: now, states=statuses)
+
+
+def ever(*, hours: float = 0, minutes: float = 0) -> timedelta:
+    """How long a kind of work may take."""
+    return timedelta(hours=hours, minutes=minutes)
+
+
+def _place_in_table(arrow: Any) -> int:
+    """Sorts transitions by the order in which they stand below."""
+    return int(arrow.method.__code__.co_firstlineno)
+
+
+class ContainerQuerySet(models.QuerySet["Container"]):
+    def visible_to(self, user: User) -> ContainerQuerySet:
+        """What this person may see. Every page starts here; what is not in it is a 404."""
+        listed = self.filter(withdrawn_at=None)
+        return listed if user.sees_everything else listed.filter(customer=user)
+
+    def living(self) -> ContainerQuerySet:
+        """All but the destroyed and those whose order was cancelled."""
+        return self.filter(withdrawn_at=None).exclude(status=Status.DESTROYED)
+
+
+class Container(FSMModelMixin, models.Model):
+    """One system container, from its order until after it is destroyed.
+
+    What was ordered is copied here, so that a plan may change without changing what is sold.
+    `problem` is what went wrong last, in the customer's words; empty while all is well.
+    `revision` grows whenever anything that a page shows of it changes.
+    """
+
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="containers"
+    )
+    name = models.CharField(max_length=63, validators=[host_name])
+    plan = models.CharField(max_length=80)
+    cpus = models.PositiveIntegerField("processor cores")
+    memory_mb = models.PositiveIntegerField("memory in MiB")
+    disk_gb = models.PositiveIntegerField("disk in GiB")
+    system = models.CharField(max_length=80)
+    image = models.CharField(max_length=120)
+    ssh_key = models.TextField("SSH key", blank=True)
+
+    node = models.ForeignKey(
+        "containers.Node", on_delete=models.PROTECT, null=True, blank=True, related_name="containers"
+    )
+    address = models.CharField(max_length=45, blank=True)
+    status = FSMField(
+        choices=Status.choices, default=Status.ORDERED, protected=True, editable=False
+    )
+    status_since = models.DateTimeField(default=timezone.now, editable=False)
+    problem = models.TextField(blank=True, editable=False)
+    revision = models.PositiveBigIntegerField(default=1, editable=False)
+
+    create_tries = models.PositiveIntegerField(default=0, editable=False)
+    create_again_at = models.DateTimeField(null=True, blank=True, editable=False)
+    ordered_at = models.DateTimeField(default=timezone.now, editable=False)
+    withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ContainerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "name"],
+                condition=models.Q(withdrawn_at=None) & ~models.Q(status=Status.DESTROYED),
+                name="one_living_container_of_a_name",
+                violation_error_message="You already have a container of this name.",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["status"]),
+            models.Index(fields=["status_since"]),
+            models.Index(fields=["name"]),
+            models.Index(fields=["create_again_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("containers:detail", args=[self.pk])
+
+    @property
+    def instance_name(self) -> str:
+        """What it is called on its node: derived from the id, so that it cannot be made twice."""
+        return f"ct-{self.pk}"
+
+    @property
+    def is_transient(self) -> bool:
+        return self.status in TRANSIENT
+
+    @property
+    def is_nowhere(self) -> bool:
+        return self.status in NOWHERE
+
+    @property
+    def operation(self) -> Operation | None:
+        """The open Operation. Costs no query where `operations` was prefetched as
+        `open_operations`."""
+        try:
+            found: list[Operation] = self.open_operations  # type: ignore[attr-defined]
+        except AttributeError:
+            found = list(self.operations.open().select_related("target"))
+        return found[0] if found else None
+
+    @property
+    def overdue_at(self) -> datetime:
+        """When stopping begins to take longer than it should."""
+        return self.status_since + settings.STOP_PATIENCE
+
+    def is_overdue(self) -> bool:
+        """Whether it takes longer to stop than it should."""
+        return self.status == Status.STOPPING and timezone.now() >= self.overdue_at
+
+    @property
+    def progress(self) -> int | None:
+        """How far the work on it is, 0 to 100, where the node can tell."""
+        return self.operation.progress if self.operation else None
+
+    def actions_for(self, user: User | None) -> list[Action]:
+        """The buttons that this person has now, in the order of the table below.
+
+        Buttons, guards, bulk actions, admin site and tests all ask here. None stands for the
+        panel itself, which creates what was paid: it may do whatever the status allows.
+        """
+        found = (
+            self.get_available_status_transitions()
+            if user is None
+            else self.get_available_user_status_transitions(user)
+        )
+        arrows = sorted((t for t in found if "label" in t.custom), key=_place_in_table)
+        return [Action(name=t.name, **t.custom) for t in arrows]
+
+    @classmethod
+    def sources_of(cls, name: str) -> list[str]:
+        """The statuses from which a transition leads, for statements over many rows."""
+        return [str(t.source) for t in cls.transitions() if t.name == name]
+
+    @classmethod
+    def transitions(cls) -> list[Any]:
+        """Every arrow of the table, one for each source."""
+        return list(cls._meta.get_field("status").get_all_transitions(cls))
+
+    @classmethod
+    def actions(cls) -> dict[str, Action]:
+        """Every button there is, by name, whoever may press it and when."""
+        arrows = [t for t in cls.transitions() if "label" in t.custom]
+        arrows.sort(key=_place_in_table)
+        return {t.name: Action(name=t.name, **t.custom) for t in arrows}
+
+    @classmethod
+    def deadline_of(cls, kind: str) -> timedelta:
+        """How long this kind of Operation may take."""
+        deadline = cls.actions()[kind].deadline
+        assert deadline is not None
+        return deadline
+
+    # --- what people ask for -------------------------------------------------------------
+
+    @transition(
+        status, Status.ORDERED, Status.CREATING, permission=who.administrator,
+        conditions=[lambda self: self.withdrawn_at is None],
+        custom={"label": "Create", "icon": "plus", "deadline": ever(minutes=30)},
+    )  # fmt: skip
+    def create(self) -> None:
+        """Make it on a node; asked by a payment, or by an administrator without one."""
+
+    @transition(
+        status, Status.STOPPED, Status.BOOTING, permission=who.owner,
+        custom={"label": "Start", "icon": "play", "deadline": ever(minutes=5)},
+    )  # fmt: skip
+    def start(self) -> None:
+        """Boot it."""
+
+    @transition(
+        status, [Status.RUNNING, Status.REPAIRING], Status.STOPPING, permission=who.owner,
+        custom={"label": "Stop", "icon": "stop", "deadline": ever(minutes=15)},
+    )  # fmt: skip
+    def stop(self) -> None:
+        """Shut it down; out of repair, close its files."""
+
+    @transition(
+        status, Status.RUNNING, Status.STOPPING, permission=who.owner,
+        custom={"label": "Restart", "icon": "restart", "deadline": ever(minutes=15)},
+    )  # fmt: skip
+    def restart(self) -> None:
+        """Shut it down and boot it again, as one piece of work."""
+
+    @transition(
+        status, Status.STOPPED, Status.REPAIRING, permission=who.owner,
+        custom={"label": "Repair", "icon": "wrench"},
+    )  # fmt: skip
+    def repair(self) -> None:
+        """Open its files; nothing boots until it is stopped again."""
+
+    @transition(
+        status, Status.STOPPING, Status.STOPPING, permission=who.administrator,
+        conditions=[is_overdue],
+        custom={
+            "label": "Force off", "icon": "power", "danger": True,
+            "warning": "The plug is pulled: what its programs have not written yet is lost.",
+        },
+    )  # fmt: skip
+    def force_off(self) -> None:
+        """Harden the open Operation: no more waiting for the system inside."""
+
+    @transition(
+        status, [Status.STOPPED, Status.RUNNING], Status.MIGRATING, permission=who.administrator,
+        custom={
+            "label": "Migrate", "icon": "move", "deadline": ever(hours=2), "asks_target": True,
+            "warning": "A running container is stopped, moved and started again. "
+            "It cannot be reached meanwhile, and its address changes.",
+        },
+    )  # fmt: skip
+    def migrate(self) -> None:
+        """Move it to another node."""
+
+    @transition(
+        status, [Status.STOPPED, Status.REPAIRING], Status.DESTROYING,
+        permission=who.administrator,
+        custom={
+            "label": "Destroy", "icon": "trash", "deadline": ever(minutes=15), "danger": True,
+            "typed": True,
+            "warning": "The container and every file in it are deleted. "
+            "There is no way to bring them back.",
+        },
+    )  # fmt: skip
+    def destroy(self) -> None:
+        """Delete it from its node; the record stays."""
+
+    # --- what came of it: the node has been asked, `now` is the status that it reports -----
+
+    @transition(
+        status, Status.CREATING, Status.STOPPED, permission=who.nobody, custom=outcome(ok=True)
+    )
+    def created(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.CREATING, Status.ORDERED, permission=who.nobody, custom=outcome(ok=False)
+    )
+    def creation_failed(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.BOOTING, Status.RUNNING, permission=who.nobody, custom=outcome(ok=True)
+    )
+    def booted(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.BOOTING, Status.STOPPED, permission=who.nobody, custom=outcome(ok=False)
+    )
+    def boot_failed(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.STOPPING, Status.STOPPED, permission=who.nobody, custom=outcome(ok=True)
+    )
+    def halted(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.STOPPING, as_reported(Status.RUNNING, Status.REPAIRING),
+        permission=who.nobody, custom=outcome(ok=False),
+    )  # fmt: skip
+    def stop_failed(self, now: str) -> None: ...
+
+    @transition(status, Status.STOPPING, Status.BOOTING, permission=who.nobody)
+    def halted_to_boot(self) -> None:
+        """Half-way through a restart."""
+
+    @transition(
+        status, Status.MIGRATING, as_reported(Status.STOPPED, Status.RUNNING),
+        permission=who.nobody, custom=outcome(ok=True),
+    )  # fmt: skip
+    def migrated(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.MIGRATING, as_reported(Status.STOPPED, Status.RUNNING),
+        permission=who.nobody, custom=outcome(ok=False),
+    )  # fmt: skip
+    def migration_failed(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.DESTROYING, Status.DESTROYED, permission=who.nobody, custom=outcome(ok=True)
+    )
+    def destroyed(self, now: str) -> None: ...
+
+    @transition(
+        status, Status.DESTROYING, as_reported(Status.STOPPED, Status.REPAIRING),
+        permission=who.nobody, custom=outcome(ok=False),
+    )  # fmt: skip
+    def destruction_failed(self, now: str) -> None: ...
+
+    # --- what the watcher sees ---------------------------------------------------------------
+
+    @transition(
+        status,
+        [status for status in Status if status not in {*NOWHERE, Status.OFFLINE}],
+        Status.OFFLINE,
+        permission=who.nobody,
+    )
+    def lost(self) -> None:
+        """Its node does not answer any more."""
+
+    @transition(
+        status, [Status.STOPPED, Status.RUNNING, Status.REPAIRING], Status.OFFLINE,
+        permission=who.nobody,
+    )  # fmt: skip
+    def vanished(self) -> None:
+        """Its node answers, and does not have it."""
+
+    @transition(
+        status, [Status.STOPPED, Status.REPAIRING, Status.OFFLINE], Status.RUNNING,
+        permission=who.nobody,
+    )  # fmt: skip
+    def found_running(self) -> None: ...
+
+    @transition(
+        status, [Status.RUNNING, Status.OFFLINE], Status.STOPPED, permission=who.nobody
+    )
+    def found_stopped(self) -> None: ...
+
+    @transition(
+        status, Status.OFFLINE, as_reported(*TRANSIENT), permission=who.nobody
+    )
+    def resumed(self, now: str) -> None:
+        """Its node is back, and so is the work that was under way."""

@@ -1,0 +1,71 @@
+"""What happened to a container, for good: no row here is ever changed or deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from containers.statuses import Status
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+class HistoryQuerySet(models.QuerySet[models.Model]):
+    def visible_to(self, user: User) -> HistoryQuerySet:
+        listed = self.filter(container__withdrawn_at=None)
+        return listed if user.sees_everything else listed.filter(container__customer=user)
+
+
+class StatusChange(models.Model):
+    """From which status to which, when, by whom or by what, why, in which Operation."""
+
+    container = models.ForeignKey(
+        "containers.Container", on_delete=models.PROTECT, related_name="changes"
+    )
+    from_status = models.CharField(max_length=20, choices=Status.choices, blank=True)
+    to_status = models.CharField(max_length=20, choices=Status.choices)
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    because = models.TextField(blank=True)
+    operation = models.ForeignKey(
+        "containers.Operation",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="changes",
+    )
+
+    objects = HistoryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.get_from_status_display()} → {self.get_to_status_display()}"
+
+
+class FileChange(models.Model):
+    """What somebody did to a file in repair. `size` in bytes after it, where it has one."""
+
+    container = models.ForeignKey(
+        "containers.Container", on_delete=models.PROTECT, related_name="file_changes"
+    )
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    did = models.CharField(max_length=20)
+    path = models.TextField()
+    size = models.PositiveBigIntegerField(null=True, blank=True)
+
+    objects = HistoryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.did} {self.path}"

@@ -1,0 +1,84 @@
+"""A hardware node: whether it answers, what room it has, whether it takes new containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models.functions import Coalesce
+from django.urls import reverse
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+class NodeQuerySet(models.QuerySet["Node"]):
+    def visible_to(self, user: User) -> NodeQuerySet:
+        """Nodes are the administrators' business alone."""
+        return self if user.is_active and user.is_administrator else self.none()
+
+    def with_room(self) -> NodeQuerySet:
+        """Adds what is promised on each node: what lives there and what is on its way there."""
+        from containers.models.container import Container
+        from containers.models.operation import Operation
+
+        here = Container.objects.living().filter(node=models.OuterRef("pk")).order_by()
+        arriving = Operation.objects.open().filter(target=models.OuterRef("pk")).order_by()
+
+        def promised(field: str) -> models.Expression:
+            return _sum(here.values("node"), field) + _sum(
+                arriving.values("target"), f"container__{field}"
+            )
+
+        counted = here.values("node").annotate(count=models.Count("pk")).values("count")
+        return self.annotate(
+            cpus_promised=promised("cpus"),
+            memory_promised=promised("memory_mb"),
+            disk_promised=promised("disk_gb"),
+            memory_left=models.F("memory_mb") - models.F("memory_promised"),
+            disk_left=models.F("disk_gb") - models.F("disk_promised"),
+            containers_here=Coalesce(models.Subquery(counted), 0),
+        )
+
+
+def _sum(grouped: models.QuerySet[Any, Any], field: str) -> Coalesce:
+    summed = grouped.annotate(sum=models.Sum(field)).values("sum")
+    return Coalesce(models.Subquery(summed, output_field=models.IntegerField()), 0)
+
+
+class Node(models.Model):
+    """A server that hosts containers. `settings` is what its driver needs to reach it."""
+
+    class Kind(models.TextChoices):
+        SIMULATED = "simulated", "simulated"
+
+    name = models.SlugField(max_length=63, unique=True)
+    kind = models.CharField(max_length=20, choices=Kind)
+    settings = models.JSONField(default=dict, blank=True)
+    cpus = models.PositiveIntegerField("processor cores", default=0)
+    memory_mb = models.PositiveIntegerField("memory in MiB", default=0)
+    disk_gb = models.PositiveIntegerField("disk in GiB", default=0)
+    version = models.CharField(max_length=80, blank=True)
+
+    in_service = models.BooleanField(default=True, help_text="Takes new containers.")
+    online = models.BooleanField("on-line", default=True, editable=False)
+    online_since = models.DateTimeField(default=timezone.now, editable=False)
+    misses = models.PositiveIntegerField(default=0, editable=False)
+    seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    problem = models.TextField(blank=True, editable=False)
+
+    objects = NodeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("containers:node", args=[self.pk])
+
+    @property
+    def is_simulated(self) -> bool:
+        return self.kind == self.Kind.SIMULATED

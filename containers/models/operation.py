@@ -1,0 +1,93 @@
+"""One piece of work on a container: the row is the truth, the queue only wakes the worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from containers.statuses import Status
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def visible_to(self, user: User) -> OperationQuerySet:
+        listed = self.filter(container__withdrawn_at=None)
+        return listed if user.sees_everything else listed.filter(container__customer=user)
+
+    def open(self) -> OperationQuerySet:
+        return self.filter(outcome="")
+
+
+class Operation(models.Model):
+    """What, who asked, when, how far, how it ended.
+
+    `kind` is the name of the action. `was` is the status at rest that it began in, `during`
+    the transient one it is in. `forced` hardens a stop. A worker that carries it out holds it
+    until `held_until`; while that lies ahead no other touches it.
+    """
+
+    class Outcome(models.TextChoices):
+        OPEN = "", "under way"
+        DONE = "done", "done"
+        FAILED = "failed", "failed"
+
+    container = models.ForeignKey(
+        "containers.Container", on_delete=models.PROTECT, related_name="operations"
+    )
+    kind = models.CharField(max_length=20)
+    target = models.ForeignKey(
+        "containers.Node", on_delete=models.PROTECT, null=True, blank=True, related_name="arriving"
+    )
+    was = models.CharField(max_length=20, choices=Status.choices)
+    during = models.CharField(max_length=20, choices=Status.choices)
+    forced = models.BooleanField(default=False)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    because = models.CharField(max_length=200, blank=True)
+    asked_at = models.DateTimeField(default=timezone.now)
+
+    progress = models.PositiveSmallIntegerField(null=True, blank=True)
+    step = models.CharField(max_length=120, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    woken_at = models.DateTimeField(default=timezone.now)
+    not_before = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField()
+    held_by = models.CharField(max_length=80, blank=True)
+    held_until = models.DateTimeField(null=True, blank=True)
+
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    error_detail = models.TextField(blank=True)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["container"],
+                condition=models.Q(outcome=""),
+                name="one_open_operation_a_container",
+            ),
+        ]
+        indexes = [models.Index(fields=["outcome", "not_before"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.container}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.outcome == self.Outcome.OPEN
+
+    @property
+    def is_late(self) -> bool:
+        """Past its deadline and still open: somebody should look."""
+        return self.is_open and timezone.now() > self.deadline_at

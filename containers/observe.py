@@ -1,0 +1,209 @@
+"""What is true on the nodes: every node is asked in parallel, and what it reports is recorded.
+
+No node waits for another: each look has its own time-out, and a node that has not answered
+the last one is not asked again meanwhile, but counted as missing once more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from containers.connect import connect
+from containers.drivers import DriverError, Instance, Power
+from containers.models import Container, Node, Operation, StatusChange
+from containers.operations.carrying import wake
+from containers.operations.outcomes import record
+from containers.statuses import NOWHERE, TRANSIENT, Status
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a node reported, or why it did not. `began` is before the question was sent: what
+    changed after it is none of this look's business."""
+
+    began: datetime
+    instances: dict[str, Instance] = field(default_factory=dict)
+    error: str = ""
+
+
+def look_at(node: Node) -> Look:
+    """Ask one node. Never raises; reads and writes no row."""
+    began = timezone.now()
+    try:
+        return Look(began, connect(node).instances())
+    except DriverError as error:
+        return Look(began, error=error.detail)
+    except Exception as error:
+        logger.exception("node %s", node.name)
+        return Look(began, error=repr(error))
+
+
+class Watcher:
+    """Asks every node in turn with `ask`, and writes down what has come back with `collect`."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=256, thread_name_prefix="look")
+        self._pending: dict[Future[Look], Node] = {}
+
+    def ask(self) -> None:
+        """Ask every node; one that still owes the last answer has missed once more."""
+        silent = {node.pk for node in self._pending.values()}
+        for node in Node.objects.all():
+            if node.pk in silent:
+                missed(node, "no answer in time")
+            else:
+                self._pending[self._pool.submit(look_at, node)] = node
+
+    def collect(self, *, seconds: float) -> None:
+        """Record the answers that come within so many seconds; returns early when all have."""
+        until = time.monotonic() + seconds
+        answered: list[int] = []
+        while self._pending and (left := until - time.monotonic()) > 0:
+            done, _ = wait(self._pending, timeout=left, return_when=FIRST_COMPLETED)
+            for future in done:
+                node = self._pending.pop(future)
+                if future.result().error:
+                    missed(node, future.result().error)
+                else:
+                    found(node, future.result())
+                    answered.append(node.pk)
+        Node.objects.filter(pk__in=answered).update(seen_at=timezone.now(), misses=0)
+
+
+def missed(node: Node, error: str) -> None:
+    """One more look without an answer; the third in a row makes the node off-line."""
+    Node.objects.filter(pk=node.pk).update(misses=F("misses") + 1, problem=error)
+    node.refresh_from_db()
+    if node.online and node.misses >= settings.MISSES_UNTIL_OFFLINE:
+        _went_offline(node, error)
+
+
+@transaction.atomic
+def _went_offline(node: Node, error: str) -> None:
+    now = timezone.now()
+    if not Node.objects.filter(pk=node.pk, online=True).update(online=False, online_since=now):
+        return
+    here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
+    affected = list(here.select_for_update().order_by("pk").values_list("pk", "status"))
+    because = f"node {node.name} does not answer"
+    # One statement for thousands of containers: the only place where a status is written
+    # without its transition, from the sources and to the target that the table gives it.
+    here.update(
+        status=Status.OFFLINE,
+        status_since=now,
+        revision=F("revision") + 1,
+        problem=f"The connection to node {node.name} is broken. "
+        "Nothing is lost: the status is read from the node as soon as it is back.",
+    )
+    StatusChange.objects.bulk_create(
+        [
+            StatusChange(
+                container_id=pk, from_status=was, to_status=Status.OFFLINE, at=now, because=because
+            )
+            for pk, was in affected
+        ],
+        batch_size=500,
+    )
+    logger.error("node %s is off-line: %s", node.name, error)
+
+
+def found(node: Node, look: Look) -> None:
+    """Record what a node reported: only what differs is written."""
+    if not node.online:
+        back = Node.objects.filter(pk=node.pk, online=False).update(
+            online=True, online_since=timezone.now(), problem="", misses=0
+        )
+        if back:
+            logger.warning("node %s is back", node.name)
+    under_way = dict(
+        Operation.objects.open()
+        .filter(container__node=node, container__status=Status.OFFLINE)
+        .values_list("container_id", "during")
+    )
+    for container in Container.objects.filter(node=node).exclude(status__in=NOWHERE):
+        if _arrow(container, look, under_way.get(container.pk)):
+            _correct(container.pk, node, look)
+
+
+def _arrow(container: Container, look: Look, during: str | None) -> tuple[str, str] | None:
+    """The transition that makes a row say what its node reports, and the status it is told.
+
+    None where they agree, and where the node cannot tell yet. `during` is the transient
+    status of an open Operation.
+    """
+    if container.status_since >= look.began or container.status in TRANSIENT:
+        return None
+    if container.status == Status.OFFLINE and during:
+        return "resumed", during
+    seen = look.instances.get(container.instance_name)
+    if seen is None:
+        return ("vanished", "") if container.status != Status.OFFLINE else None
+    if seen.power is Power.RUNNING and container.status != Status.RUNNING:
+        return "found_running", ""
+    if seen.power is Power.STOPPED and container.status in Container.sources_of("found_stopped"):
+        return "found_stopped", ""
+    if seen.address and seen.address != container.address:
+        return "", ""
+    return None
+
+
+@transaction.atomic
+def _correct(pk: int, node: Node, look: Look) -> None:
+    """Look again with the row locked, and make its status what the node reports."""
+    container = Container.objects.select_for_update().get(pk=pk)
+    if container.node_id != node.pk:
+        return
+    operation = container.operations.open().select_for_update().first()
+    arrow = _arrow(container, look, operation.during if operation else None)
+    if arrow is None:
+        return
+    name, now = arrow
+    was = container.status
+    seen = look.instances.get(container.instance_name)
+    if seen is not None and seen.address:
+        container.address = seen.address
+    if not name:
+        container.revision += 1
+        container.save(update_fields=["address", "revision"])
+        return
+    getattr(container, name)(**({"now": now} if now else {}))
+    container.problem = _problem(name, node)
+    record(container, was, operation, because=_because(name, was, node))
+    if operation is not None:
+        _take_up_again(operation)
+
+
+def _problem(name: str, node: Node) -> str:
+    if name == "vanished":
+        return f"Node {node.name} does not have this container any more. Support has been told."
+    return ""
+
+
+def _because(name: str, was: str, node: Node) -> str:
+    if was == Status.OFFLINE:
+        return f"node {node.name} is back"
+    return {
+        "found_running": f"node {node.name} reports that it was started there",
+        "found_stopped": f"node {node.name} reports that it stopped by itself",
+        "vanished": f"node {node.name} does not have it",
+    }[name]
+
+
+def _take_up_again(operation: Operation) -> None:
+    """Work goes on where it was, with all the time that it had at first."""
+    now = timezone.now()
+    operation.deadline_at = now + Container.deadline_of(operation.kind)
+    operation.not_before = operation.woken_at = now
+    operation.save(update_fields=["deadline_at", "not_before", "woken_at"])
+    wake(operation.pk)

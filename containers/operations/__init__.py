@@ -1,0 +1,19 @@
+"""The one way in for work on containers: asked here, carried out by the worker, ended here.
+
+`asking` opens an Operation, `carrying` does it in the worker, `work` holds the steps of each
+kind, `outcomes` writes down what came of it. The row is the truth; the queue only wakes.
+"""
+
+from containers.operations.asking import NotAllowed, request, try_again
+from containers.operations.carrying import carry_out
+from containers.operations.outcomes import container_created
+from containers.operations.sweeping import sweep
+
+__all__ = [
+    "NotAllowed",
+    "carry_out",
+    "container_created",
+    "request",
+    "sweep",
+    "try_again",
+]

@@ -1,0 +1,127 @@
+"""The door for asking: transition, Operation and history in one transaction, or nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from containers.models import Container, Operation
+from containers.operations.carrying import wake
+from containers.operations.outcomes import record
+from containers.placement import NoRoomAnywhere, place
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+class NotAllowed(Exception):
+    """The action is not to be had; `container` is fresh, `sentence` says why in plain words."""
+
+    def __init__(self, container: Container, sentence: str) -> None:
+        super().__init__(sentence)
+        self.container = container
+        self.sentence = sentence
+
+
+def request(
+    container_id: int,
+    action: str,
+    *,
+    by: User | None,
+    because: str = "",
+    target: int | None = None,
+) -> Operation | None:
+    """Ask for an action on a container. Returns the Operation that carries it out, or None
+    where the action is done at once.
+
+    `by` is the person; None is the panel itself, which needs no permission. `target` is the
+    node to migrate to; without it the one with the most room is taken. Of any number of
+    simultaneous calls exactly one has an effect. Raises NotAllowed, and NoRoomAnywhere after
+    having noted that a container still waits to be created.
+    """
+    try:
+        return _request(container_id, action, by=by, because=because, target=target)
+    except NoRoomAnywhere:
+        if action == "create":
+            _wait_for_room(container_id)
+        raise
+
+
+@transaction.atomic
+def _request(
+    container_id: int, name: str, *, by: User | None, because: str, target: int | None
+) -> Operation | None:
+    container = (
+        Container.objects.select_for_update(of=("self",))
+        .select_related("node")
+        .get(pk=container_id)
+    )
+    action = next((a for a in container.actions_for(by) if a.name == name), None)
+    if action is None:
+        raise NotAllowed(container, _why_not(container, name))
+
+    was, now = container.status, timezone.now()
+    destination = None
+    if name == "create":
+        container.node = place(container)
+        container.create_again_at = None
+    elif action.asks_target:
+        destination = place(container, wanted=target)
+    getattr(container, name)()
+    container.problem = ""
+
+    if was == container.status:
+        operation = _harden(container)
+    elif action.deadline is None:
+        operation = None
+    else:
+        operation = Operation.objects.create(
+            container=container,
+            kind=name,
+            target=destination,
+            was=was,
+            during=container.status,
+            asked_by=by,
+            because=because,
+            asked_at=now,
+            deadline_at=now + action.deadline,
+        )
+    record(container, was, operation, by=by, because=because or action.label)
+    if operation is not None:
+        wake(operation.pk)
+    return operation
+
+
+def _harden(container: Container) -> Operation:
+    """The open Operation, made to pull the plug instead of waiting."""
+    operation = container.operations.open().get()
+    operation.forced = True
+    operation.save(update_fields=["forced"])
+    return operation
+
+
+def _why_not(container: Container, name: str) -> str:
+    """One sentence for whoever came too late or may not."""
+    action = Container.actions().get(name)
+    label = action.label if action else "this"
+    return f"{container.name} is {container.get_status_display()} now: {label} is not possible."
+
+
+def _wait_for_room(container_id: int) -> None:
+    """Nothing changes but the words shown, and the time of the next try."""
+    again = timezone.now() + timedelta(seconds=settings.ROOM_PAUSE)
+    Container.objects.filter(pk=container_id, node=None, withdrawn_at=None).update(
+        create_again_at=again, problem=NoRoomAnywhere.sentence, revision=F("revision") + 1
+    )
+
+
+def try_again(container_id: int) -> None:
+    """Give a creation that was given up another round of tries, beginning now."""
+    Container.objects.filter(pk=container_id, node=None, withdrawn_at=None).update(
+        create_tries=0, create_again_at=timezone.now(), revision=F("revision") + 1
+    )

@@ -1,0 +1,265 @@
+"""The worker's side: take an Operation, do its steps on the node, ask the node, write it down.
+
+No transaction is open while a node works. A worker holds the Operation by a lease and renews
+it while the node shows signs of life; one that dies lets go by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from huey.contrib.djhuey import db_task
+
+from containers.connect import connect
+from containers.drivers import Conflict, DriverError, Power, Progress, Spec, Unreachable
+from containers.models import Container, Operation
+from containers.operations import outcomes, work
+from containers.operations.outcomes import LeaseLost, Verdict
+from containers.statuses import Status
+
+logger = logging.getLogger(__name__)
+
+
+class Hardened(Exception):
+    """The plug is to be pulled now: begin the steps again, with force."""
+
+
+class Overdue(DriverError):
+    """The deadline has passed; the node is asked what became of it."""
+
+    sentence = "This took longer than it should and was given up. Try again."
+    final = True
+
+
+# Tries of the steps before an Operation is given up, a killed worker counted as one.
+ATTEMPTS = 10
+# Seconds between two writes of progress and lease: often enough to watch, seldom enough for
+# a database that a hundred operations share.
+PULSE = 1.0
+
+
+def wake(operation_id: int) -> None:
+    """Have a worker look at this Operation once the transaction is committed. The call may
+    get lost or come twice: the row decides."""
+    transaction.on_commit(lambda: carry_out_soon(operation_id), robust=True)
+
+
+@db_task()
+def carry_out_soon(operation_id: int) -> None:
+    """The queue's task."""
+    carry_out(operation_id)
+
+
+def carry_out(operation_id: int) -> None:
+    """Take the Operation and bring it to its end, or let go of it to be taken up again.
+
+    Does nothing where another worker holds it, its time has not come, its node is off-line
+    or has its hands full. Never raises for what a node does.
+    """
+    operation = _take(operation_id)
+    if operation is None:
+        return
+    try:
+        _attempt(operation)
+    except LeaseLost:
+        logger.warning("operation %s: taken over or interrupted", operation.pk)
+    finally:
+        _wake_next(operation)
+
+
+def _take(operation_id: int) -> Operation | None:
+    """Claim it with one conditional UPDATE: of any number of workers one gets it."""
+    now = timezone.now()
+    free = (
+        Operation.objects.open()
+        .filter(pk=operation_id, not_before__lte=now)
+        .filter(Q(held_until=None) | Q(held_until__lt=now))
+        .exclude(container__status=Status.OFFLINE)
+    )
+    node_id = free.values_list("container__node_id", flat=True).first()
+    if node_id is None or _has_its_hands_full(node_id):
+        return None
+    name = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{uuid4().hex[:8]}"
+    taken = free.update(
+        held_by=name,
+        held_until=now + settings.LEASE,
+        attempts=F("attempts") + 1,
+        started_at=Coalesce("started_at", now),
+    )
+    if not taken:
+        return None
+    return Operation.objects.select_related("container__node", "target").get(pk=operation_id)
+
+
+def _has_its_hands_full(node_id: int) -> bool:
+    """Whether a node has as much to do as it may: it must not hold every thread there is."""
+    held = Operation.objects.open().filter(
+        container__node=node_id, held_until__gt=timezone.now()
+    )
+    return held.count() >= settings.NODE_CONCURRENCY
+
+
+def _wake_next(operation: Operation) -> None:
+    """A node with a hand free again goes on with what waits for it."""
+    waiting = Operation.objects.open().filter(
+        container__node=operation.container.node_id, held_until=None, not_before__lte=timezone.now()
+    )
+    for operation_id in waiting.order_by("pk").values_list("pk", flat=True)[:1]:
+        wake(operation_id)
+
+
+def _job(operation: Operation) -> work.Job:
+    container = operation.container
+    return work.Job(
+        node=connect(container.node),
+        target=connect(operation.target) if operation.target else None,
+        spec=Spec(
+            name=container.instance_name,
+            hostname=container.name,
+            image=container.image,
+            cpus=container.cpus,
+            memory_mb=container.memory_mb,
+            disk_gb=container.disk_gb,
+            ssh_key=container.ssh_key,
+        ),
+        was=operation.was,
+        during=operation.during,
+        forced=operation.forced,
+    )
+
+
+def _attempt(operation: Operation) -> None:
+    """Do the steps, then conclude from what the node reports, whatever the steps said."""
+    failure: DriverError | None = None
+    try:
+        while operation.attempts <= ATTEMPTS:
+            try:
+                _follow(operation, work.STEPS[operation.kind](_job(operation)))
+            except Hardened:
+                continue
+            break
+    except DriverError as error:
+        failure = error
+    except LeaseLost:
+        raise
+    except Exception as error:
+        logger.exception("operation %s", operation.pk)
+        failure = DriverError(repr(error))
+    try:
+        _conclude(operation, failure)
+    except DriverError as error:
+        _let_go(operation, error)
+
+
+def _follow(operation: Operation, steps: work.Steps) -> None:
+    """Run steps, renewing the lease with each sign of life. Raises what the driver raises,
+    Hardened where the plug is to be pulled, Overdue, and LeaseLost."""
+    last_pulse = -PULSE
+    for step in steps:
+        if not isinstance(step, Progress):
+            outcomes.half_way(operation)
+        elif time.monotonic() - last_pulse >= PULSE:
+            last_pulse = time.monotonic()
+            _renew(operation, step)
+
+
+def _renew(operation: Operation, progress: Progress) -> None:
+    now = timezone.now()
+    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
+    if not held.update(
+        held_until=now + settings.LEASE, progress=progress.percent, step=progress.step
+    ):
+        raise LeaseLost
+    if (progress.percent, progress.step) != (operation.progress, operation.step):
+        operation.progress, operation.step = progress.percent, progress.step
+        Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
+    if now > operation.deadline_at:
+        raise Overdue(f"not done after {now - operation.asked_at}")
+    if operation.during == Status.STOPPING and not operation.forced:
+        if now - operation.container.status_since > settings.STOP_LIMIT:
+            held.update(forced=True)
+        if held.filter(forced=True).exists():
+            operation.forced = True
+            raise Hardened
+
+
+def _conclude(operation: Operation, failure: DriverError | None) -> None:
+    """Ask the node what is true and write it down. Raises a DriverError where nothing can be
+    concluded yet, and LeaseLost."""
+    job = _job(operation)
+    seen, at_target = work.look(job)
+    if not work.reached(operation.kind, job, seen, at_target):
+        failure = failure or Conflict(f"the node reports {seen.power if seen else 'nothing'}")
+        may_try_again = operation.attempts < ATTEMPTS and timezone.now() < operation.deadline_at
+        if may_try_again and not failure.final:
+            raise failure
+        _undo(operation, job)
+        seen, at_target = work.look(job)
+    if seen is not None and seen.power not in {Power.RUNNING, Power.STOPPED}:
+        raise failure or Conflict(f"the node reports {seen.power}")
+
+    running = seen is not None and seen.power is Power.RUNNING
+    ok = work.reached(operation.kind, job, seen, at_target)
+    if not ok and operation.kind == "restart" and operation.during == Status.STOPPING:
+        if not running:
+            outcomes.half_way(operation)
+    outcomes.end(
+        operation,
+        Verdict(
+            ok=ok,
+            now=outcomes.at_rest(operation.was, running=running),
+            address=seen.address if seen else "",
+            error=failure.sentence if failure and not _as_wished(job, ok, running) else "",
+            detail=failure.detail if failure else "",
+        ),
+    )
+
+
+def _as_wished(job: work.Job, ok: bool, running: bool) -> bool:
+    """Whether the customer has nothing to complain of, whatever was met on the way."""
+    return ok and (running or not job.was_running or job.target is None)
+
+
+def _undo(operation: Operation, job: work.Job) -> None:
+    """Put right what the failed steps left. What the node refuses for good stays for staff."""
+    try:
+        for step in work.undo(operation.kind, job):
+            if isinstance(step, Progress):
+                _prolong(operation)
+    except DriverError as error:
+        if not error.final:
+            raise
+        logger.warning("operation %s: left behind: %s", operation.pk, error.detail)
+
+
+def _prolong(operation: Operation) -> None:
+    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
+    if not held.update(held_until=timezone.now() + settings.LEASE):
+        raise LeaseLost
+
+
+def _let_go(operation: Operation, error: DriverError) -> None:
+    """Put it back for a later try. A node that does not answer costs no attempt."""
+    pause = timedelta(seconds=min(2**operation.attempts, 30))
+    spent = 0 if isinstance(error, Unreachable) else 1
+    Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by).update(
+        held_by="",
+        held_until=None,
+        not_before=timezone.now() + pause,
+        attempts=operation.attempts - 1 + spent,
+        error_detail=error.detail,
+    )
+    Container.objects.filter(pk=operation.container_id).exclude(problem=error.sentence).update(
+        problem=error.sentence, revision=F("revision") + 1
+    )

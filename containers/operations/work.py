@@ -1,0 +1,119 @@
+"""What each kind of Operation asks of the nodes: a plain list of steps, safe to repeat.
+
+A function here is named for the action whose work it does. It knows no row and no
+transaction; what the node does comes up as `Progress`, and `HALF_WAY` where a restart goes on
+to boot. `undo` holds what has to be put right after a failure, `reached` says what counts as
+success once the node has been asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from containers.drivers import Driver, Instance, Power, Progress, Spec
+from containers.statuses import Status
+
+
+class Mark(Enum):
+    HALF_WAY = "half-way"
+
+
+HALF_WAY: Final = Mark.HALF_WAY
+Steps = Iterator[Progress | Mark]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that the steps need: plain values and the drivers of the nodes involved."""
+
+    node: Driver
+    target: Driver | None
+    spec: Spec
+    was: str
+    during: str
+    forced: bool
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def was_running(self) -> bool:
+        return self.was == Status.RUNNING
+
+
+def create(job: Job) -> Steps:
+    yield from job.node.create(job.spec)
+
+
+def start(job: Job) -> Steps:
+    yield from job.node.start(job.name)
+
+
+def stop(job: Job) -> Steps:
+    yield from job.node.stop(job.name, force=job.forced)
+
+
+def restart(job: Job) -> Steps:
+    if job.during == Status.STOPPING:
+        yield from job.node.stop(job.name, force=job.forced)
+        yield HALF_WAY
+    yield from job.node.start(job.name)
+
+
+def migrate(job: Job) -> Steps:
+    assert job.target is not None
+    if job.target.instance(job.name) is None:
+        yield from job.node.stop(job.name)
+    yield from job.node.move(job.name, job.target)
+    if job.was_running:
+        yield from job.target.start(job.name)
+
+
+def destroy(job: Job) -> Steps:
+    yield from job.node.delete(job.name)
+
+
+STEPS: dict[str, Callable[[Job], Steps]] = {
+    step.__name__: step for step in (create, start, stop, restart, migrate, destroy)
+}
+
+
+def undo(kind: str, job: Job) -> Steps:
+    """Put right what a failed try left: no half container, and running what was running."""
+    if kind == "create":
+        yield from job.node.delete(job.name)
+    elif kind == "migrate" and job.was_running and job.node.instance(job.name):
+        yield from job.node.start(job.name)
+
+
+def look(job: Job) -> tuple[Instance | None, bool]:
+    """The instance as its node reports it, and whether it is at the target.
+
+    Raises Unreachable; then nothing is known.
+    """
+    if job.target is not None:
+        there = job.target.instance(job.name)
+        if there is not None and job.node.instance(job.name) is None:
+            return there, True
+    return job.node.instance(job.name), False
+
+
+def reached(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool:
+    """Whether what the node reports is what was asked for."""
+    if kind == "destroy":
+        return seen is None
+    if seen is None:
+        return False
+    wanted = {
+        "create": True,
+        "start": seen.power is Power.RUNNING,
+        "stop": seen.power is Power.STOPPED,
+        "restart": seen.power is Power.RUNNING and job.during == Status.BOOTING,
+        "migrate": at_target,
+    }
+    return wanted[kind]
+

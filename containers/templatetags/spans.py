@@ -1,0 +1,35 @@
+"""Spans of time and amounts of memory, in the short words of the pages."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+
+register = template.Library()
+
+UNITS = [
+    (timedelta(days=1), "d"),
+    (timedelta(hours=1), "h"),
+    (timedelta(minutes=1), "min"),
+    (timedelta(seconds=1), "s"),
+]
+
+
+@register.filter
+def span(since: datetime | None) -> str:
+    """How long ago, rounded down: "4 s", "26 min", "3 h", "12 d"."""
+    if since is None:
+        return ""
+    passed = max(timezone.now() - since, timedelta(0))
+    length, unit = next((u for u in UNITS if passed >= u[0]), UNITS[-1])
+    return f"{passed // length} {unit}"
+
+
+@register.filter
+def memory(mib: int) -> str:
+    """MiB as people say them: "512 MB", "2 GB"."""
+    if mib < 1024:
+        return f"{mib} MB"
+    return f"{mib / 1024:.1f}".removesuffix(".0") + " GB"

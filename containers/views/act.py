@@ -1,0 +1,148 @@
+"""A button was pressed, on one container or on all that are ticked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
+
+from containers import operations
+from containers.models import Action, Container
+from containers.operations import NotAllowed
+from containers.placement import NoRoomAnywhere, candidates
+from containers.views import detail
+from containers.views.listing import as_shown, with_actions
+from panel.http import Request
+
+# As many as one page of the list shows, with room to spare.
+AT_ONCE = 200
+
+
+@require_POST
+def act(request: Request, pk: int) -> HttpResponse:
+    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
+    name = request.POST.get("action", "")
+    action = next((a for a in container.actions_for(request.user) if a.name == name), None)
+    if action is not None and action.warning and not _confirmed(request, container.name, action):
+        return _ask(request, container, action)
+    try:
+        operations.request(pk, name, by=request.user, target=_target(request))
+    except (NotAllowed, NoRoomAnywhere) as reason:
+        messages.error(request, reason.sentence)
+        return _answer(request, container, status=409)
+    if not request.htmx:
+        fresh = Container.objects.get(pk=pk)
+        messages.success(request, f"{fresh.name} is {fresh.get_status_display()} now.")
+    return _answer(request, container)
+
+
+def _confirmed(request: Request, name: str, action: Action) -> bool:
+    """Whether the person has said yes; for the worst, by typing the name."""
+    if action.typed:
+        return request.POST.get("name", "").strip() == name
+    return "confirmed" in request.POST
+
+
+def _target(request: Request) -> int | None:
+    """The node that was chosen to migrate to, if one was."""
+    chosen = request.POST.get("target", "")
+    return int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 19 else None
+
+
+def _ask(request: Request, container: Container, action: Action) -> HttpResponse:
+    """Say what will be lost, and ask. Asked again with a wrong name, say that it was wrong."""
+    wrong = action.typed and "name" in request.POST
+    response = render(
+        request,
+        "containers/_confirm.html" if request.htmx else "containers/confirm.html",
+        {
+            "section": "containers",
+            "container": container,
+            "action": action,
+            "targets": candidates(container) if action.asks_target else [],
+            "typed": request.POST.get("name", ""),
+            "wrong": wrong,
+            "next": _back_to(request, container),
+        },
+        status=422 if wrong else 200,
+    )
+    response["HX-Retarget"] = "#dialog"
+    response["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _back_to(request: Request, container: Container | None) -> str:
+    """Where the button was: an address of this panel, never one elsewhere."""
+    wanted = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure()):
+        return wanted
+    return container.get_absolute_url() if container else "/containers/"
+
+
+def _answer(request: Request, container: Container, *, status: int = 200) -> HttpResponse:
+    """What was on the page, fresh: the row, the container's page, or the place to go to."""
+    if not request.htmx:
+        if status == 200:
+            return redirect(_back_to(request, container))
+        return detail.page(request, container, status=status)
+    if request.htmx.target == f"container-{container.pk}":
+        [row] = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
+        context = {"row": row, "here": _back_to(request, container), "alone": True}
+        response = render(request, "containers/_row.html", context, status=status)
+    elif request.htmx.target == "main":
+        return detail.page(request, container, status=status)
+    elif status == 200:
+        response = HttpResponse(status=204)
+    else:
+        context = {"container": container, "next": _back_to(request, container)}
+        response = render(request, "containers/_refused.html", context, status=status)
+    return trigger_client_event(response, "refresh")
+
+
+@require_POST
+def act_on_many(request: Request) -> HttpResponse:
+    ids = [int(pk) for pk in request.POST.getlist("container")[:AT_ONCE] if pk.isdigit()]
+    found = as_shown(Container.objects.visible_to(request.user).filter(pk__in=ids).order_by("name"))
+    rows = with_actions(found, request.user)
+    name = request.POST.get("action", "")
+    action = Container.actions().get(name)
+    back = _back_to(request, None)
+    if action is None or not rows:
+        messages.error(request, "Tick at least one container, then choose what to do with them.")
+        return redirect(back)
+
+    able = [row for row in rows if any(button.name == name for button in row.buttons)]  # type: ignore[attr-defined]
+    context: dict[str, Any] = {
+        "section": "containers",
+        "action": action,
+        "able": able,
+        "unable": [row for row in rows if row not in able],
+        "next": back,
+    }
+    phrase = f"{action.label.lower()} {len(able)}"
+    if not able or not _confirmed(request, phrase, action) or "confirmed" not in request.POST:
+        context |= {
+            "phrase": phrase,
+            "typed": request.POST.get("name", ""),
+            "wrong": action.typed and "name" in request.POST,
+        }
+        template = "containers/_confirm_many.html" if request.htmx else "containers/confirm_many.html"
+        return render(request, template, context, status=422 if context["wrong"] else 200)
+
+    context["results"] = [(row, _one_of_many(request, row, name)) for row in able]
+    template = "containers/_results.html" if request.htmx else "containers/results.html"
+    return trigger_client_event(render(request, template, context), "refresh")
+
+
+def _one_of_many(request: Request, container: Container, name: str) -> str:
+    """Ask for one of them; returns why not, or nothing."""
+    try:
+        operations.request(container.pk, name, by=request.user)
+    except (NotAllowed, NoRoomAnywhere) as reason:
+        return reason.sentence
+    return ""

@@ -1,0 +1,83 @@
+"""The page of one container: what it is, what goes on, what can be done, what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from containers.digest import digest
+from containers.models import Container
+from containers.statuses import Status
+from containers.views.listing import as_shown, pace, with_actions
+from panel.http import Request
+
+HISTORY_PER_PAGE = 50
+
+
+@require_safe
+def container(request: Request, pk: int) -> HttpResponse:
+    found = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
+    if request.htmx and request.GET.get("seen") == seen(found):
+        return HttpResponse(status=204)
+    return page(request, found)
+
+
+def page(request: Request, container: Container, *, status: int = 200) -> HttpResponse:
+    """The overview, or for htmx the part of it that changes; on other tabs only the head."""
+    tab = request.GET.get("tab", "overview")
+    if request.htmx:
+        template = "containers/_head.html" if tab == "files" else "containers/_overview.html"
+    else:
+        template = "containers/detail.html"
+    context = frame(request, container, tab=tab if tab == "files" else "overview")
+    return render(request, template, context, status=status)
+
+
+@require_safe
+def history(request: Request, pk: int) -> HttpResponse:
+    found = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
+    changes = found.changes.select_related("by", "operation__asked_by")
+    operations = found.operations.select_related("asked_by", "target")
+    return render(
+        request,
+        "containers/history.html",
+        frame(request, found, tab="activity")
+        | {
+            "page_obj": Paginator(changes, HISTORY_PER_PAGE).get_page(request.GET.get("page")),
+            "operations": operations[:HISTORY_PER_PAGE],
+            "file_changes": found.file_changes.select_related("by")[:HISTORY_PER_PAGE],
+            "query": "",
+        },
+    )
+
+
+def seen(container: Container) -> str:
+    """What a page about one container has shown of it."""
+    return digest(container.pk, container.revision, container.is_overdue())
+
+
+def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]:
+    """The context of every page about one container: head, notes, buttons, tabs.
+
+    Reads the row again, with all that is shown, so that the page is never older than what
+    was just done.
+    """
+    [fresh] = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
+    last = fresh.operations.order_by("-pk").first()
+    return {
+        "section": "containers",
+        "container": fresh,
+        "buttons": fresh.buttons,  # type: ignore[attr-defined]
+        "operation": fresh.operation,
+        "failed": last if last and last.error_detail else None,
+        "order": getattr(fresh, "order", None),
+        "changes": fresh.changes.select_related("by")[:8],
+        "can_open_files": fresh.status == Status.REPAIRING,
+        "tab": tab,
+        "seen": seen(fresh),
+        "pace": pace([fresh]),
+    }

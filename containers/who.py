@@ -1,0 +1,44 @@
+"""Who may make a transition. Named apart from the models, whose fields would shadow them.
+
+Each is called by django-fsm with the object and the person, and is the only place where
+a role decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Person(Protocol):
+    """What the rules read of a user."""
+
+    pk: Any
+    is_active: bool
+    is_staff: bool
+    is_administrator: bool
+
+
+class Owned(Protocol):
+    """An object that belongs to a customer."""
+
+    customer_id: int
+
+
+def owner(thing: Owned, person: Person) -> bool:
+    """The customer whose it is, and every administrator."""
+    return administrator(thing, person) or (person.is_active and thing.customer_id == person.pk)
+
+
+def administrator(thing: object, person: Person) -> bool:
+    """People who run containers and nodes."""
+    return person.is_active and person.is_administrator
+
+
+def staff(thing: object, person: Person) -> bool:
+    """People who look after plans, orders and accounts; administrators too."""
+    return person.is_active and (person.is_staff or person.is_administrator)
+
+
+def nobody(thing: object, person: Person) -> bool:
+    """Outcomes and observations: the world makes them, no person can."""
+    return False

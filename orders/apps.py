@@ -1,0 +1,15 @@
+"""Plans, orders and payments: what is sold, bought and paid."""
+
+from django.apps import AppConfig
+
+
+class OrdersConfig(AppConfig):
+    name = "orders"
+
+    def ready(self) -> None:
+        from containers.operations import container_created
+        from orders import checkout
+        from payments.signals import status_changed
+
+        status_changed.connect(checkout.payment_reported, dispatch_uid="berth")
+        container_created.connect(checkout.fulfil, dispatch_uid="berth")

@@ -1,0 +1,57 @@
+"""The people who use the panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+
+
+class PeopleManager(UserManager["User"]):
+    def create_superuser(
+        self,
+        username: str,
+        email: str | None = None,
+        password: str | None = None,
+        **extra_fields: Any,
+    ) -> User:
+        """The first person of a new installation: administrator and staff in one."""
+        extra_fields.setdefault("is_administrator", True)
+        return super().create_superuser(username, email, password, **extra_fields)
+
+
+class User(AbstractUser):
+    """A customer, unless one of the flags says more.
+
+    `is_administrator` runs containers and nodes in the panel. `is_staff` looks after plans,
+    orders and accounts in the Django admin. One person may be both.
+    """
+
+    is_administrator = models.BooleanField(
+        "administrator", default=False, help_text="Runs every container and node in the panel."
+    )
+    is_demo = models.BooleanField(default=False, editable=False)
+
+    objects = PeopleManager()
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether lists show this person everybody's rows, or only their own."""
+        return self.is_active and (self.is_administrator or self.is_staff)
+
+    @property
+    def role_label(self) -> str:
+        """The word beside the name in the top bar."""
+        if self.is_administrator:
+            return "administrator"
+        return "staff" if self.is_staff else "customer"
+
+    @property
+    def initials(self) -> str:
+        """One or two letters for the round mark of a person."""
+        words = (self.get_full_name() or self.username).split()
+        return "".join(word[0] for word in words[:2]).upper()
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.username

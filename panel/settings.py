@@ -1,0 +1,266 @@
+"""Every knob of the panel: an environment variable with a default; a wrong value stops loudly."""
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# The folder of everything that is kept: database, queue, simulated nodes, secret key.
+DATA = Path(env.str("BERTH_DATA", str(BASE_DIR / "data"))).resolve()
+DATA.mkdir(parents=True, exist_ok=True)
+
+# The port that `make run` listens on, on loopback.
+PORT = env.int("BERTH_PORT", 8000)
+
+# Where people reach the panel. With https the cookies, HSTS and redirects become strict.
+URL = urlsplit(env.str("BERTH_URL", f"http://127.0.0.1:{PORT}"))
+if URL.scheme not in {"http", "https"} or not URL.hostname:
+    raise ImproperlyConfigured("BERTH_URL must be a whole address, like https://panel.example.com")
+HTTPS = URL.scheme == "https"
+
+# Further host names that the panel answers to, separated by commas.
+ALLOWED_HOSTS = [URL.hostname, "127.0.0.1", "localhost", *env.list("BERTH_HOSTS", [])]
+CSRF_TRUSTED_ORIGINS = [f"{URL.scheme}://{URL.netloc}"]
+
+# Django's own error pages with tracebacks; for developers only.
+DEBUG = env.bool("BERTH_DEBUG", False)
+
+
+def _secret_key() -> str:
+    """The key from the environment, or one made on first use and kept beside the data."""
+    key: str = env.str("BERTH_SECRET_KEY", "")
+    file = DATA / "secret-key"
+    if not key and not file.exists():
+        # Linked into place, so that of two processes that start at once only one decides.
+        draft = DATA / f".secret-key.{os.getpid()}"
+        draft.write_text(secrets.token_urlsafe(64))
+        draft.chmod(0o600)
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return key or file.read_text().strip()
+
+
+SECRET_KEY = _secret_key()
+
+INSTALLED_APPS = [
+    "panel",
+    "containers",
+    "orders",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_filters",
+    "django_fsm",
+    "django_htmx",
+    "huey.contrib.djhuey",
+    "payments",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "panel.middleware.SignInMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "panel.urls"
+WSGI_APPLICATION = "panel.wsgi.application"
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# sqlite:///… or postgres://user:password@host/name
+DATABASES = {"default": env.dj_db_url("BERTH_DATABASE_URL", f"sqlite:///{DATA / 'berth.sqlite3'}")}
+DATABASES["default"]["CONN_MAX_AGE"] = None
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Web, worker and watcher write at once: without these one write in four fails.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    # Tests with several processes need a file; in memory each would see its own.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Where wake-ups wait: sqlite:///…, postgres://… or redis://…
+QUEUE_URL = env.str("BERTH_QUEUE_URL", f"sqlite:///{DATA / 'queue.sqlite3'}")
+# How many operations one worker process carries out at once.
+WORKER_THREADS = env.int("BERTH_WORKER_THREADS", 16)
+
+
+def _huey(url: str) -> dict[str, object]:
+    """Huey's settings for a queue address. Only SQLite has to be polled; the others wake."""
+    backends = {
+        "sqlite": ("huey.SqliteHuey", {"filename": url.removeprefix("sqlite:///")}),
+        "postgres": ("huey.PostgresHuey", {"dsn": url}),
+        "postgresql": ("huey.PostgresHuey", {"dsn": url}),
+        "redis": ("huey.RedisHuey", {"url": url}),
+    }
+    scheme = url.partition(":")[0]
+    if scheme not in backends:
+        raise ImproperlyConfigured(f"BERTH_QUEUE_URL must start with one of {', '.join(backends)}")
+    huey_class, connection = backends[scheme]
+    return {
+        "huey_class": huey_class,
+        "name": "berth",
+        "immediate": False,
+        "results": False,
+        "connection": connection,
+        "consumer": {
+            "workers": WORKER_THREADS,
+            "worker_type": "thread",
+            "initial_delay": 0.05,
+            "backoff": 1.1,
+            "max_delay": 0.5,
+            "periodic": False,
+            "graceful_signal": "TERM",
+            "shutdown_timeout": 3,
+        },
+    }
+
+
+HUEY = _huey(QUEUE_URL)
+
+# How often the watcher looks at every node, and how long it waits for one answer (seconds).
+WATCH_EVERY = env.float("BERTH_WATCH_EVERY", 5.0)
+NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 5.0)
+# Misses in a row that make a node off-line.
+MISSES_UNTIL_OFFLINE = env.int("BERTH_MISSES_UNTIL_OFFLINE", 3)
+# A worker holds an operation this long without a sign of life before another takes it up.
+LEASE = timedelta(seconds=env.float("BERTH_LEASE", 10.0))
+# Operations that one node carries out at once; more wait, so that it cannot hold all threads.
+NODE_CONCURRENCY = env.int("BERTH_NODE_CONCURRENCY", 8)
+# Stopping shows "Force off" after the first, and pulls the plug by itself after the second.
+STOP_PATIENCE = timedelta(seconds=env.float("BERTH_STOP_PATIENCE", 15.0))
+STOP_LIMIT = timedelta(seconds=env.float("BERTH_STOP_LIMIT", 300.0))
+# Pauses between the tries of a creation (seconds); their number is the number of further tries.
+CREATE_PAUSES = env.list("BERTH_CREATE_PAUSES", [10, 60, 300, 1800], subcast=float)
+# Pause before a container for which no node had room is tried again (seconds).
+ROOM_PAUSE = env.float("BERTH_ROOM_PAUSE", 30.0)
+# Largest file that may be uploaded in repair, and largest that the editor opens (bytes).
+UPLOAD_LIMIT = env.int("BERTH_UPLOAD_LIMIT", 512 * 1024 * 1024)
+EDIT_LIMIT = env.int("BERTH_EDIT_LIMIT", 512 * 1024)
+
+AUTH_USER_MODEL = "panel.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_ADAPTER = "panel.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+
+# Mail goes to the console unless an address like smtp://user:password@host:587 is given.
+EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
+globals().update({key: value for key, value in EMAIL.items() if key.startswith("EMAIL_")})
+DEFAULT_FROM_EMAIL = env.str("BERTH_EMAIL_FROM", f"berth@{URL.hostname}")
+
+# Payment gateways, as django-payments takes them. The dummy asks nobody for money.
+PAYMENT_MODEL = "orders.Payment"
+PAYMENT_HOST = URL.netloc
+PAYMENT_USES_SSL = HTTPS
+PAYMENT_VARIANTS = {"dummy": ("payments.dummy.DummyProvider", {})}
+# Money is shown and charged in one currency (ISO 4217).
+CURRENCY = env.str("BERTH_CURRENCY", "EUR")
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.str("BERTH_TIME_ZONE", "UTC")
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+}
+WHITENOISE_MAX_AGE = 3600
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_NAME = "berth_session"
+CSRF_COOKIE_NAME = "berth_csrf"
+CSRF_COOKIE_HTTPONLY = True
+if HTTPS:
+    SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    # Set where a proxy in front speaks https and says so in this header.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.log_level("BERTH_LOG_LEVEL", "INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}, "huey": {"level": "WARNING"}},
+}

@@ -1,0 +1,104 @@
+"""The dashboard of each kind of person, and the health check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from containers.digest import digest
+from containers.filters import counts_by_status
+from containers.models import Container, Node, Operation, StatusChange
+from containers.statuses import Status
+from containers.views.listing import as_shown, pace, with_actions
+from orders.models import Order
+from panel.http import Request
+
+# Rows of each list on the dashboard; the whole list is a click away.
+FEW = 8
+
+
+@require_safe
+def dashboard(request: Request) -> HttpResponse:
+    everything = request.user.sees_everything
+    context = _for_running_it(request) if everything else _for_a_customer(request)
+    page = "panel/_everything.html" if everything else "panel/_mine.html"
+    seen = digest({key: _trace(value) for key, value in context.items()})
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    context |= {"part": page, "seen": seen, "section": "dashboard"}
+    return render(request, "panel/_dashboard.html" if request.htmx else "panel/dashboard.html", context)
+
+
+def _for_a_customer(request: Request) -> dict[str, Any]:
+    mine = Container.objects.visible_to(request.user).living()
+    rows = with_actions(as_shown(mine.order_by("-status_since"))[:FEW], request.user)
+    orders = Order.objects.visible_to(request.user).select_related("plan", "container")
+    return {
+        "rows": rows,
+        "counts": _shown_counts(mine),
+        "unpaid": list(orders.filter(status=Order.Status.UNPAID)),
+        "orders": list(orders[:FEW]),
+        "pace": pace(rows),
+    }
+
+
+def _for_running_it(request: Request) -> dict[str, Any]:
+    visible = Container.objects.visible_to(request.user)
+    counts = _shown_counts(visible)
+    failed = Operation.objects.visible_to(request.user).filter(outcome=Operation.Outcome.FAILED)
+    late = Operation.objects.open().filter(Q(deadline_at__lt=timezone.now()) | Q(attempts__gt=3))
+    waiting = visible.filter(status=Status.ORDERED, create_again_at__isnull=False)
+    orders = Order.objects.select_related("container", "customer")
+    return {
+        "counts": counts,
+        "nodes": list(Node.objects.visible_to(request.user).with_room()),
+        "failed": list(failed.select_related("container__customer").order_by("-ended_at")[:FEW]),
+        "late": list(late.select_related("container__customer", "container__node")[:FEW]),
+        "waiting": list(waiting.select_related("customer", "order")[:FEW]),
+        "paid_not_created": list(orders.paid_not_created()[:FEW]),
+        "unpaid": orders.filter(status=Order.Status.UNPAID).count(),
+        "changes": list(
+            StatusChange.objects.visible_to(request.user).select_related("container", "by")[:FEW]
+        ),
+        "pace": 2 if any(status.value in _moving() and count for status, count in counts) else 15,
+    }
+
+
+def _moving() -> set[str]:
+    return {t.source for t in Container.transitions() if "ok" in t.custom}
+
+
+def _shown_counts(found: Any) -> list[tuple[Status, int]]:
+    return [(Status(value), count) for value, count in counts_by_status(found).items() if count]
+
+
+def _trace(value: object) -> object:
+    """What of a value on the page tells that it has changed."""
+    if isinstance(value, list):
+        return [_trace(item) for item in value]
+    if isinstance(value, Node):
+        return value.pk, value.online, value.in_service, value.memory_left  # type: ignore[attr-defined]
+    if isinstance(value, Container):
+        return value.pk, value.revision, value.is_overdue()
+    if isinstance(value, Order):
+        return value.pk, value.status, value.container.revision
+    return getattr(value, "pk", value)
+
+
+@login_not_required
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 while the panel can answer and its database does."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Exception:
+        return JsonResponse({"database": "unreachable"}, status=503)
+    return JsonResponse({"database": "ok"})

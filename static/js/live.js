@@ -1,0 +1,174 @@
+/* What htmx needs to keep a page true under somebody's hands: polls, swaps that lose nothing,
+   the dialog, and a word when a request fails. It knows no status and no rule. */
+'use strict';
+{
+  const dialog = document.getElementById('dialog');
+  const isPoll = (element) => element.matches('[data-poll]');
+
+  /* Polls. They stand back while the tab is hidden and while a person's own request is under
+     way; whatever was left out is made up for as soon as it can be. */
+  const people = new Set();
+  let owed = false;
+  let pressed = false;
+
+  const refresh = () => {
+    owed = people.size > 0 || document.hidden;
+    if (!owed) {
+      for (const poll of document.querySelectorAll('[data-poll]')) htmx.trigger(poll, 'refresh');
+    }
+  };
+
+  // One that hangs, as after a sleep, must not hold up those after it.
+  document.addEventListener('htmx:configRequest', ({ detail }) => {
+    if (isPoll(detail.elt)) detail.timeout = 15000;
+  });
+  document.addEventListener('htmx:beforeRequest', (event) => {
+    if (isPoll(event.detail.elt) && (document.hidden || people.size > 0)) {
+      owed = true;
+      event.preventDefault();
+    }
+  });
+  document.addEventListener('htmx:beforeSend', (event) => {
+    const { elt, xhr, requestConfig } = event.detail;
+    if (isPoll(elt)) return;
+    people.add(xhr);
+    requestConfig.triggeringEvent?.submitter?.setAttribute('aria-busy', 'true');
+    // An answer that left the server before this request would show what no longer holds.
+    for (const poll of document.querySelectorAll('[data-poll]')) {
+      if (poll.matches('.htmx-request')) owed = true;
+      htmx.trigger(poll, 'htmx:abort');
+    }
+  });
+  document.addEventListener('htmx:afterRequest', (event) => {
+    const { xhr, requestConfig } = event.detail;
+    requestConfig.triggeringEvent?.submitter?.removeAttribute('aria-busy');
+    if (people.delete(xhr) && owed) refresh();
+  });
+  document.addEventListener('refresh', (event) => {
+    if (!isPoll(event.target)) refresh();
+  });
+  document.addEventListener('visibilitychange', () => document.hidden || refresh());
+  addEventListener('pageshow', (event) => event.persisted && refresh());
+  addEventListener('online', refresh);
+
+  // A swap between pressing and letting go would swallow the click.
+  addEventListener('pointerdown', () => { pressed = true; }, true);
+  for (const name of ['pointerup', 'pointercancel', 'dragend', 'blur']) {
+    addEventListener(name, () => {
+      pressed = false;
+      if (owed) setTimeout(refresh);
+    });
+  }
+
+  /* Swaps. What a person ticked, opened, typed or scrolled is found again by its id. */
+  const touched = new WeakSet();
+  let kept = null;
+
+  document.addEventListener('input', (event) => touched.add(event.target));
+
+  const keep = (target, sender) => {
+    const sent = sender.form ?? sender.closest('form');
+    const within = (selector) => [...target.querySelectorAll(selector)];
+    const focused = target.contains(document.activeElement) ? document.activeElement : null;
+    return {
+      open: within('details[open][id]').filter((menu) => !menu.contains(sender)),
+      fields: within(':is(input:not([type=file]), select, textarea)[id]').filter(
+        (field) => touched.has(field) && (!sent || field.form !== sent),
+      ),
+      scrolled: within(':is(.scroll, textarea)[id]').map(
+        ({ id, scrollLeft, scrollTop }) => ({ id, scrollLeft, scrollTop }),
+      ),
+      focus: focused?.id,
+      caret: [focused?.selectionStart, focused?.selectionEnd, focused?.selectionDirection],
+    };
+  };
+  const restore = ({ open, fields, scrolled, focus, caret }) => {
+    for (const { id } of open) {
+      const details = document.getElementById(id);
+      if (details) details.open = true;
+    }
+    for (const old of fields) {
+      const field = document.getElementById(old.id);
+      if (!field || field.disabled) continue;
+      if ('checked' in old && /checkbox|radio/.test(old.type)) field.checked = old.checked;
+      else field.value = old.value;
+      touched.add(field);
+    }
+    for (const { id, scrollLeft, scrollTop } of scrolled) {
+      document.getElementById(id)?.scrollTo(scrollLeft, scrollTop);
+    }
+    const field = focus && document.getElementById(focus);
+    if (!field) return;
+    field.focus({ preventScroll: true });
+    // Only fields of text have a caret; the others say null.
+    if (caret[0] != null) field.setSelectionRange(...caret);
+  };
+
+  document.addEventListener('htmx:beforeSwap', (event) => {
+    const { detail } = event;
+    if (!detail.shouldSwap) return;
+    if (isPoll(detail.requestConfig.elt) && pressed) {
+      detail.shouldSwap = false;
+      owed = true;
+    } else {
+      kept = keep(detail.target, detail.requestConfig.elt);
+    }
+  });
+  document.addEventListener('htmx:afterSwap', () => {
+    if (kept) restore(kept);
+    kept = null;
+  });
+
+  /* The dialog. It opens when it gets content and gives the focus back when it closes. */
+  let opener = null;
+
+  document.addEventListener('htmx:afterSwap', (event) => {
+    if (event.detail.target !== dialog || !dialog.childElementCount) return;
+    if (!dialog.open) {
+      opener = event.detail.requestConfig.elt;
+      dialog.showModal();
+    }
+    dialog.querySelector('[aria-invalid=true]')?.focus();
+  });
+  document.addEventListener('htmx:afterRequest', ({ detail }) => {
+    const over = detail.successful && (detail.xhr.status === 204 || detail.target !== dialog);
+    if (over && dialog.contains(detail.elt)) dialog.close();
+  });
+  dialog.addEventListener('close', () => {
+    dialog.replaceChildren();
+    const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
+    if (back) (back.checkVisibility() ? back : back.closest('details')?.firstElementChild)?.focus();
+  });
+  dialog.addEventListener('pointerdown', (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener('click', (event) => {
+    if (event.target.closest('[data-close]')) {
+      event.preventDefault();
+      dialog.close();
+    }
+  });
+
+  /* Failures. Said once, and taken back by the next request that succeeds. */
+  let saying = null;
+
+  const takeBack = () => {
+    clearTimeout(saying);
+    document.getElementById('failure')?.remove();
+  };
+  const say = (kind, poll) => {
+    takeBack();
+    // A page that is being left loses its polls as well; that is no failure.
+    saying = setTimeout(() => {
+      const note = document.getElementById(`failure-${kind}`).content.firstElementChild.cloneNode(true);
+      note.id = 'failure';
+      document.getElementById('messages').append(note);
+    }, poll ? 1000 : 0);
+  };
+
+  for (const name of ['htmx:sendError', 'htmx:timeout']) {
+    document.addEventListener(name, ({ detail }) => say('network', isPoll(detail.elt)));
+  }
+  document.addEventListener('htmx:responseError', ({ detail }) => {
+    say(detail.xhr.status >= 500 ? 'server' : 'refused', isPoll(detail.elt));
+  });
+  document.addEventListener('htmx:afterRequest', ({ detail }) => detail.successful && takeBack());
+}
