@@ -11,5 +11,7 @@ urlpatterns = [
     path("orders/new/", views.new, name="new"),
     path("orders/<int:pk>/", views.order, name="detail"),
     path("orders/<int:pk>/pay/", views.pay, name="pay"),
-    path("orders/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("orders/<int:pk>/cancel/", views.act, {"name": "cancel"}, name="cancel"),
+    path("orders/<int:pk>/refund/", views.act, {"name": "refund"}, name="refund"),
+    path("orders/<int:pk>/try-again/", views.act, {"name": "try_again"}, name="try_again"),
 ]

@@ -26,8 +26,9 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 class Operation(models.Model):
     """What, who asked, when, how far, how it ended.
 
-    `kind` is the name of the action. `was` is the status at rest that it began in, `during`
-    the transient one it is in. `forced` hardens a stop. A worker that carries it out holds it
+    `kind` is the name of the action, `node` where it began, `target` where a migration leads.
+    `was` is the status at rest that it began in,
+    `during` the transient one it is in. `forced` hardens a stop. A worker that carries it out holds it
     until `held_until`; while that lies ahead no other touches it.
     """
 
@@ -40,6 +41,9 @@ class Operation(models.Model):
         "containers.Container", on_delete=models.PROTECT, related_name="operations"
     )
     kind = models.CharField(max_length=20)
+    node = models.ForeignKey(
+        "containers.Node", on_delete=models.PROTECT, null=True, blank=True, related_name="operations"
+    )
     target = models.ForeignKey(
         "containers.Node", on_delete=models.PROTECT, null=True, blank=True, related_name="arriving"
     )

@@ -83,6 +83,7 @@ def _request(
         operation = Operation.objects.create(
             container=container,
             kind=name,
+            node=container.node,
             target=destination,
             was=was,
             during=container.status,

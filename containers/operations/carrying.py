@@ -87,7 +87,7 @@ def _take(operation_id: int) -> Operation | None:
         .filter(Q(held_until=None) | Q(held_until__lt=now))
         .exclude(container__status=Status.OFFLINE)
     )
-    node_id = free.values_list("container__node_id", flat=True).first()
+    node_id = free.values_list("node_id", flat=True).first()
     if node_id is None or _has_its_hands_full(node_id):
         return None
     name = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{uuid4().hex[:8]}"
@@ -104,16 +104,14 @@ def _take(operation_id: int) -> Operation | None:
 
 def _has_its_hands_full(node_id: int) -> bool:
     """Whether a node has as much to do as it may: it must not hold every thread there is."""
-    held = Operation.objects.open().filter(
-        container__node=node_id, held_until__gt=timezone.now()
-    )
+    held = Operation.objects.open().filter(node=node_id, held_until__gt=timezone.now())
     return held.count() >= settings.NODE_CONCURRENCY
 
 
 def _wake_next(operation: Operation) -> None:
     """A node with a hand free again goes on with what waits for it."""
     waiting = Operation.objects.open().filter(
-        container__node=operation.container.node_id, held_until=None, not_before__lte=timezone.now()
+        node=operation.node_id, held_until=None, not_before__lte=timezone.now()
     )
     for operation_id in waiting.order_by("pk").values_list("pk", flat=True)[:1]:
         wake(operation_id)

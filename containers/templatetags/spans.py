@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
+from django.utils.formats import date_format
 
 register = template.Library()
 
@@ -33,3 +34,14 @@ def memory(mib: int) -> str:
     if mib < 1024:
         return f"{mib} MB"
     return f"{mib / 1024:.1f}".removesuffix(".0") + " GB"
+
+
+@register.filter
+def moment(at: datetime | None) -> str:
+    """When, as short as it can be told: "11:39" today, "24 Nov" this year, "24 Nov 2025"."""
+    if at is None:
+        return ""
+    local, now = timezone.localtime(at), timezone.localtime()
+    if local.date() == now.date():
+        return date_format(local, "H:i")
+    return date_format(local, "j M" if local.year == now.year else "j M Y")

@@ -74,6 +74,7 @@ def containers(request: Request) -> HttpResponse:
         "chips": [(Status(value), counts[value]) for value in counts],
         "total": sum(counts.values()) - counts[Status.DESTROYED],
         "status": status,
+        "customer": rows[0].customer if rows and "customer" in narrowed.data else None,
         "sort": request.GET.get("sort", ""),
         "columns": COLUMNS,
         "page_obj": page,

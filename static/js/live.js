@@ -80,9 +80,10 @@
       ),
       focus: focused?.id,
       caret: [focused?.selectionStart, focused?.selectionEnd, focused?.selectionDirection],
+      page: [scrollX, scrollY],
     };
   };
-  const restore = ({ open, fields, scrolled, focus, caret }) => {
+  const restore = ({ open, fields, scrolled, focus, caret, page }) => {
     for (const { id } of open) {
       const details = document.getElementById(id);
       if (details) details.open = true;
@@ -97,6 +98,7 @@
     for (const { id, scrollLeft, scrollTop } of scrolled) {
       document.getElementById(id)?.scrollTo(scrollLeft, scrollTop);
     }
+    scrollTo(...page);
     const field = focus && document.getElementById(focus);
     if (!field) return;
     field.focus({ preventScroll: true });
@@ -147,21 +149,23 @@
     }
   });
 
-  /* Failures. Said once, and taken back by the next request that succeeds. */
-  let saying = null;
+  /* Failures. Said once, and taken back by the next request that succeeds; but that a person's
+     own click was in vain is not taken back by a poll. */
+  let failure = null;
 
   const takeBack = () => {
-    clearTimeout(saying);
-    document.getElementById('failure')?.remove();
+    clearTimeout(failure?.timer);
+    failure?.note.remove();
+    failure = null;
   };
   const say = (kind, poll) => {
+    if (failure && poll) return;
     takeBack();
+    const note = document.getElementById(`failure-${kind}`).content.firstElementChild.cloneNode(true);
+    const show = () => document.getElementById('messages').append(note);
     // A page that is being left loses its polls as well; that is no failure.
-    saying = setTimeout(() => {
-      const note = document.getElementById(`failure-${kind}`).content.firstElementChild.cloneNode(true);
-      note.id = 'failure';
-      document.getElementById('messages').append(note);
-    }, poll ? 1000 : 0);
+    const timer = setTimeout(show, poll ? 1000 : 0);
+    failure = { note, timer, lasting: !poll && kind !== 'network' };
   };
 
   for (const name of ['htmx:sendError', 'htmx:timeout']) {
@@ -170,5 +174,7 @@
   document.addEventListener('htmx:responseError', ({ detail }) => {
     say(detail.xhr.status >= 500 ? 'server' : 'refused', isPoll(detail.elt));
   });
-  document.addEventListener('htmx:afterRequest', ({ detail }) => detail.successful && takeBack());
+  document.addEventListener('htmx:afterRequest', ({ detail }) => {
+    if (detail.successful && !(failure?.lasting && isPoll(detail.elt))) takeBack();
+  });
 }

@@ -1,0 +1,130 @@
+"""What a customer fills in: an order; and, where no money is real, how a payment ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from django import forms
+from django.core.exceptions import ValidationError
+from payments import FraudStatus, PaymentStatus
+
+from containers.models import Container
+from orders import checkout, ssh_keys
+from orders.models import Order, Plan, System
+from panel.models import User
+
+if TYPE_CHECKING:
+    from django.utils.datastructures import MultiValueDict
+
+
+class OrderForm(forms.Form):
+    """One container to order. `placed` is the order that this very form has made before."""
+
+    plan = forms.ModelChoiceField(
+        Plan.objects.none(),
+        widget=forms.RadioSelect,
+        empty_label=None,
+        error_messages={
+            "required": "Choose a plan.",
+            "invalid_choice": "This plan is not offered any more. Choose another.",
+        },
+    )
+    name = Container._meta.get_field("name").formfield(  # type: ignore[attr-defined]
+        label="Name",
+        help_text="Its host name, such as web-01. Small letters, digits and hyphens.",
+        error_messages={"required": "Give it a name."},
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    system = forms.ModelChoiceField(
+        System.objects.none(),
+        empty_label="Choose…",
+        error_messages={
+            "required": "Choose an operating system.",
+            "invalid_choice": "This system is not offered any more. Choose another.",
+        },
+    )
+    ssh_key = forms.CharField(
+        label="SSH public key",
+        required=False,
+        max_length=8192,
+        help_text="Lets you sign in as root. From a file such as ~/.ssh/id_ed25519.pub.",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "mono"}),
+    )
+    customer = forms.ModelChoiceField(
+        User.objects.filter(is_active=True),
+        to_field_name="username",
+        help_text="User name of whoever it is for.",
+        error_messages={"invalid_choice": "Nobody with this user name can sign in."},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
+    )
+    token = forms.UUIDField(widget=forms.HiddenInput, required=False)
+
+    def __init__(
+        self,
+        data: MultiValueDict[str, Any] | None = None,
+        *,
+        user: User,
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            data, initial={"token": uuid4(), "customer": user.username} | (initial or {})
+        )
+        self.user = user
+        self.placed: Order | None = None
+        plans = Plan.objects.offered().prefetch_related("systems")
+        self.fields["plan"].queryset = plans  # type: ignore[attr-defined]
+        systems = System.objects.filter(plans__in=plans).distinct()
+        self.fields["system"].queryset = systems  # type: ignore[attr-defined]
+        if not user.sees_everything:
+            del self.fields["customer"]
+
+    def clean_ssh_key(self) -> str:
+        text: str = self.cleaned_data["ssh_key"]
+        return ssh_keys.parse(text) if text else ""
+
+    def clean(self) -> None:
+        self._check_system()
+        customer = self.cleaned_data.setdefault("customer", self.user)
+        name, token = self.cleaned_data.get("name"), self.cleaned_data.get("token")
+        if not name or not isinstance(customer, User):
+            return
+        self.placed = checkout.placed_before(customer, token, name) if token else None
+        if self.placed is None and customer.containers.living().filter(name=name).exists():
+            whose = "You already have" if customer == self.user else f"{customer} already has"
+            self.add_error("name", f"{whose} a container of this name. Choose another.")
+
+    def _check_system(self) -> None:
+        plan, system = self.cleaned_data.get("plan"), self.cleaned_data.get("system")
+        if plan and system and system not in plan.systems.all():
+            offered = ", ".join(str(system) for system in plan.systems.all())
+            self.add_error(
+                "system",
+                ValidationError(f"{plan} does not come with {system}. It offers: {offered}."),
+            )
+
+
+class SimulatedPaymentForm(forms.Form):
+    """How a payment through the dummy gateway ends, which asks nobody for money."""
+
+    OUTCOMES = {
+        "succeeds": ("The payment succeeds", PaymentStatus.CONFIRMED, "3ds-disabled"),
+        "refused": ("The payment is refused", PaymentStatus.REJECTED, "3ds-disabled"),
+        "unreachable": ("The gateway cannot be reached", PaymentStatus.ERROR, "failure"),
+    }
+    outcome = forms.ChoiceField(
+        choices=[(name, label) for name, (label, _, _) in OUTCOMES.items()],
+        initial="succeeds",
+        widget=forms.RadioSelect,
+    )
+
+    def for_gateway(self) -> dict[str, str]:
+        """What the dummy gateway's own form wants to be told. The form must be valid."""
+        _, status, response = self.OUTCOMES[self.cleaned_data["outcome"]]
+        return {
+            "status": status,
+            "fraud_status": FraudStatus.UNKNOWN,
+            "gateway_response": response,
+        }

@@ -1,0 +1,208 @@
+"""An order and the one table of its statuses: who may do what in which; and its history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils import timezone
+from django_fsm import FSMField, FSMModelMixin, transition
+
+from containers import who
+from containers.models import Action, Container
+from orders.models.plan import Plan
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+LARGEST_ID = 2**63 - 1
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def visible_to(self, user: User) -> OrderQuerySet:
+        """What this person may see; what is not in it is a 404."""
+        return self if user.sees_everything else self.filter(customer=user)
+
+    def matching(self, text: str) -> OrderQuerySet:
+        """Search by number ("12" or "order 12"), container, plan, customer."""
+        text = text.strip()
+        number = text.lower().removeprefix("order").strip(" #")
+        matches = (
+            Q(container__name__icontains=text)
+            | Q(plan__name__icontains=text)
+            | Q(customer__username__icontains=text)
+            | Q(customer__first_name__icontains=text)
+            | Q(customer__last_name__icontains=text)
+            | Q(customer__email__iexact=text)
+        )
+        if number.isascii() and number.isdigit() and int(number) <= LARGEST_ID:
+            matches |= Q(pk=int(number))
+        return self.filter(matches)
+
+    def counts_by_status(self) -> dict[str, int]:
+        """How many orders are in each status; none is left out."""
+        counted = dict(self.order_by().values_list("status").annotate(Count("pk")))
+        return {status.value: counted.get(status.value, 0) for status in Order.Status}
+
+    def paid_not_created(self) -> OrderQuerySet:
+        """Paid for, nothing under way, and no further try planned: somebody has to act."""
+        return self.filter(
+            status=Order.Status.PAID,
+            container__node=None,
+            container__create_again_at=None,
+        )
+
+    def locked(self, pk: int) -> Order:
+        """One order with its container, fresh and both locked. Call it in a transaction.
+
+        The container comes first, as for the doors of `operations`, so that no two of them
+        wait for each other.
+        """
+        container = Container.objects.select_for_update(of=("self",)).get(order=pk)
+        order = self.select_for_update().get(pk=pk)
+        order.container = container
+        return order
+
+
+def nothing_created(order: Order) -> bool:
+    """Whether the order can still be undone for nothing."""
+    return order.container.node_id is None
+
+
+def _place_in_table(arrow: Any) -> int:
+    """Sorts transitions by the order in which they stand below."""
+    return int(arrow.method.__code__.co_firstlineno)
+
+
+class Order(FSMModelMixin, models.Model):
+    """One purchase of a Plan. The price is fixed when it is made; the record stays for good.
+
+    `token` is the form that it came from: the same form sent twice is one order.
+    """
+
+    class Status(models.TextChoices):
+        UNPAID = "unpaid", "Unpaid"
+        PAID = "paid", "Paid"
+        FULFILLED = "fulfilled", "Fulfilled"
+        CANCELLED = "cancelled", "Cancelled"
+        REFUNDED = "refunded", "Refunded"
+
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
+    )
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="orders")
+    container = models.OneToOneField(Container, on_delete=models.PROTECT, related_name="order")
+    price = models.DecimalField(max_digits=9, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    period = models.CharField(max_length=10, choices=Plan.Period)
+    status = FSMField(
+        choices=Status.choices, default=Status.UNPAID, protected=True, editable=False
+    )
+    token = models.UUIDField(default=uuid4, unique=True, editable=False)
+    ordered_at = models.DateTimeField(default=timezone.now, editable=False)
+    paid_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["status"])]
+
+    def __str__(self) -> str:
+        return f"order {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("orders:detail", args=[self.pk])
+
+    def actions_for(self, user: User) -> list[Action]:
+        """The buttons that this person has on this order now, in the order of the table below."""
+        return _as_actions(self.get_available_user_status_transitions(user))
+
+    @classmethod
+    def actions(cls) -> dict[str, Action]:
+        """Every button there is, by name, whoever may press it and when."""
+        return {action.name: action for action in _as_actions(cls.transitions())}
+
+    @classmethod
+    def transitions(cls) -> list[Any]:
+        """Every arrow of the table."""
+        return list(cls._meta.get_field("status").get_all_transitions(cls))
+
+    # --- what people ask for -------------------------------------------------------------
+
+    @transition(
+        status, Status.UNPAID, Status.UNPAID, permission=who.owner,
+        custom={"label": "Pay", "icon": "card"},
+    )  # fmt: skip
+    def pay(self) -> None:
+        """Go to the gateway; what comes of it is `paid`, once the gateway reports it."""
+
+    @transition(
+        status, Status.PAID, Status.PAID, permission=who.staff, conditions=[nothing_created],
+        custom={"label": "Try creation again", "icon": "refresh"},
+    )  # fmt: skip
+    def try_again(self) -> None:
+        """Staff have put right what kept the container from being created."""
+
+    @transition(
+        status, Status.UNPAID, Status.CANCELLED, permission=who.owner,
+        conditions=[nothing_created],
+        custom={
+            "label": "Cancel order", "icon": "x", "danger": True,
+            "warning": "The container is not created and leaves the list. "
+            "The order itself stays on record.",
+        },
+    )  # fmt: skip
+    def cancel(self) -> None:
+        """The customer or an administrator thinks better of it."""
+
+    @transition(
+        status, Status.PAID, Status.REFUNDED, permission=who.staff,
+        conditions=[nothing_created],
+        custom={
+            "label": "Refund", "icon": "card", "danger": True,
+            "warning": "The money is given back. The container is not created and leaves the "
+            "customer's list. The order itself stays on record.",
+        },
+    )  # fmt: skip
+    def refund(self) -> None:
+        """Staff give the money back, while nothing was created."""
+
+    # --- what came of it -------------------------------------------------------------------
+
+    @transition(status, Status.UNPAID, Status.PAID, permission=who.nobody)
+    def paid(self) -> None:
+        """A payment was confirmed, whichever way it was reported."""
+        self.paid_at = timezone.now()
+
+    @transition(status, Status.PAID, Status.FULFILLED, permission=who.nobody)
+    def fulfilled(self) -> None:
+        """Its container was created."""
+
+
+def _as_actions(arrows: Any) -> list[Action]:
+    labelled = sorted((t for t in arrows if "label" in t.custom), key=_place_in_table)
+    return [Action(name=t.name, **t.custom) for t in labelled]
+
+
+class OrderChange(models.Model):
+    """From which status to which, when, by whom or by what, why; never changed or deleted."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="changes")
+    from_status = models.CharField(max_length=20, choices=Order.Status, blank=True)
+    to_status = models.CharField(max_length=20, choices=Order.Status)
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    because = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.get_from_status_display()} → {self.get_to_status_display()}"

@@ -1,0 +1,89 @@
+"""Money on its way: one row for each try to pay an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from django.db import models, transaction
+from payments import PaymentStatus, PurchasedItem
+from payments.core import get_base_url
+from payments.models import BasePayment
+
+from orders.models.order import Order
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+# What may still follow once money has arrived. Any other notice is late, or a repetition.
+AFTER = {
+    PaymentStatus.CONFIRMED: {PaymentStatus.REFUNDED},
+    PaymentStatus.REFUNDED: set(),
+}
+
+
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    def visible_to(self, user: User) -> PaymentQuerySet:
+        return self if user.sees_everything else self.filter(order__customer=user)
+
+    def open(self) -> PaymentQuerySet:
+        """Begun, and neither paid nor refused yet."""
+        return self.filter(status__in=[PaymentStatus.WAITING, PaymentStatus.INPUT])
+
+    def kept(self) -> PaymentQuerySet:
+        """Money that has arrived and was not given back."""
+        return self.filter(status=PaymentStatus.CONFIRMED)
+
+
+class Payment(BasePayment):
+    """One try to pay an order through a gateway; its columns are those of django-payments.
+
+    `is_surplus` marks money that the order does not need, or not any more: it has to be given
+    back. `giving_back_since` is set while the gateway is being asked to.
+    """
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
+    is_surplus = models.BooleanField("to be given back", default=False, editable=False)
+    giving_back_since = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = PaymentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"payment {self.pk}"
+
+    def change_status(self, status: str, message: str = "") -> None:
+        """Write down what the gateway reports and all that follows from it, or nothing.
+
+        What has arrived stays arrived: a notice that comes twice or too late changes nothing.
+        """
+        with transaction.atomic():
+            Order.objects.locked(self.order_id)
+            known = type(self).objects.values_list("status", flat=True).get(pk=self.pk)
+            if known in AFTER and status not in AFTER[known]:
+                self.refresh_from_db(
+                    fields=["status", "captured_amount", "is_surplus", "giving_back_since"]
+                )
+                return
+            super().change_status(status, message)
+            # The library leaves the time of the change out.
+            self.save(update_fields=["modified"])
+
+    def get_failure_url(self) -> str:
+        return self.get_success_url()
+
+    def get_success_url(self) -> str:
+        """Back to the order, as a whole address: gateways follow no other."""
+        return urljoin(get_base_url(), self.order.get_absolute_url())
+
+    def get_purchased_items(self) -> Iterator[PurchasedItem]:
+        yield PurchasedItem(
+            name=self.description,
+            quantity=1,
+            price=self.total,
+            currency=self.currency,
+            sku=str(self.order.plan_id),
+        )

@@ -1,0 +1,55 @@
+"""What can be ordered: plans, and the systems that they offer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.validators import MinValueValidator
+from django.db import models
+
+
+class System(models.Model):
+    """An operating system to choose from, and the image that a node makes it of."""
+
+    name = models.CharField(max_length=80, unique=True)
+    image = models.CharField(max_length=120, help_text="As the nodes know it: debian/12")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PlanQuerySet(models.QuerySet["Plan"]):
+    def offered(self) -> PlanQuerySet:
+        """What can be ordered now."""
+        return self.filter(is_offered=True, systems__isnull=False).distinct()
+
+
+class Plan(models.Model):
+    """What can be ordered. A change concerns only what is ordered after it."""
+
+    class Period(models.TextChoices):
+        MONTH = "month", "month"
+        YEAR = "year", "year"
+
+    name = models.CharField(max_length=80, unique=True)
+    description = models.CharField(max_length=200, blank=True)
+    cpus = models.PositiveIntegerField("processor cores", validators=[MinValueValidator(1)])
+    memory_mb = models.PositiveIntegerField("memory in MiB", validators=[MinValueValidator(64)])
+    disk_gb = models.PositiveIntegerField("disk in GiB", validators=[MinValueValidator(1)])
+    systems = models.ManyToManyField(System, related_name="plans")
+    price = models.DecimalField(
+        max_digits=9, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))]
+    )
+    period = models.CharField(max_length=10, choices=Period, default=Period.MONTH)
+    is_offered = models.BooleanField("offered", default=True, help_text="Can be ordered now.")
+
+    objects = PlanQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["price", "name"]
+
+    def __str__(self) -> str:
+        return self.name

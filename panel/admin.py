@@ -1,0 +1,53 @@
+"""People in the Django admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
+
+from panel.models import User
+
+admin.site.site_title = admin.site.site_header = "Berth"
+admin.site.index_title = "Plans, orders and accounts"
+
+
+@admin.register(User)
+class PeopleAdmin(UserAdmin):
+    """Accounts. Whoever has bought something is deactivated, never deleted."""
+
+    list_display = [
+        "username", "first_name", "last_name", "email", "role_label", "is_active", "last_login"
+    ]  # fmt: skip
+    list_filter = ["is_administrator", "is_staff", "is_active", "groups"]
+    fieldsets = [
+        (None, {"fields": ["username", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email"]}),
+        (
+            "May",
+            {"fields": ["is_active", "is_administrator", "is_staff", "is_superuser", "groups"]},
+        ),
+        ("Dates", {"fields": ["last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [
+        (None, {"fields": ["username", "usable_password", "password1", "password2"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email"]}),
+    ]
+    readonly_fields = ["last_login", "date_joined"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Only a superuser hands out rights: staff could otherwise give them to themselves."""
+        fixed = list(super().get_readonly_fields(request, obj))
+        if not request.user.is_superuser:
+            fixed += ["is_administrator", "is_staff", "is_superuser", "groups"]
+        return fixed
+
+    def get_queryset(self, request: HttpRequest):  # type: ignore[no-untyped-def]
+        """Staff look after customers; those with rights are a superuser's business."""
+        people = super().get_queryset(request)
+        if request.user.is_superuser:
+            return people
+        return people.filter(is_superuser=False, is_administrator=False, is_staff=False)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False

@@ -1,0 +1,208 @@
+"""What every test may ask for: the cast, signed-in browsers, the worker, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from huey.contrib import djhuey
+from huey.contrib.djhuey import HUEY
+
+from containers.models import Container, Node
+from orders.models import Plan, System
+from panel.models import User
+from tests.cast import (
+    ContainerFactory,
+    NodeFactory,
+    PlanFactory,
+    SystemFactory,
+    UserFactory,
+)
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_modify_db_settings_parallel_suffix: None,
+) -> None:
+    """Two runs in one checkout must not share a test database."""
+    database = django_settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def surroundings(settings: Settings, tmp_path: Path) -> None:
+    """Nothing outside the test's own folder is touched; no static files have to be collected."""
+    settings.DATA = tmp_path
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.WHITENOISE_AUTOREFRESH = True
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+class Worker:
+    """The queue, and the worker behind it, which runs when it is told to.
+
+    `waiting` holds the tasks that were enqueued. In a test whose transaction never commits,
+    what waits for the commit counts as enqueued as soon as the worker is asked for anything.
+    """
+
+    def __init__(self) -> None:
+        self._queued: list[Any] = []
+
+    def enqueue(self, task: Any) -> None:
+        self._queued.append(task)
+
+    @property
+    def waiting(self) -> list[int]:
+        """The ids of the Operations that the worker was woken for, oldest first."""
+        self._commit()
+        return [task.args[0] for task in self._queued]
+
+    def carry_out_all(self) -> None:
+        """Work until nothing waits any more, outside of any request."""
+        self._commit()
+        while self._queued:
+            self._queued.pop(0).execute()
+            self._commit()
+
+    def lose_everything(self) -> None:
+        """As if the queue had been emptied: no wake-up arrives."""
+        self._commit()
+        self._queued.clear()
+
+    def _commit(self) -> None:
+        while connection.in_atomic_block and connection.run_on_commit:
+            callbacks, connection.run_on_commit = connection.run_on_commit, []
+            for callback in callbacks:
+                callback[1]()
+
+
+@pytest.fixture(autouse=True)
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """No test reaches a real queue: `worker.carry_out_all()` does what waits in it."""
+    worker = Worker()
+    monkeypatch.setattr(HUEY, "enqueue", worker.enqueue)
+    # A task would close the connection whose transaction holds the test's rows.
+    monkeypatch.setattr(djhuey, "close_old_connections", lambda: None)
+    return worker
+
+
+class Clock:
+    """The panel's time. Simulated nodes go by the real one; with pace 0 they do not wait."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+        self._real = timezone.now
+
+    def now(self) -> datetime:
+        return self._real() + self._ahead
+
+    def advance(self, seconds: float = 0.0, *, by: timedelta = timedelta()) -> None:
+        self._ahead += timedelta(seconds=seconds) + by
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """`clock.advance(seconds)` lets time pass for everything that asks `timezone.now()`."""
+    clock = Clock()
+    monkeypatch.setattr(timezone, "now", clock.now)
+    return clock
+
+
+@pytest.fixture
+def lena(db: None) -> User:
+    """A customer."""
+    return UserFactory.create(username="lena", first_name="Lena", last_name="Fischer")
+
+
+@pytest.fixture
+def omar(db: None) -> User:
+    """Another customer."""
+    return UserFactory.create(username="omar", first_name="Omar", last_name="Haddad")
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    """An administrator, and nothing else."""
+    return UserFactory.create(username="ada", is_administrator=True)
+
+
+@pytest.fixture
+def sten(db: None) -> User:
+    """Staff, and nothing else."""
+    return UserFactory.create(username="sten", is_staff=True)
+
+
+@pytest.fixture
+def system(db: None) -> System:
+    return SystemFactory.create()
+
+
+@pytest.fixture
+def plan(db: None, system: System) -> Plan:
+    return PlanFactory.create(systems=[system])
+
+
+@pytest.fixture
+def node(db: None) -> Node:
+    """A simulated node that does everything at once."""
+    return NodeFactory.create(name="node-a")
+
+
+@pytest.fixture
+def other_node(db: None) -> Node:
+    """Another, with less room, so that `node` is the first choice."""
+    return NodeFactory.create(name="node-b", memory_mb=32768)
+
+
+@pytest.fixture
+def container(lena: User, node: Node) -> Container:
+    """Lena's, stopped on `node`."""
+    return ContainerFactory.create(customer=lena, node=node, name="web-01")
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], Client]:
+    """`client_of(person)`: a browser in which this person has signed in."""
+
+    def signed_in(person: User) -> Client:
+        client = Client()
+        client.force_login(person, "django.contrib.auth.backends.ModelBackend")
+        return client
+
+    return signed_in
+
+
+@pytest.fixture
+def as_lena(lena: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(lena)
+
+
+@pytest.fixture
+def as_omar(omar: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(omar)
+
+
+@pytest.fixture
+def as_ada(ada: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(ada)
+
+
+@pytest.fixture
+def as_sten(sten: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(sten)

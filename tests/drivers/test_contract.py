@@ -1,0 +1,286 @@
+"""What every driver promises, of whatever kind its node is: instances."""
+
+from __future__ import annotations
+
+import time
+from io import BytesIO
+from itertools import pairwise
+
+import pytest
+
+from containers.drivers import (
+    Conflict,
+    NoSuchImage,
+    NoSuchInstance,
+    Power,
+    Refused,
+    Spec,
+    Unreachable,
+)
+
+from .conftest import Nodes, eventually, finish, walk_away, whole_once
+
+
+def power(nodes: Nodes, name: str) -> Power | None:
+    found = nodes.here.instance(name)
+    assert nodes.here.instances().get(name) == found
+    return found.power if found else None
+
+
+def test_a_node_says_what_it_has(nodes: Nodes) -> None:
+    resources = nodes.here.resources()
+    assert min(resources.cpus, resources.memory_mb, resources.disk_gb) > 0
+    assert nodes.image in nodes.here.images()
+    assert nodes.here.timeout > 0
+
+
+def test_what_was_created_is_there_once_and_stopped(nodes: Nodes, name: str) -> None:
+    assert power(nodes, name) is None
+    finish(nodes.here.create(nodes.spec(name)))
+    assert power(nodes, name) is Power.STOPPED
+    assert nodes.there.instance(name) is None
+
+
+def test_progress_comes_in_percent_and_in_words_and_never_later_than_a_second(
+    nodes: Nodes, name: str
+) -> None:
+    times, seen = [time.monotonic()], []
+    for progress in nodes.here.create(nodes.spec(name)):
+        times.append(time.monotonic())
+        seen.append(progress)
+    assert max(after - before for before, after in pairwise(times)) < 2
+    for progress in seen:
+        assert progress.percent is None or 0 <= progress.percent <= 100
+        assert isinstance(progress.step, str)
+
+
+def test_creating_what_is_there_changes_nothing(nodes: Nodes, stopped: str) -> None:
+    nodes.here.write_file(stopped, "/root/kept", BytesIO(b"kept"))
+    finish(nodes.here.create(nodes.spec(stopped)))
+    assert b"".join(nodes.here.read_file(stopped, "/root/kept")) == b"kept"
+    assert power(nodes, stopped) is Power.STOPPED
+
+
+def test_creating_what_runs_lets_it_run(nodes: Nodes, running: str) -> None:
+    finish(nodes.here.create(nodes.spec(running)))
+    assert power(nodes, running) is Power.RUNNING
+
+
+def test_creation_goes_on_when_nobody_listens(nodes: Nodes, name: str) -> None:
+    walk_away(nodes.here.create(nodes.spec(name)))
+    eventually(lambda: nodes.here.instance(name), Power.STOPPED)
+    whole_once(name, nodes.here, nodes.there)
+
+
+def test_creation_can_be_asked_for_again_while_it_goes_on(nodes: Nodes, name: str) -> None:
+    walk_away(nodes.here.create(nodes.spec(name)))
+    finish(nodes.here.create(nodes.spec(name)))
+    assert power(nodes, name) is Power.STOPPED
+    whole_once(name, nodes.here, nodes.there)
+
+
+def test_an_unknown_image_is_named_as_the_reason_and_leaves_nothing(
+    nodes: Nodes, name: str
+) -> None:
+    spec = Spec(name, "web.example.org", "no-such-system/0", 1, 128, 1)
+    with pytest.raises(NoSuchImage):
+        finish(nodes.here.create(spec))
+    assert power(nodes, name) is None
+
+
+def test_a_name_that_leads_elsewhere_is_refused(nodes: Nodes) -> None:
+    for name in ("../ct-1", "ct/1", "", ".", "a" * 300):
+        with pytest.raises(Refused):
+            finish(nodes.here.create(nodes.spec(name)))
+        assert nodes.here.instance(name) is None
+
+
+def test_what_is_missing_is_known_to_be_missing(nodes: Nodes, name: str) -> None:
+    node = nodes.here
+    assert node.instance(name) is None
+    assert name not in node.instances()
+    for work in (
+        node.start(name),
+        node.stop(name),
+        node.stop(name, force=True),
+        node.move(name, nodes.there),
+    ):
+        with pytest.raises(NoSuchInstance):
+            finish(work)
+    with pytest.raises(NoSuchInstance):
+        node.list_folder(name, "/")
+    with pytest.raises(NoSuchInstance):
+        node.file_info(name, "/etc")
+    with pytest.raises(NoSuchInstance):
+        node.write_file(name, "/root/x", BytesIO(b"x"))
+
+
+def test_start_makes_it_run_and_again_changes_nothing(nodes: Nodes, stopped: str) -> None:
+    for _ in range(2):
+        finish(nodes.here.start(stopped))
+        assert power(nodes, stopped) is Power.RUNNING
+
+
+def test_starting_goes_on_when_nobody_listens(nodes: Nodes, stopped: str) -> None:
+    walk_away(nodes.here.start(stopped))
+    eventually(lambda: nodes.here.instance(stopped), Power.RUNNING)
+
+
+def test_starting_can_be_asked_for_again_while_it_goes_on(nodes: Nodes, stopped: str) -> None:
+    walk_away(nodes.here.start(stopped))
+    finish(nodes.here.start(stopped))
+    assert power(nodes, stopped) is Power.RUNNING
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_stop_makes_it_stop_and_again_changes_nothing(
+    nodes: Nodes, running: str, force: bool
+) -> None:
+    for _ in range(2):
+        finish(nodes.here.stop(running, force=force))
+        assert power(nodes, running) is Power.STOPPED
+
+
+def test_stopping_goes_on_when_nobody_listens(nodes: Nodes, running: str) -> None:
+    walk_away(nodes.here.stop(running))
+    eventually(lambda: nodes.here.instance(running), Power.STOPPED)
+
+
+def test_stopping_can_be_asked_for_again_while_it_goes_on(nodes: Nodes, running: str) -> None:
+    walk_away(nodes.here.stop(running))
+    finish(nodes.here.stop(running))
+    assert power(nodes, running) is Power.STOPPED
+
+
+def test_force_cuts_a_gentle_stop_short(nodes: Nodes, running: str) -> None:
+    walk_away(nodes.here.stop(running))
+    finish(nodes.here.stop(running, force=True))
+    assert power(nodes, running) is Power.STOPPED
+
+
+def test_what_was_stopped_starts_again_with_its_files(nodes: Nodes, stopped: str) -> None:
+    nodes.here.write_file(stopped, "/root/kept", BytesIO(b"kept"))
+    finish(nodes.here.start(stopped))
+    finish(nodes.here.stop(stopped, force=True))
+    assert b"".join(nodes.here.read_file(stopped, "/root/kept")) == b"kept"
+
+
+def test_deleting_what_runs_is_refused_and_lets_it_run(nodes: Nodes, running: str) -> None:
+    with pytest.raises(Refused):
+        finish(nodes.here.delete(running))
+    assert power(nodes, running) is Power.RUNNING
+
+
+def test_delete_makes_it_be_gone_and_again_changes_nothing(nodes: Nodes, stopped: str) -> None:
+    for _ in range(2):
+        finish(nodes.here.delete(stopped))
+        assert power(nodes, stopped) is None
+
+
+def test_deletion_goes_on_when_nobody_listens(nodes: Nodes, stopped: str) -> None:
+    walk_away(nodes.here.delete(stopped))
+    eventually(lambda: nodes.here.instance(stopped), None)
+
+
+def test_a_name_is_free_again_after_deletion(nodes: Nodes, stopped: str) -> None:
+    nodes.here.write_file(stopped, "/root/old", BytesIO(b"old"))
+    finish(nodes.here.delete(stopped))
+    finish(nodes.here.create(nodes.spec(stopped)))
+    names = [file.name for file in nodes.here.list_folder(stopped, "/root")]
+    assert "old" not in names
+
+
+def test_a_moved_container_is_on_the_other_node_with_its_files(
+    nodes: Nodes, stopped: str
+) -> None:
+    nodes.here.write_file(stopped, "/root/kept", BytesIO(b"kept"))
+    nodes.mark(stopped, "/root/kept", 0o640)
+    nodes.put_link(stopped, "/root/link", "/nowhere/at/all")
+    before = nodes.here.list_folder(stopped, "/root")
+    finish(nodes.here.move(stopped, nodes.there))
+    assert whole_once(stopped, nodes.here, nodes.there) is nodes.there
+    found = nodes.there.instance(stopped)
+    assert found
+    assert found.power is Power.STOPPED
+    assert b"".join(nodes.there.read_file(stopped, "/root/kept")) == b"kept"
+    after = nodes.there.list_folder(stopped, "/root")
+    for old, new in zip(before, after, strict=True):
+        assert (old.name, old.kind, old.size, old.mode) == (new.name, new.kind, new.size, new.mode)
+        assert (old.uid, old.gid, old.target) == (new.uid, new.gid, new.target)
+
+
+def test_moving_what_is_moved_changes_nothing(nodes: Nodes, stopped: str) -> None:
+    for _ in range(2):
+        finish(nodes.here.move(stopped, nodes.there))
+        assert whole_once(stopped, nodes.here, nodes.there) is nodes.there
+
+
+def test_moving_can_be_asked_for_again_while_it_goes_on(nodes: Nodes, stopped: str) -> None:
+    walk_away(nodes.here.move(stopped, nodes.there))
+    finish(nodes.here.move(stopped, nodes.there))
+    assert whole_once(stopped, nodes.here, nodes.there) is nodes.there
+
+
+def test_a_moved_container_starts_there_and_comes_back(nodes: Nodes, stopped: str) -> None:
+    finish(nodes.here.move(stopped, nodes.there))
+    finish(nodes.there.start(stopped))
+    finish(nodes.there.stop(stopped, force=True))
+    finish(nodes.there.move(stopped, nodes.here))
+    assert whole_once(stopped, nodes.here, nodes.there) is nodes.here
+
+
+def test_moving_to_where_it_is_changes_nothing(nodes: Nodes, stopped: str) -> None:
+    finish(nodes.here.move(stopped, nodes.here))
+    assert whole_once(stopped, nodes.here, nodes.there) is nodes.here
+
+
+def test_what_runs_is_not_moved(nodes: Nodes, running: str) -> None:
+    with pytest.raises(Refused):
+        finish(nodes.here.move(running, nodes.there))
+    assert power(nodes, running) is Power.RUNNING
+    assert nodes.there.instance(running) is None
+
+
+def test_what_is_not_ours_is_neither_seen_nor_touched(nodes: Nodes, name: str) -> None:
+    unharmed = nodes.put_stranger(name)
+    assert power(nodes, name) is None
+    for work in (nodes.here.delete(name), nodes.here.start(name), nodes.here.stop(name)):
+        try:
+            finish(work)
+        except Unreachable:
+            raise
+        except Refused:
+            continue
+    assert unharmed()
+
+
+def test_what_is_not_ours_survives_a_creation_of_the_same_name(nodes: Nodes, name: str) -> None:
+    unharmed = nodes.put_stranger(name)
+    try:
+        finish(nodes.here.create(nodes.spec(name)))
+    except Refused:
+        assert power(nodes, name) is None
+    assert unharmed()
+
+
+def test_several_containers_do_not_get_in_each_others_way(nodes: Nodes, stopped: str) -> None:
+    others = [f"{stopped}-{letter}" for letter in "ab"]
+    for other in others:
+        walk_away(nodes.here.create(nodes.spec(other)))
+    for other in others:
+        finish(nodes.here.create(nodes.spec(other)))
+    assert {stopped, *others} <= nodes.here.instances().keys()
+    for other in others:
+        finish(nodes.here.delete(other))
+    assert power(nodes, stopped) is Power.STOPPED
+
+
+def test_the_files_of_a_running_container_are_out_of_reach(nodes: Nodes, running: str) -> None:
+    with pytest.raises(Conflict):
+        nodes.here.list_folder(running, "/")
+    with pytest.raises(Conflict):
+        nodes.here.write_file(running, "/root/x", BytesIO(b"x"))
+    with pytest.raises(Conflict):
+        nodes.here.remove(running, "/etc/passwd")
+    finish(nodes.here.stop(running, force=True))
+    assert "x" not in [file.name for file in nodes.here.list_folder(running, "/root")]

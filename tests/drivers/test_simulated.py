@@ -1,0 +1,455 @@
+"""What the simulated node promises beyond the contract: faults, paces, and a believable system."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from containers.drivers import (
+    BadPath,
+    Conflict,
+    Driver,
+    DriverError,
+    FileKind,
+    NoRoom,
+    NoSuchInstance,
+    Power,
+    Progress,
+    Refused,
+    Resources,
+    Spec,
+    Unreachable,
+)
+from containers.drivers.simulated import Faults, SimulatedDriver
+
+from .conftest import IMAGE, eventually, finish, install, refusal, walk_away, whole_once
+
+
+def spec(name: str = "ct-1") -> Spec:
+    return Spec(name, "web", IMAGE, 1, 512, 5, "ssh-ed25519 AAAAC3 lena", {"order": "7"})
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> SimulatedDriver:
+    """A node that does everything at once, with `ct-1` stopped on it."""
+    made = install(tmp_path / "fsn-1")
+    made.seed(spec())
+    return made
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> SimulatedDriver:
+    return install(tmp_path / "hel-1")
+
+
+def did(driver: SimulatedDriver, name: str = "ct-1") -> list[str]:
+    return [line["did"] for line in driver.journal() if line["instance"] == name]
+
+
+def everything(driver: Driver, other: Driver) -> list[Callable[[], object]]:
+    return [
+        driver.resources,
+        driver.images,
+        driver.instances,
+        lambda: driver.instance("ct-1"),
+        lambda: finish(driver.create(spec())),
+        lambda: finish(driver.start("ct-1")),
+        lambda: finish(driver.stop("ct-1")),
+        lambda: finish(driver.stop("ct-1", force=True)),
+        lambda: finish(driver.delete("ct-1")),
+        lambda: finish(driver.move("ct-1", other)),
+        lambda: driver.list_folder("ct-1", "/"),
+        lambda: driver.file_info("ct-1", "/"),
+        lambda: driver.read_file("ct-1", "/etc/hostname"),
+        lambda: driver.write_file("ct-1", "/root/x", BytesIO()),
+        lambda: driver.make_folder("ct-1", "/root/x"),
+        lambda: driver.rename("ct-1", "/root", "/boss"),
+        lambda: driver.remove("ct-1", "/root"),
+    ]
+
+
+def test_the_journal_shows_each_effect_once_however_often_it_is_asked(
+    node: SimulatedDriver, other: SimulatedDriver
+) -> None:
+    works: list[Callable[[], Iterator[Progress]]] = [
+        lambda: node.create(spec()),
+        lambda: node.start("ct-1"),
+        lambda: node.stop("ct-1"),
+        lambda: node.move("ct-1", other),
+        lambda: other.start("ct-1"),
+        lambda: other.stop("ct-1", force=True),
+        lambda: other.delete("ct-1"),
+    ]
+    for work in works:
+        for _ in range(3):
+            finish(work())
+    assert did(node) == ["created", "started", "stopped", "moved_out"]
+    assert did(other) == ["moved_in", "started", "forced", "deleted"]
+
+
+def test_an_unplugged_node_answers_nothing_and_loses_nothing(
+    node: SimulatedDriver, other: SimulatedDriver
+) -> None:
+    node.set_faults(Faults(unplugged=True))
+    start = time.monotonic()
+    for call in everything(node, other):
+        with pytest.raises(Unreachable):
+            call()
+    assert time.monotonic() - start < 2
+    node.set_faults(Faults())
+    assert whole_once("ct-1", node, other) is node
+    assert node.file_info("ct-1", "/root/.bashrc").size
+
+
+def test_work_goes_on_while_a_node_is_unplugged(tmp_path: Path) -> None:
+    node = install(tmp_path / "fsn-1", pace=0.02)
+    node.seed(spec())
+    work = node.start("ct-1")
+    next(work)
+    node.set_faults(Faults(unplugged=True))
+    assert isinstance(refusal(work), Unreachable)
+    time.sleep(0.1)
+    node.set_faults(Faults())
+    found = node.instance("ct-1")
+    assert found
+    assert found.power is Power.RUNNING
+
+
+def test_a_hanging_node_keeps_one_waiting_no_longer_than_the_time_out(tmp_path: Path) -> None:
+    install(tmp_path / "fsn-1").set_faults(Faults(hanging=True))
+    node = SimulatedDriver(tmp_path / "fsn-1", timeout=0.1)
+    for call in everything(node, node):
+        start = time.monotonic()
+        with pytest.raises(Unreachable):
+            call()
+        assert 0.1 <= time.monotonic() - start < 1
+
+
+def test_a_slow_node_still_answers_in_time(node: SimulatedDriver) -> None:
+    node.set_faults(Faults(slow=True))
+    start = time.monotonic()
+    assert node.instances()
+    assert 0.1 < time.monotonic() - start < node.timeout
+
+
+def test_a_failing_node_refuses_all_work_and_says_why(
+    node: SimulatedDriver, other: SimulatedDriver
+) -> None:
+    node.seed(spec("ct-2"), Power.RUNNING)
+    node.set_faults(Faults(failing=True))
+    for work in (
+        node.create(spec("ct-3")),
+        node.start("ct-1"),
+        node.stop("ct-2"),
+        node.stop("ct-2", force=True),
+        node.delete("ct-1"),
+        node.move("ct-1", other),
+        other.move("ct-1", node),
+    ):
+        error = refusal(work)
+        assert isinstance(error, Refused)
+        assert error.detail.startswith("Failed")
+    assert {name: found.power for name, found in node.instances().items()} == {
+        "ct-1": Power.STOPPED,
+        "ct-2": Power.RUNNING,
+    }
+    assert did(node) == ["created"]
+
+
+@pytest.mark.parametrize("doing", ["create", "start", "delete", "move"])
+def test_work_that_fails_half_way_ends_where_it_began(tmp_path: Path, doing: str) -> None:
+    node, other = install(tmp_path / "fsn-1", pace=0.05), install(tmp_path / "hel-1")
+    node.seed(spec())
+    work = {
+        "create": lambda: node.create(spec("ct-2")),
+        "start": lambda: node.start("ct-1"),
+        "delete": lambda: node.delete("ct-1"),
+        "move": lambda: node.move("ct-1", other),
+    }[doing]
+    begun = work()
+    next(begun)
+    node.set_faults(Faults(failing=True))
+    assert isinstance(refusal(begun), Refused)
+    assert {name: found.power for name, found in node.instances().items()} == {
+        "ct-1": Power.STOPPED
+    }
+    node.set_faults(Faults())
+    finish(work())
+    assert did(node, "ct-2" if doing == "create" else "ct-1")[-1].startswith(doing[:4])
+
+
+def test_a_full_node_takes_nothing_more_in(node: SimulatedDriver, other: SimulatedDriver) -> None:
+    other.seed(spec("ct-2"))
+    node.set_faults(Faults(full=True))
+    assert isinstance(refusal(node.create(spec("ct-3"))), NoRoom)
+    assert isinstance(refusal(other.move("ct-2", node)), NoRoom)
+    with pytest.raises(NoRoom):
+        node.write_file("ct-1", "/etc/hostname", BytesIO(b"changed"))
+    assert b"".join(node.read_file("ct-1", "/etc/hostname")) == b"web\n"
+    assert node.instances().keys() == {"ct-1"}
+    assert whole_once("ct-2", node, other) is other
+    finish(node.start("ct-1"))
+
+
+def test_a_move_stays_here_when_its_target_goes_away_meanwhile(
+    tmp_path: Path, other: SimulatedDriver
+) -> None:
+    node = install(tmp_path / "fsn-1", pace=0.05)
+    node.seed(spec())
+    work = node.move("ct-1", other)
+    next(work)
+    other.set_faults(Faults(unplugged=True))
+    assert isinstance(refusal(work), Unreachable)
+    found = node.instance("ct-1")
+    assert found
+    assert found.power is Power.STOPPED
+    other.set_faults(Faults())
+    assert whole_once("ct-1", node, other) is node
+    finish(node.move("ct-1", other))
+    assert whole_once("ct-1", node, other) is other
+
+
+def test_a_move_never_replaces_another_container_of_the_same_name(
+    node: SimulatedDriver, other: SimulatedDriver
+) -> None:
+    other.seed(spec())
+    other.write_file("ct-1", "/root/theirs", BytesIO())
+    assert isinstance(refusal(node.move("ct-1", other)), Refused)
+    assert node.instance("ct-1")
+    assert other.file_info("ct-1", "/root/theirs")
+
+
+def disk_is_full(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_is_really_full_is_no_room(
+    node: SimulatedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkfifo", disk_is_full)
+        patch.setattr(os, "fsync", disk_is_full)
+        assert isinstance(refusal(node.create(spec("ct-2"))), NoRoom)
+        assert node.instance("ct-2") is None
+        with pytest.raises(NoRoom):
+            node.write_file("ct-1", "/etc/hostname", BytesIO(b"changed"))
+    assert b"".join(node.read_file("ct-1", "/etc/hostname")) == b"web\n"
+    finish(node.create(spec("ct-2")))
+    assert node.instance("ct-2")
+
+
+def test_work_that_contradicts_is_told_to_wait(tmp_path: Path, other: SimulatedDriver) -> None:
+    node = install(tmp_path / "fsn-1")
+    for name in ("ct-1", "ct-2", "ct-3"):
+        node.seed(spec(name), Power.RUNNING if name == "ct-2" else Power.STOPPED, pace=60)
+    walk_away(node.start("ct-1"))
+    walk_away(node.stop("ct-2"))
+    walk_away(node.move("ct-3", other))
+    assert {found.power for found in node.instances().values()} == {Power.BUSY}
+    for work in (
+        node.stop("ct-1"),
+        node.stop("ct-1", force=True),
+        node.delete("ct-1"),
+        node.move("ct-1", other),
+        node.start("ct-2"),
+        node.delete("ct-2"),
+        node.start("ct-3"),
+        node.delete("ct-3"),
+        node.create(spec("ct-3")),
+        node.move("ct-3", install(tmp_path / "nbg-1")),
+    ):
+        assert isinstance(refusal(work), Conflict)
+    with pytest.raises(Conflict):
+        node.list_folder("ct-3", "/")
+
+
+def test_a_stubborn_system_yields_to_force_only(tmp_path: Path) -> None:
+    node = install(tmp_path / "fsn-1")
+    node.seed(spec(), Power.RUNNING, pace=60, stubborn=True)
+    gentle = node.stop("ct-1")
+    assert [next(gentle).percent for _ in range(3)] == [None] * 3
+    walk_away(node.stop("ct-1"))
+    finish(node.stop("ct-1", force=True))
+    finish(gentle)
+    assert did(node) == ["created", "forced"]
+
+
+def test_deleting_what_is_being_created_gives_it_up(tmp_path: Path) -> None:
+    node = install(tmp_path / "fsn-1", pace=60)
+    creation = node.create(spec())
+    next(creation)
+    assert not node.instances()
+    finish(node.delete("ct-1"))
+    assert isinstance(refusal(creation), Conflict)
+    assert not did(node)
+    assert not list((tmp_path / "fsn-1/creating").iterdir())
+
+
+def test_work_takes_as_long_as_the_pace_says(tmp_path: Path) -> None:
+    node = install(tmp_path / "fsn-1", pace=0.1)
+    start = time.monotonic()
+    seen = finish(node.create(spec()))
+    assert 0.6 <= time.monotonic() - start < 3
+    percents = [progress.percent or 0 for progress in seen]
+    assert percents == sorted(percents)
+    assert percents[-1] > 30
+    assert seen[0].step == "Fetching Debian 12"
+
+
+def test_addresses_are_unique_on_their_node_and_stay(
+    node: SimulatedDriver, other: SimulatedDriver
+) -> None:
+    for number in range(2, 6):
+        finish(node.create(spec(f"ct-{number}")))
+    before = {name: found.address for name, found in node.instances().items()}
+    assert len(set(before.values())) == 5
+    finish(node.start("ct-2"))
+    finish(node.stop("ct-2"))
+    assert {name: found.address for name, found in node.instances().items()} == before
+    finish(node.move("ct-3", other))
+    moved = other.instance("ct-3")
+    assert moved
+    assert moved.address.split(".")[:2] != before["ct-3"].split(".")[:2]
+
+
+def test_what_happens_on_the_node_by_itself_is_reported(node: SimulatedDriver) -> None:
+    node.power("ct-1", Power.RUNNING)
+    assert node.instances()["ct-1"].power is Power.RUNNING
+    node.power("ct-1", Power.ERROR)
+    assert node.instances()["ct-1"].power is Power.ERROR
+    assert isinstance(refusal(node.delete("ct-1")), Refused)
+    node.power("ct-1", Power.STOPPED)
+    node.lose("ct-1")
+    assert node.instance("ct-1") is None
+    with pytest.raises(NoSuchInstance):
+        node.power("ct-1", Power.RUNNING)
+    assert did(node) == ["created", "started", "stopped", "deleted"]
+
+
+def test_work_that_the_node_interrupts_is_not_taken_for_done(tmp_path: Path) -> None:
+    node = install(tmp_path / "fsn-1", pace=60)
+    node.seed(spec())
+    work = node.start("ct-1")
+    next(work)
+    node.lose("ct-1")
+    assert isinstance(refusal(work), Conflict)
+
+
+def test_a_container_is_seeded_once_as_it_is_to_be(node: SimulatedDriver) -> None:
+    for _ in range(2):
+        node.seed(spec("ct-2"), Power.RUNNING, address="10.1.2.3", pace=60)
+        node.seed(spec("ct-3"), Power.BUSY, pace=60)
+    found = node.instance("ct-2")
+    assert found
+    assert (found.power, found.address) == (Power.RUNNING, "10.1.2.3")
+    assert node.instance("ct-3") is None
+    assert 0 <= (next(node.create(spec("ct-3"))).percent or 0) < 5
+    assert did(node, "ct-2") == ["created"]
+
+
+def test_everything_is_still_there_for_another_process(
+    node: SimulatedDriver, tmp_path: Path
+) -> None:
+    finish(node.start("ct-1"))
+    node.set_faults(Faults(full=True))
+    installed = SimulatedDriver.install(node.root, Resources(1, 2, 3), [], pace=0)
+    assert installed.faults() == Faults(full=True)
+    assert installed.resources().memory_mb == 2
+    assert SimulatedDriver(tmp_path / "fsn-1").instances() == node.instances()
+
+
+def test_a_node_that_was_never_set_up_is_out_of_reach(tmp_path: Path) -> None:
+    node = SimulatedDriver(tmp_path / "nowhere")
+    for call in everything(node, node):
+        with pytest.raises(Unreachable):
+            call()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_state_that_cannot_be_read_is_an_error_of_one_container(node: SimulatedDriver) -> None:
+    node.seed(spec("ct-2"))
+    (node.root / "instances/ct-1/state.json").write_text("{")
+    powers = {name: found.power for name, found in node.instances().items()}
+    assert powers == {"ct-1": Power.ERROR, "ct-2": Power.STOPPED}
+    finish(node.stop("ct-1", force=True))
+    finish(node.delete("ct-1"))
+
+
+def test_who_holds_the_lock_for_too_long_makes_the_node_unreachable(
+    node: SimulatedDriver, tmp_path: Path
+) -> None:
+    impatient = SimulatedDriver(node.root, timeout=0.1)
+    descriptor = os.open(tmp_path / "fsn-1", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(Unreachable):
+            impatient.instances()
+    finally:
+        os.close(descriptor)
+    assert impatient.instances()
+
+
+def test_a_fresh_system_looks_like_one(node: SimulatedDriver) -> None:
+    def read(path: str) -> str:
+        return b"".join(node.read_file("ct-1", path)).decode()
+
+    assert read("/etc/hostname") == "web\n"
+    assert 'PRETTY_NAME="Debian 12 (simulated)"' in read("/etc/os-release")
+    assert read("/root/.ssh/authorized_keys") == "ssh-ed25519 AAAAC3 lena\n"
+    assert "include /etc/nginx/conf.d/*.conf;" in read("/etc/nginx/nginx.conf")
+    assert read("/var/log/syslog").count("\n") > 5
+    assert "GET / HTTP/1.1" in read("/var/log/nginx/access.log")
+    assert b"".join(node.read_file("ct-1", "/etc/localtime")).startswith(b"TZif2")
+    assert node.file_info("ct-1", "/root/.ssh/authorized_keys").mode == 0o600
+    assert node.file_info("ct-1", "/tmp").mode == 0o1777
+    links = {found.name: found.target for found in node.list_folder("ct-1", "/etc/nginx")}
+    assert links["sites-enabled"] == "sites-available"
+
+
+def test_what_is_neither_file_nor_folder_is_shown_and_never_opened(
+    node: SimulatedDriver, other: SimulatedDriver
+) -> None:
+    pipe = {found.name: found for found in node.list_folder("ct-1", "/run")}["initctl"]
+    assert pipe.kind is FileKind.OTHER
+    with pytest.raises(BadPath):
+        node.read_file("ct-1", "/run/initctl")
+    with pytest.raises(BadPath):
+        node.write_file("ct-1", "/run/initctl", BytesIO(b"x"))
+    finish(node.move("ct-1", other))
+    assert other.file_info("ct-1", "/run/initctl").kind is FileKind.OTHER
+
+
+def test_a_move_that_takes_long_keeps_nobody_from_the_node(
+    node: SimulatedDriver, other: SimulatedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def look(*_: object, **__: object) -> NoReturn:
+        seen.append(SimulatedDriver(node.root, timeout=0.1).instances())
+        seen.append(SimulatedDriver(other.root, timeout=0.1).instances())
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "symlink", look)
+    assert isinstance(refusal(node.move("ct-1", other)), NoRoom)
+    assert len(seen) == 2
+    monkeypatch.undo()
+    eventually(lambda: node.instance("ct-1"), Power.STOPPED)
+
+
+def test_every_error_has_a_sentence_for_people(node: SimulatedDriver) -> None:
+    node.power("ct-1", Power.RUNNING)
+    errors: list[DriverError] = [refusal(node.delete("ct-1")), refusal(node.start("ct-9"))]
+    with pytest.raises(DriverError) as caught:
+        node.list_folder("ct-1", "/")
+    for error in (*errors, caught.value):
+        assert error.sentence.endswith(".")
+        assert "ct-" not in error.sentence
+        assert error.detail

@@ -1,0 +1,286 @@
+"""A simulated node loses nothing and does nothing twice, whenever a process is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from containers.drivers import Conflict, DriverError, FileChanged, Power, Progress, Spec
+from containers.drivers.simulated import SimulatedDriver
+
+from .conftest import IMAGE, eventually, finish, install, whole_once
+
+_WRITING = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.chmod"}
+
+
+class Pair:
+    """Two nodes, and a process of its own for each piece of work on them."""
+
+    def __init__(self, folder: Path, pace: float) -> None:
+        self.here = install(folder / "fsn-1", pace)
+        self.there = install(folder / "hel-1", pace)
+
+    def work(self, doing: str, name: str) -> Iterator[Progress]:
+        """Asked of a fresh driver, as another process would."""
+        here, there = SimulatedDriver(self.here.root), SimulatedDriver(self.there.root)
+        if doing == "create":
+            return here.create(Spec(name, "web", IMAGE, 1, 512, 5))
+        if doing == "move":
+            return here.move(name, there)
+        if doing == "delete":
+            return here.delete(name)
+        return here.start(name) if doing == "start" else here.stop(name, force=doing == "force")
+
+    def prepare(self, doing: str, name: str) -> None:
+        if doing != "create":
+            power = Power.RUNNING if doing in ("stop", "force") else Power.STOPPED
+            self.here.seed(Spec(name, "web", IMAGE, 1, 512, 5), power)
+
+    def check(self, doing: str, name: str) -> None:
+        """The work is done, once, and has left nothing half-made."""
+        found = self.here.instance(name)
+        if doing in ("delete", "move"):
+            assert found is None
+        else:
+            assert found
+            assert found.power is (Power.RUNNING if doing == "start" else Power.STOPPED)
+        if doing == "move":
+            assert whole_once(name, self.here, self.there) is self.there
+        elif doing in ("create", "stop", "force"):
+            assert whole_once(name, self.here, self.there) is self.here
+        lines = [*self.here.journal(), *self.there.journal()]
+        effects = Counter(line["did"] for line in lines if line["instance"] == name)
+        expected = {
+            "create": ["created"],
+            "start": ["created", "started"],
+            "stop": ["created", "stopped"],
+            "force": ["created", "forced"],
+            "delete": ["created", "deleted"],
+            "move": ["created", "moved_in", "moved_out"],
+        }
+        assert effects == Counter(expected[doing])
+        for node in (self.here, self.there):
+            for folder in ("creating", "arriving"):
+                assert not list((node.root / folder).iterdir())
+
+
+DOING = ["create", "start", "stop", "force", "delete", "move"]
+
+
+def in_process(work: Callable[[], object]) -> int:
+    """Begin some work in a process of its own."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        signal.alarm(30)
+        work()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def end_of(child: int) -> int:
+    """0, or the code or the signal with which the process ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die_at(step: int) -> None:
+    """Kill this process just before it changes the file system for the `step`th time."""
+    steps = count(1)
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
+        if (writes or event in _WRITING) and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+@pytest.mark.parametrize("doing", DOING)
+def test_killed_at_any_step_and_asked_again_it_is_done_once(tmp_path: Path, doing: str) -> None:
+    pair = Pair(tmp_path, pace=0)
+    for step in count(1):
+        name = f"ct-{step}"
+        pair.prepare(doing, name)
+
+        def until_killed(name: str = name, step: int = step) -> None:
+            die_at(step)
+            finish(pair.work(doing, name))
+
+        ended = end_of(in_process(until_killed))
+        if step % 2:  # whoever looks in between sees what is whole, and may carry on with it
+            for node in (pair.here, pair.there):
+                found = node.instances().get(name)
+                if found and found.power is Power.STOPPED:
+                    assert node.file_info(name, "/etc/passwd").size
+        assert end_of(in_process(lambda name=name: finish(pair.work(doing, name)))) == 0
+        pair.check(doing, name)
+        if doing == "start":
+            finish(pair.here.stop(name, force=True))
+        for node in (pair.here, pair.there):
+            finish(node.delete(name))
+        if ended == 0:
+            assert step > 2
+            break
+        assert ended == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("asked_again", [False, True])
+@pytest.mark.parametrize("doing", DOING)
+def test_work_goes_on_when_whoever_asked_is_killed(
+    tmp_path: Path, doing: str, asked_again: bool
+) -> None:
+    pair = Pair(tmp_path, pace=0.05)
+    pair.prepare(doing, "ct-1")
+    reading, writing = os.pipe()
+
+    def ask() -> None:
+        for _ in pair.work(doing, "ct-1"):
+            os.write(writing, b".")
+
+    child = in_process(ask)
+    os.read(reading, 1)
+    os.kill(child, signal.SIGKILL)
+    assert end_of(child) == -signal.SIGKILL
+    os.close(reading)
+    os.close(writing)
+    if asked_again:
+        assert end_of(in_process(lambda: finish(pair.work(doing, "ct-1")))) == 0
+    elif doing in ("delete", "move"):
+        eventually(lambda: pair.here.instance("ct-1"), None)
+    else:
+        power = Power.RUNNING if doing == "start" else Power.STOPPED
+        eventually(lambda: pair.here.instance("ct-1"), power)
+    pair.check(doing, "ct-1")
+
+
+@pytest.mark.parametrize("doing", DOING)
+@pytest.mark.parametrize("pace", [0, 0.02])
+def test_several_processes_at_once_have_one_effect(
+    tmp_path: Path, doing: str, pace: float
+) -> None:
+    pair = Pair(tmp_path, pace)
+    pair.prepare(doing, "ct-1")
+    reading, writing = os.pipe()
+
+    def ask() -> None:
+        os.read(reading, 1)
+        finish(pair.work(doing, "ct-1"))
+
+    children = [in_process(ask) for _ in range(4)]
+    os.write(writing, b"....")
+    assert [end_of(child) for child in children] == [0] * 4
+    os.close(reading)
+    os.close(writing)
+    pair.check(doing, "ct-1")
+
+
+def test_opposite_moves_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, pace=0)
+    for name in ("ct-1", "ct-2"):
+        pair.prepare("move", name)
+
+    def back_and_forth(name: str) -> None:
+        for _ in range(15):
+            finish(pair.here.move(name, pair.there))
+            finish(pair.there.move(name, pair.here))
+
+    children = [in_process(lambda name=name: back_and_forth(name)) for name in ("ct-1", "ct-2")]
+    for _ in range(100):
+        pair.here.instances()
+        pair.there.instances()
+    assert [end_of(child) for child in children] == [0, 0]
+    for name in ("ct-1", "ct-2"):
+        assert whole_once(name, pair.here, pair.there) is pair.here
+    effects = Counter(line["did"] for line in pair.here.journal())
+    assert effects == {"created": 2, "moved_in": 30, "moved_out": 30}
+
+
+def test_a_container_that_is_moved_both_ways_at_once_is_in_one_place(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, pace=0)
+    pair.prepare("move", "ct-1")
+
+    def move(source: SimulatedDriver, target: SimulatedDriver) -> None:
+        for _ in range(20):
+            try:
+                finish(source.move("ct-1", target))
+            except Conflict:
+                continue
+
+    children = [
+        in_process(lambda: move(pair.here, pair.there)),
+        in_process(lambda: move(pair.there, pair.here)),
+    ]
+    assert [end_of(child) for child in children] == [0, 0]
+    whole_once("ct-1", pair.here, pair.there)
+
+
+def test_of_two_who_change_a_file_at_once_one_is_told(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, pace=0)
+    pair.prepare("start", "ct-1")
+    version = pair.here.file_info("ct-1", "/etc/hostname").version
+    reading, writing = os.pipe()
+
+    def change() -> None:
+        os.read(reading, 1)
+        try:
+            pair.here.write_file("ct-1", "/etc/hostname", BytesIO(b"mine\n"), version=version)
+        except FileChanged:
+            os._exit(3)
+
+    children = [in_process(change) for _ in range(4)]
+    os.write(writing, b"....")
+    assert sorted(end_of(child) for child in children) == [0, 3, 3, 3]
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, pace=0)
+    pair.prepare("start", "ct-1")
+    before = {found.name for found in pair.here.list_folder("ct-1", "/etc")}
+    old, new = b"web\n", b"x" * 300_000
+    for step in count(1):
+
+        def until_killed(step: int = step) -> None:
+            die_at(step)
+            pair.here.write_file("ct-1", "/etc/hostname", BytesIO(new))
+
+        ended = end_of(in_process(until_killed))
+        assert b"".join(pair.here.read_file("ct-1", "/etc/hostname")) in (old, new)
+        assert {found.name for found in pair.here.list_folder("ct-1", "/etc")} == before
+        if ended == 0:
+            break
+    assert b"".join(pair.here.read_file("ct-1", "/etc/hostname")) == new
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, pace=0)
+    reading, writing = os.pipe()
+
+    def hold() -> None:
+        with pair.here._node.locked():
+            os.write(writing, b".")
+            signal.pause()
+
+    child = in_process(hold)
+    os.read(reading, 1)
+    with pytest.raises(DriverError):
+        SimulatedDriver(pair.here.root, timeout=0.05).instances()
+    os.kill(child, signal.SIGKILL)
+    assert end_of(child) == -signal.SIGKILL
+    os.close(reading)
+    os.close(writing)
+    assert SimulatedDriver(pair.here.root, timeout=0.05).instances() == {}
