@@ -3,7 +3,7 @@ the same door as everywhere. Nothing here can be deleted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
@@ -62,7 +62,7 @@ class ContainerAdmin(Kept):
     list_select_related = ["customer", "node"]
     search_fields = ["name", "=id", "address", "customer__username", "customer__last_name"]
     date_hierarchy = "ordered_at"
-    fields = [
+    fields: ClassVar = [
         "name", "customer", "status", "status_since", "problem", "plan", "cpus", "memory_mb",
         "disk_gb", "system", "image", "ssh_key", "node", "address", "ordered_at",
         "create_tries", "create_again_at", "withdrawn_at", "revision",

@@ -18,7 +18,7 @@ def _largest_id() -> int:
     return 2**63 - 1
 
 
-class ContainerFilter(django_filters.FilterSet):  # type: ignore[misc]
+class ContainerFilter(django_filters.FilterSet):
     """Filters a queryset of visible containers by the parameters of the address.
 
     What makes no sense (`status=flying`) narrows nothing; it is no error of the person who

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from containers.views import activity, act, detail, files, listing, nodes
+from containers.views import act, activity, detail, files, listing, nodes
 
 app_name = "containers"
 urlpatterns = [

@@ -117,16 +117,18 @@ def _place(
 # --- paying ----------------------------------------------------------------------------------
 
 
+def gateway() -> str:
+    """The gateway that new payments go through: the first of the settings."""
+    return next(iter(settings.PAYMENT_VARIANTS))
+
+
 @transaction.atomic
 def open_payment(order: Order, by: User) -> Payment:
-    """The one open payment of an order, through the first gateway of the settings.
-
-    Raises Refused, for instance because the order is paid already.
-    """
+    """The one open payment of an order. Raises Refused, for one that is paid already, too."""
     order = _asked(order, "pay", by)
     if order.payments.filter(status=PaymentStatus.PREAUTH).exists():
         raise Refused("The gateway is still checking your payment. Nothing more is to be done.")
-    variant = next(iter(settings.PAYMENT_VARIANTS))
+    variant = gateway()
     return order.payments.open().filter(variant=variant).first() or Payment.objects.create(
         order=order,
         variant=variant,
@@ -260,11 +262,11 @@ def _asked(order: Order, name: str, by: User) -> Order:
     """The order, fresh and locked, if this person may do this with it now. Raises Refused."""
     order = Order.objects.locked(order.pk)
     if not any(action.name == name for action in order.actions_for(by)):
-        raise Refused(_why_not(order, name))
+        raise Refused(why_not(order, name))
     return order
 
 
-def _why_not(order: Order, name: str) -> str:
+def why_not(order: Order, name: str) -> str:
     """One sentence for whoever came too late or may not."""
     label = Order.actions()[name].label
     if any(arrow.name == name for arrow in order.get_available_status_transitions()):
@@ -272,9 +274,9 @@ def _why_not(order: Order, name: str) -> str:
     if any(t.name == name and t.source == order.status for t in Order.transitions()):
         return (
             f"The container of order {order.pk} is {order.container.get_status_display()} "
-            f"already: {label} is not possible any more."
+            f"already. {label} is not possible any more."
         )
-    return f"Order {order.pk} is {order.get_status_display()} already: {label} is not possible."
+    return f"Order {order.pk} is {order.get_status_display()} already. {label} is not possible now."
 
 
 def _move(order: Order, name: str, *, by: User | None = None, because: str = "") -> None:

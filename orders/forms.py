@@ -87,10 +87,10 @@ class OrderForm(forms.Form):
 
     def clean(self) -> None:
         self._check_system()
-        customer = self.cleaned_data.setdefault("customer", self.user)
-        name, token = self.cleaned_data.get("name"), self.cleaned_data.get("token")
-        if not name or not isinstance(customer, User):
+        if "name" in self.errors or "customer" in self.errors:
             return
+        customer: User = self.cleaned_data.setdefault("customer", self.user)
+        name, token = self.cleaned_data["name"], self.cleaned_data.get("token")
         self.placed = checkout.placed_before(customer, token, name) if token else None
         if self.placed is None and customer.containers.living().filter(name=name).exists():
             whose = "You already have" if customer == self.user else f"{customer} already has"

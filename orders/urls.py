@@ -2,16 +2,16 @@
 
 from django.urls import path
 
-from orders import views
+from orders.views import detail, listing, ordering, paying
 
 app_name = "orders"
 urlpatterns = [
-    path("plans/", views.plans, name="plans"),
-    path("orders/", views.orders, name="list"),
-    path("orders/new/", views.new, name="new"),
-    path("orders/<int:pk>/", views.order, name="detail"),
-    path("orders/<int:pk>/pay/", views.pay, name="pay"),
-    path("orders/<int:pk>/cancel/", views.act, {"name": "cancel"}, name="cancel"),
-    path("orders/<int:pk>/refund/", views.act, {"name": "refund"}, name="refund"),
-    path("orders/<int:pk>/try-again/", views.act, {"name": "try_again"}, name="try_again"),
+    path("plans/", ordering.plans, name="plans"),
+    path("orders/", listing.orders, name="list"),
+    path("orders/new/", ordering.new, name="new"),
+    path("orders/<int:pk>/", detail.order, name="detail"),
+    path("orders/<int:pk>/pay/", paying.pay, name="pay"),
+    path("orders/<int:pk>/cancel/", detail.act, {"name": "cancel"}, name="cancel"),
+    path("orders/<int:pk>/refund/", detail.act, {"name": "refund"}, name="refund"),
+    path("orders/<int:pk>/try-again/", detail.act, {"name": "try_again"}, name="try_again"),
 ]

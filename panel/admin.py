@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from panel.models import User
@@ -42,7 +43,7 @@ class PeopleAdmin(UserAdmin):
             fixed += ["is_administrator", "is_staff", "is_superuser", "groups"]
         return fixed
 
-    def get_queryset(self, request: HttpRequest):  # type: ignore[no-untyped-def]
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Staff look after customers; those with rights are a superuser's business."""
         people = super().get_queryset(request)
         if request.user.is_superuser:

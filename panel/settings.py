@@ -217,7 +217,9 @@ DEFAULT_FROM_EMAIL = env.str("BERTH_EMAIL_FROM", f"berth@{URL.hostname}")
 PAYMENT_MODEL = "orders.Payment"
 PAYMENT_HOST = URL.netloc
 PAYMENT_USES_SSL = HTTPS
-PAYMENT_VARIANTS = {"dummy": ("payments.dummy.DummyProvider", {})}
+PAYMENT_VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
+    "dummy": ("payments.dummy.DummyProvider", {})
+}
 # Money is shown and charged in one currency (ISO 4217).
 CURRENCY = env.str("BERTH_CURRENCY", "EUR")
 
@@ -262,6 +264,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.log_level("BERTH_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": env.str("BERTH_LOG_LEVEL", "INFO")},
     "loggers": {"httpx": {"level": "WARNING"}, "huey": {"level": "WARNING"}},
 }

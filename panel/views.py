@@ -33,7 +33,9 @@ def dashboard(request: Request) -> HttpResponse:
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context |= {"part": page, "seen": seen, "section": "dashboard"}
-    return render(request, "panel/_dashboard.html" if request.htmx else "panel/dashboard.html", context)
+    return render(
+        request, "panel/_dashboard.html" if request.htmx else "panel/dashboard.html", context
+    )
 
 
 def _for_a_customer(request: Request) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
-from django_fsm import GET_STATE, FSMField, FSMModelMixin, transition
+from django_fsm import GET_STATE, FSMField, transition
 
 from containers import who
+from containers.models.lifecycle import Lifecycle
 from containers.statuses import NOWHERE, TRANSIENT, Status
 
 if TYPE_CHECKING:
@@ -25,22 +25,6 @@ host_name = RegexValidator(
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z",
     "Use small letters, digits and hyphens, 63 at most; begin and end with a letter or digit.",
 )
-
-
-@dataclass(frozen=True)
-class Action:
-    """A button. `deadline` is how long the work may take before the node is asked what became
-    of it; None means that it is done at once. `warning` says what will be lost, and asks to be
-    confirmed; with `typed`, by writing the container's name."""
-
-    name: str
-    label: str
-    icon: str
-    deadline: timedelta | None = None
-    warning: str = ""
-    typed: bool = False
-    danger: bool = False
-    asks_target: bool = False
 
 
 def outcome(*, ok: bool) -> dict[str, bool]:
@@ -58,11 +42,6 @@ def ever(*, hours: float = 0, minutes: float = 0) -> timedelta:
     return timedelta(hours=hours, minutes=minutes)
 
 
-def _place_in_table(arrow: Any) -> int:
-    """Sorts transitions by the order in which they stand below."""
-    return int(arrow.method.__code__.co_firstlineno)
-
-
 class ContainerQuerySet(models.QuerySet["Container"]):
     def visible_to(self, user: User) -> ContainerQuerySet:
         """What this person may see. Every page starts here; what is not in it is a 404."""
@@ -74,7 +53,7 @@ class ContainerQuerySet(models.QuerySet["Container"]):
         return self.filter(withdrawn_at=None).exclude(status=Status.DESTROYED)
 
 
-class Container(FSMModelMixin, models.Model):
+class Container(Lifecycle):
     """One system container, from its order until after it is destroyed.
 
     What was ordered is copied here, so that a plan may change without changing what is sold.
@@ -95,7 +74,11 @@ class Container(FSMModelMixin, models.Model):
     ssh_key = models.TextField("SSH key", blank=True)
 
     node = models.ForeignKey(
-        "containers.Node", on_delete=models.PROTECT, null=True, blank=True, related_name="containers"
+        "containers.Node",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="containers",
     )
     address = models.CharField(max_length=45, blank=True)
     status = FSMField(
@@ -171,37 +154,6 @@ class Container(FSMModelMixin, models.Model):
     def progress(self) -> int | None:
         """How far the work on it is, 0 to 100, where the node can tell."""
         return self.operation.progress if self.operation else None
-
-    def actions_for(self, user: User | None) -> list[Action]:
-        """The buttons that this person has now, in the order of the table below.
-
-        Buttons, guards, bulk actions, admin site and tests all ask here. None stands for the
-        panel itself, which creates what was paid: it may do whatever the status allows.
-        """
-        found = (
-            self.get_available_status_transitions()
-            if user is None
-            else self.get_available_user_status_transitions(user)
-        )
-        arrows = sorted((t for t in found if "label" in t.custom), key=_place_in_table)
-        return [Action(name=t.name, **t.custom) for t in arrows]
-
-    @classmethod
-    def sources_of(cls, name: str) -> list[str]:
-        """The statuses from which a transition leads, for statements over many rows."""
-        return [str(t.source) for t in cls.transitions() if t.name == name]
-
-    @classmethod
-    def transitions(cls) -> list[Any]:
-        """Every arrow of the table, one for each source."""
-        return list(cls._meta.get_field("status").get_all_transitions(cls))
-
-    @classmethod
-    def actions(cls) -> dict[str, Action]:
-        """Every button there is, by name, whoever may press it and when."""
-        arrows = [t for t in cls.transitions() if "label" in t.custom]
-        arrows.sort(key=_place_in_table)
-        return {t.name: Action(name=t.name, **t.custom) for t in arrows}
 
     @classmethod
     def deadline_of(cls, kind: str) -> timedelta:
@@ -367,13 +319,9 @@ class Container(FSMModelMixin, models.Model):
     )  # fmt: skip
     def found_running(self) -> None: ...
 
-    @transition(
-        status, [Status.RUNNING, Status.OFFLINE], Status.STOPPED, permission=who.nobody
-    )
+    @transition(status, [Status.RUNNING, Status.OFFLINE], Status.STOPPED, permission=who.nobody)
     def found_stopped(self) -> None: ...
 
-    @transition(
-        status, Status.OFFLINE, as_reported(*TRANSIENT), permission=who.nobody
-    )
+    @transition(status, Status.OFFLINE, as_reported(*TRANSIENT), permission=who.nobody)
     def resumed(self, now: str) -> None:
         """Its node is back, and so is the work that was under way."""

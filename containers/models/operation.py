@@ -27,9 +27,9 @@ class Operation(models.Model):
     """What, who asked, when, how far, how it ended.
 
     `kind` is the name of the action, `node` where it began, `target` where a migration leads.
-    `was` is the status at rest that it began in,
-    `during` the transient one it is in. `forced` hardens a stop. A worker that carries it out holds it
-    until `held_until`; while that lies ahead no other touches it.
+    `was` is the status at rest that it began in, `during` the transient one it is in. `forced`
+    hardens a stop. A worker that carries it out holds it until `held_until`; while that lies
+    ahead no other touches it.
     """
 
     class Outcome(models.TextChoices):
@@ -42,7 +42,11 @@ class Operation(models.Model):
     )
     kind = models.CharField(max_length=20)
     node = models.ForeignKey(
-        "containers.Node", on_delete=models.PROTECT, null=True, blank=True, related_name="operations"
+        "containers.Node",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="operations",
     )
     target = models.ForeignKey(
         "containers.Node", on_delete=models.PROTECT, null=True, blank=True, related_name="arriving"

@@ -119,6 +119,7 @@ def _wake_next(operation: Operation) -> None:
 
 def _job(operation: Operation) -> work.Job:
     container = operation.container
+    assert container.node is not None, "work is always on a node"
     return work.Job(
         node=connect(container.node),
         target=connect(operation.target) if operation.target else None,
@@ -184,12 +185,13 @@ def _renew(operation: Operation, progress: Progress) -> None:
         Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
     if now > operation.deadline_at:
         raise Overdue(f"not done after {now - operation.asked_at}")
-    if operation.during == Status.STOPPING and not operation.forced:
-        if now - operation.container.status_since > settings.STOP_LIMIT:
-            held.update(forced=True)
-        if held.filter(forced=True).exists():
-            operation.forced = True
-            raise Hardened
+    if operation.during != Status.STOPPING or operation.forced:
+        return
+    if now - operation.container.status_since > settings.STOP_LIMIT:
+        held.update(forced=True)
+    if held.filter(forced=True).exists():
+        operation.forced = True
+        raise Hardened
 
 
 def _conclude(operation: Operation, failure: DriverError | None) -> None:

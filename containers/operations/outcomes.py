@@ -96,9 +96,7 @@ def end(operation: Operation, verdict: Verdict) -> None:
     container, fresh = _held(operation)
     was, at = container.status, timezone.now()
     arrow = next(
-        t
-        for t in container.get_available_status_transitions()
-        if t.custom.get("ok") is verdict.ok
+        t for t in container.get_available_status_transitions() if t.custom.get("ok") is verdict.ok
     )
     # Where the table has no arrow to what the node reports, the container goes back to what
     # it was, and the watcher's next look sets it right.
@@ -131,7 +129,7 @@ def _plan_next_try(container: Container, verdict: Verdict, at: datetime) -> None
     if verdict.ok:
         container.create_tries, container.create_again_at = 0, None
         return
-    pauses: list[float] = settings.CREATE_PAUSES
+    pauses = settings.CREATE_PAUSES
     if container.create_tries < len(pauses):
         container.create_again_at = at + timedelta(seconds=pauses[container.create_tries])
     else:

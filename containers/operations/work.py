@@ -116,4 +116,3 @@ def reached(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool
         "migrate": at_target,
     }
     return wanted[kind]
-

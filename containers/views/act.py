@@ -131,7 +131,9 @@ def act_on_many(request: Request) -> HttpResponse:
             "typed": request.POST.get("name", ""),
             "wrong": action.typed and "name" in request.POST,
         }
-        template = "containers/_confirm_many.html" if request.htmx else "containers/confirm_many.html"
+        template = (
+            "containers/_confirm_many.html" if request.htmx else "containers/confirm_many.html"
+        )
         return render(request, template, context, status=422 if context["wrong"] else 200)
 
     context["results"] = [(row, _one_of_many(request, row, name)) for row in able]

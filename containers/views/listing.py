@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
@@ -34,7 +34,7 @@ COLUMNS = {
 }
 
 
-class CountedPaginator(Paginator):  # type: ignore[type-arg]
+class CountedPaginator(Paginator):
     """Pages of a list whose length is known already."""
 
     def __init__(self, found: QuerySet[Container], per_page: int, count: int) -> None:
@@ -60,11 +60,12 @@ def containers(request: Request) -> HttpResponse:
     # The key decides between equals, so that no row is on two pages or on none.
     found = found.order_by(*found.query.order_by, "-pk")
     page = CountedPaginator(found, ROWS_PER_PAGE, total).get_page(request.GET.get("page"))
+    on_page = cast("QuerySet[Container]", page.object_list)
 
-    if request.htmx and request.GET.get("seen") == _seen(page.object_list, counts):
+    if request.htmx and request.GET.get("seen") == _seen(on_page, counts):
         return HttpResponse(status=204)
 
-    rows = with_actions(as_shown(page.object_list), request.user)
+    rows = with_actions(as_shown(on_page), request.user)
     query = request.GET.copy()
     for passing in ("page", "seen"):
         query.pop(passing, None)

@@ -47,7 +47,14 @@ class Nodes:
 
     def spec(self, name: str) -> Spec:
         return Spec(
-            name, "web.example.org", self.image, 1, 128, 1, "ssh-ed25519 AAAAC3 lena", {"order": "7"}
+            name,
+            "web.example.org",
+            self.image,
+            1,
+            128,
+            1,
+            "ssh-ed25519 AAAAC3 lena",
+            {"order": "7"},
         )
 
 

@@ -190,9 +190,7 @@ def test_a_name_is_free_again_after_deletion(nodes: Nodes, stopped: str) -> None
     assert "old" not in names
 
 
-def test_a_moved_container_is_on_the_other_node_with_its_files(
-    nodes: Nodes, stopped: str
-) -> None:
+def test_a_moved_container_is_on_the_other_node_with_its_files(nodes: Nodes, stopped: str) -> None:
     nodes.here.write_file(stopped, "/root/kept", BytesIO(b"kept"))
     nodes.mark(stopped, "/root/kept", 0o640)
     nodes.put_link(stopped, "/root/link", "/nowhere/at/all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_nothing_outside_is_ever_read_or_changed(tree: list[Entry], asked: list[
 
 
 @contextmanager
-def swapping(folder: Path, outside: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def swapping(folder: Path, outside: Path) -> Iterator[None]:
     """While in the block, `folder` is by turns itself and a link to `outside`."""
     done, aside = threading.Event(), folder.with_name("away")
 
@@ -211,10 +212,11 @@ def test_owners_are_shown_as_they_are_inside(files: Rootfs) -> None:
         assert files.file_info("/new").uid == files.file_info("/folder").gid == 0
 
 
-def test_a_date_that_no_calendar_has_is_no_date(files: Rootfs) -> None:
+def test_a_date_far_from_ours_spoils_no_list(files: Rootfs) -> None:
     write(files, "/file", b"")
-    os.utime(files.root / "file", (2**40, 2**40))
-    assert [entry.modified for entry in files.list_folder("/")] == [None]
+    os.utime(files.root / "file", (2**40, 2**40))  # some file systems keep it, some do not
+    modified = files.list_folder("/")[0].modified
+    assert modified is None or modified.year > 2100
 
 
 def test_a_copy_is_the_same_in_every_mark(files: Rootfs, tmp_path: Path) -> None:

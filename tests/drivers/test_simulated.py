@@ -144,6 +144,7 @@ def test_a_failing_node_refuses_all_work_and_says_why(
     node: SimulatedDriver, other: SimulatedDriver
 ) -> None:
     node.seed(spec("ct-2"), Power.RUNNING)
+    other.seed(spec("ct-4"))
     node.set_faults(Faults(failing=True))
     for work in (
         node.create(spec("ct-3")),
@@ -152,7 +153,7 @@ def test_a_failing_node_refuses_all_work_and_says_why(
         node.stop("ct-2", force=True),
         node.delete("ct-1"),
         node.move("ct-1", other),
-        other.move("ct-1", node),
+        other.move("ct-4", node),
     ):
         error = refusal(work)
         assert isinstance(error, Refused)
@@ -168,12 +169,13 @@ def test_a_failing_node_refuses_all_work_and_says_why(
 def test_work_that_fails_half_way_ends_where_it_began(tmp_path: Path, doing: str) -> None:
     node, other = install(tmp_path / "fsn-1", pace=0.05), install(tmp_path / "hel-1")
     node.seed(spec())
-    work = {
+    works: dict[str, Callable[[], Iterator[Progress]]] = {
         "create": lambda: node.create(spec("ct-2")),
         "start": lambda: node.start("ct-1"),
         "delete": lambda: node.delete("ct-1"),
         "move": lambda: node.move("ct-1", other),
-    }[doing]
+    }
+    work = works[doing]
     begun = work()
     next(begun)
     node.set_faults(Faults(failing=True))

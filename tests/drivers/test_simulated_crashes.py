@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,7 @@ from containers.drivers.simulated import SimulatedDriver
 
 from .conftest import IMAGE, eventually, finish, install, whole_once
 
-_WRITING = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.chmod"}
+_CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.chmod"}
 
 
 class Pair:
@@ -96,45 +97,71 @@ def end_of(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def die_at(step: int) -> None:
-    """Kill this process just before it changes the file system for the `step`th time."""
+def at_each_change(act: Callable[[int], object]) -> None:
+    """From now on, call `act` with 1, 2, … just before this process changes a file system."""
     steps = count(1)
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
-        if (writes or event in _WRITING) and next(steps) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if writes or event in _CHANGES:
+            act(next(steps))
 
     sys.addaudithook(watch)
+
+
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Do some work in a process that is killed just before its `step`th change of a file
+    system; False where it has come to its end by then."""
+
+    def die(now: int) -> None:
+        if now == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def doomed() -> None:
+        at_each_change(die)
+        work()
+
+    ended = end_of(in_process(doomed))
+    assert ended in (0, -signal.SIGKILL)
+    return ended != 0
+
+
+def changes_of(work: Callable[[], object]) -> int:
+    """Do some work in a process of its own; how many changes of a file system it takes."""
+    reading, writing = os.pipe()
+
+    def counted() -> None:
+        at_each_change(lambda _: os.write(writing, b"."))
+        work()
+
+    assert end_of(in_process(counted)) == 0
+    os.close(writing)
+    with os.fdopen(reading, "rb") as steps:
+        return len(steps.read())
 
 
 @pytest.mark.parametrize("doing", DOING)
 def test_killed_at_any_step_and_asked_again_it_is_done_once(tmp_path: Path, doing: str) -> None:
     pair = Pair(tmp_path, pace=0)
-    for step in count(1):
+    pair.prepare(doing, "ct-0")
+    last = changes_of(lambda: finish(pair.work(doing, "ct-0")))
+    assert last >= 4
+    # The many steps in the middle copy one file each: every sixth of them will do.
+    for step in [
+        *range(1, min(12, last)),
+        *range(12, last - 30, 6),
+        *range(max(12, last - 30), last + 1),
+    ]:
         name = f"ct-{step}"
         pair.prepare(doing, name)
-
-        def until_killed(name: str = name, step: int = step) -> None:
-            die_at(step)
-            finish(pair.work(doing, name))
-
-        ended = end_of(in_process(until_killed))
+        assert killed_at(step, partial(finish, pair.work(doing, name)))
         if step % 2:  # whoever looks in between sees what is whole, and may carry on with it
             for node in (pair.here, pair.there):
                 found = node.instances().get(name)
                 if found and found.power is Power.STOPPED:
                     assert node.file_info(name, "/etc/passwd").size
-        assert end_of(in_process(lambda name=name: finish(pair.work(doing, name)))) == 0
+        assert end_of(in_process(partial(finish, pair.work(doing, name)))) == 0
         pair.check(doing, name)
-        if doing == "start":
-            finish(pair.here.stop(name, force=True))
-        for node in (pair.here, pair.there):
-            finish(node.delete(name))
-        if ended == 0:
-            assert step > 2
-            break
-        assert ended == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("asked_again", [False, True])
@@ -168,9 +195,7 @@ def test_work_goes_on_when_whoever_asked_is_killed(
 
 @pytest.mark.parametrize("doing", DOING)
 @pytest.mark.parametrize("pace", [0, 0.02])
-def test_several_processes_at_once_have_one_effect(
-    tmp_path: Path, doing: str, pace: float
-) -> None:
+def test_several_processes_at_once_have_one_effect(tmp_path: Path, doing: str, pace: float) -> None:
     pair = Pair(tmp_path, pace)
     pair.prepare(doing, "ct-1")
     reading, writing = os.pipe()
@@ -197,7 +222,7 @@ def test_opposite_moves_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> N
             finish(pair.here.move(name, pair.there))
             finish(pair.there.move(name, pair.here))
 
-    children = [in_process(lambda name=name: back_and_forth(name)) for name in ("ct-1", "ct-2")]
+    children = [in_process(partial(back_and_forth, name)) for name in ("ct-1", "ct-2")]
     for _ in range(100):
         pair.here.instances()
         pair.there.instances()
@@ -252,17 +277,17 @@ def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
     pair.prepare("start", "ct-1")
     before = {found.name for found in pair.here.list_folder("ct-1", "/etc")}
     old, new = b"web\n", b"x" * 300_000
+
+    def write() -> None:
+        pair.here.write_file("ct-1", "/etc/hostname", BytesIO(new))
+
     for step in count(1):
-
-        def until_killed(step: int = step) -> None:
-            die_at(step)
-            pair.here.write_file("ct-1", "/etc/hostname", BytesIO(new))
-
-        ended = end_of(in_process(until_killed))
+        killed = killed_at(step, write)
         assert b"".join(pair.here.read_file("ct-1", "/etc/hostname")) in (old, new)
         assert {found.name for found in pair.here.list_folder("ct-1", "/etc")} == before
-        if ended == 0:
+        if not killed:
             break
+    assert step > 2
     assert b"".join(pair.here.read_file("ct-1", "/etc/hostname")) == new
 
 

@@ -42,9 +42,9 @@ def graph() -> Iterator[str]:
     for source, target, words, by in arrows():
         if Status.OFFLINE not in {source, target}:
             merged.setdefault((source, target, by), []).append(words)
-    for (source, target, by), words in merged.items():
+    for (source, target, by), labels in merged.items():
         look = ', color="#0f6b78", fontcolor="#0f6b78", penwidth=1.6' if by == "people" else ""
-        yield f'  {source} -> {target} [label="{" / ".join(dict.fromkeys(words))}"{look}];'
+        yield f'  {source} -> {target} [label="{" / ".join(dict.fromkeys(labels))}"{look}];'
     yield '  anything [label="any status\\non a node", style="rounded,dashed"];'
     yield f'  anything -> {Status.OFFLINE.value} [label="node lost"];'
     yield f'  {Status.OFFLINE.value} -> anything [label="what the node reports"];'

@@ -1,0 +1,78 @@
+"""A model whose `status` moves along a table of transitions, and the buttons read off it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from django.db import models
+from django_fsm import FSMField, FSMModelMixin, Transition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from panel.models import User
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button. `deadline` is how long the work may take before the node is asked what became
+    of it; None means that it is done at once. `warning` says what will be lost, and asks to be
+    confirmed; with `typed`, by writing the name."""
+
+    name: str
+    label: str
+    icon: str
+    deadline: timedelta | None = None
+    warning: str = ""
+    typed: bool = False
+    danger: bool = False
+    asks_target: bool = False
+
+
+class Lifecycle(FSMModelMixin, models.Model):
+    """Reads the `@transition`s of the field `status`: they are the only list of what may be
+    done when and by whom. An arrow with a label is a button; one without is made by the world."""
+
+    class Meta:
+        abstract = True
+
+    if TYPE_CHECKING:
+        # What FSMField adds to its model.
+        def get_available_status_transitions(self) -> Iterator[Transition]: ...
+        def get_available_user_status_transitions(self, user: User) -> Iterator[Transition]: ...
+
+    def actions_for(self, user: User | None) -> list[Action]:
+        """The buttons that this person has now, in the order of the table.
+
+        Pages, guards, bulk actions, admin site and tests all ask here. None stands for the
+        panel itself, which creates what was paid: it may do whatever the status allows.
+        """
+        return _buttons(
+            self.get_available_status_transitions()
+            if user is None
+            else self.get_available_user_status_transitions(user)
+        )
+
+    @classmethod
+    def actions(cls) -> dict[str, Action]:
+        """Every button there is, by name, whoever may press it and when."""
+        return {action.name: action for action in _buttons(cls.transitions())}
+
+    @classmethod
+    def transitions(cls) -> list[Transition]:
+        """Every arrow of the table, one for each source."""
+        field = cast(FSMField, cls._meta.get_field("status"))
+        return list(field.get_all_transitions(cls))
+
+    @classmethod
+    def sources_of(cls, name: str) -> list[str]:
+        """The statuses from which a transition leads, for statements over many rows."""
+        return [str(arrow.source) for arrow in cls.transitions() if arrow.name == name]
+
+
+def _buttons(arrows: Iterable[Transition]) -> list[Action]:
+    labelled = [arrow for arrow in arrows if "label" in arrow.custom]
+    labelled.sort(key=lambda arrow: arrow.method.__code__.co_firstlineno)
+    return [Action(name=arrow.name, **arrow.custom) for arrow in labelled]

@@ -1,0 +1,136 @@
+"""One time line of an order: what happened, what goes on, what is still to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from payments import PaymentStatus
+
+from containers.models import Operation
+from orders.models import Order, OrderChange, Payment
+from orders.templatetags.money import money
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+DONE, CURRENT, TODO, FAILED = "done", "current", "todo", "failed"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry. `text` is for everybody, `detail` the technical reason for staff; `work` is
+    the open Operation whose progress it shows."""
+
+    state: str
+    title: str
+    at: datetime | None = None
+    by: User | None = None
+    text: str = ""
+    detail: str = ""
+    work: Operation | None = None
+    again_at: datetime | None = None
+    shows_container: bool = False
+
+
+def steps(order: Order) -> list[Step]:
+    """The time line, oldest first; the order must not be older than the page."""
+    changes = list(order.changes.select_related("by"))
+    payments = list(order.payments.all())
+    creations = list(
+        order.container.operations.filter(kind="create").select_related("asked_by").order_by("pk")
+    )
+    past = [
+        *(_changed(order, change) for change in changes),
+        *(step for payment in payments for step in _paid_or_not(payment)),
+        *(_created_or_not(work) for work in creations if not work.is_open),
+    ]
+    past.sort(key=lambda step: step.at or order.ordered_at)
+    under_way = next((work for work in creations if work.is_open), None)
+    return [*past, *_now_and_next(order, payments, under_way)]
+
+
+def _changed(order: Order, change: OrderChange) -> Step:
+    title = change.get_to_status_display()
+    text = change.because
+    if not change.from_status:
+        title = "Ordered"
+        text = f"{order.plan.name}, {money(order.price, order.currency)} a {order.period}"
+    elif change.from_status == change.to_status:
+        title, text = text.capitalize(), ""
+    return Step(DONE, title, change.at, change.by, text)
+
+
+def _paid_or_not(payment: Payment) -> list[Step]:
+    """What the order's own history does not say of a payment."""
+    amount = money(payment.total, payment.currency)
+    if payment.status == PaymentStatus.REJECTED:
+        return [Step(FAILED, "Payment refused", payment.modified, text="Nothing was charged.",
+                     detail=payment.message)]  # fmt: skip
+    if payment.status == PaymentStatus.ERROR:
+        return [Step(FAILED, "Payment failed", payment.modified, detail=payment.message,
+                     text="The gateway reported an error.")]  # fmt: skip
+    if payment.is_surplus and payment.status == PaymentStatus.CONFIRMED:
+        return [Step(FAILED, f"{amount} to be given back", payment.modified,
+                     text=f"This order does not need payment {payment.pk}.")]  # fmt: skip
+    return []
+
+
+def _created_or_not(work: Operation) -> Step:
+    if work.outcome == Operation.Outcome.FAILED:
+        return Step(
+            FAILED, "Creation failed", work.ended_at, text=work.error, detail=work.error_detail
+        )
+    took = (work.ended_at or work.asked_at) - work.asked_at
+    return Step(
+        DONE, "Container created", work.ended_at, by=work.asked_by,
+        text=f"took {took / timedelta(seconds=1):.0f} s", shows_container=True,
+    )  # fmt: skip
+
+
+def _now_and_next(
+    order: Order, payments: list[Payment], under_way: Operation | None
+) -> list[Step]:
+    if order.status in {Order.Status.FULFILLED, Order.Status.CANCELLED, Order.Status.REFUNDED}:
+        return []
+    found = []
+    exists = order.container.node_id is not None and under_way is None
+    if order.status == Order.Status.UNPAID:
+        found.append(_unpaid(order, payments, exists=exists or under_way is not None))
+    if under_way is not None:
+        found.append(
+            Step(CURRENT, "Creating the container", under_way.asked_at, under_way.asked_by,
+                 text=under_way.because, work=under_way)  # fmt: skip
+        )
+    elif order.status == Order.Status.PAID and not exists:
+        found.append(_waiting(order))
+    if not exists:
+        found.append(Step(TODO, "Container ready"))
+    return found
+
+
+def _unpaid(order: Order, payments: list[Payment], *, exists: bool) -> Step:
+    text = "The container is created as soon as it is paid."
+    if exists:
+        text = "The container was created without waiting for the payment."
+    begun = next((p for p in payments if p.status in _NOT_DECIDED), None)
+    if begun is not None:
+        text += f" A payment was begun at {begun.created:%H:%M}; the gateway has not confirmed it."
+    return Step(CURRENT, f"{money(order.price, order.currency)} to be paid", text=text)
+
+
+_NOT_DECIDED = {PaymentStatus.WAITING, PaymentStatus.INPUT, PaymentStatus.PREAUTH}
+
+
+def _waiting(order: Order) -> Step:
+    """Paid, and neither there nor being created."""
+    container = order.container
+    if container.create_again_at is not None:
+        return Step(CURRENT, "Waiting to be created", text=container.problem,
+                    again_at=container.create_again_at)  # fmt: skip
+    return Step(
+        FAILED, "The container could not be created",
+        text="It was tried several times. We have been told, look into it, and try again or give "
+        "the money back; you need not do anything.",
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""The page of one order as a time line, and its buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from containers.digest import digest
+from containers.views.listing import pace
+from orders import checkout
+from orders.checkout import Refused
+from orders.models import Order
+from orders.timeline import steps
+from panel.http import Request
+from panel.models import User
+
+# What each button does, and what is said when it is done; `pay` has a page of its own.
+BUTTONS: dict[str, tuple[Callable[[Order, User], None], str]] = {
+    "cancel": (checkout.cancel, "Order {pk} is cancelled."),
+    "refund": (checkout.refund, "Order {pk} is refunded: the money was given back."),
+    "try_again": (checkout.try_again, "Its creation is being tried again."),
+}
+
+
+@require_safe
+def order(request: Request, pk: int) -> HttpResponse:
+    visible = Order.objects.visible_to(request.user).select_related("container", "plan", "customer")
+    found = get_object_or_404(visible, pk=pk)
+    seen = _seen(found)
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    context = {
+        "section": "orders",
+        "order": found,
+        "steps": steps(found),
+        "buttons": found.actions_for(request.user),
+        "seen": seen,
+        "pace": pace([found.container]),
+    }
+    return render(request, "orders/_order.html" if request.htmx else "orders/order.html", context)
+
+
+def _seen(order: Order) -> str:
+    """What the page has shown of it."""
+    payments = list(order.payments.values_list("pk", "status", "is_surplus"))
+    return digest(order.pk, order.status, order.container.revision, payments)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: Request, pk: int, name: str) -> HttpResponse:
+    visible = Order.objects.visible_to(request.user).select_related("container")
+    found = get_object_or_404(visible, pk=pk)
+    if request.method == "POST":
+        do, done = BUTTONS[name]
+        try:
+            do(found, request.user)
+        except Refused as reason:
+            messages.error(request, reason.sentence)
+        else:
+            messages.success(request, done.format(pk=pk))
+        return redirect(found)
+
+    action = next((a for a in found.actions_for(request.user) if a.name == name), None)
+    if action is None:
+        messages.info(request, checkout.why_not(found, name))
+        return redirect(found)
+    context = {"section": "orders", "order": found, "action": action}
+    template = "orders/_confirm.html" if request.htmx else "orders/confirm.html"
+    return render(request, template, context)

@@ -1,0 +1,51 @@
+"""The list of orders: by status, searched, paged, polled by a digest of what was seen."""
+
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.db.models import Prefetch
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from containers.digest import digest
+from containers.models import Operation
+from containers.views.listing import pace
+from orders.models import Order
+from panel.http import Request
+
+ROWS_PER_PAGE = 50
+
+
+@require_safe
+def orders(request: Request) -> HttpResponse:
+    text = request.GET.get("q", "").strip()
+    found = Order.objects.visible_to(request.user).matching(text)
+    counts = found.counts_by_status()
+    status = request.GET.get("status", "")
+    listed = found.filter(status=status) if status in counts else found
+    under_way = Prefetch(
+        "container__operations", queryset=Operation.objects.open(), to_attr="open_operations"
+    )
+    rows = listed.select_related("customer", "plan", "container").prefetch_related(under_way)
+    page = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    seen = digest([(row.pk, row.status, row.container.revision) for row in page], counts)
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+
+    query = request.GET.copy()
+    for passing in ("page", "seen"):
+        query.pop(passing, None)
+    context = {
+        "section": "orders",
+        "page_obj": page,
+        "chips": [(choice, counts[choice.value]) for choice in Order.Status],
+        "total": sum(counts.values()),
+        "status": status,
+        "q": text,
+        "query": f"{query.urlencode()}&" if query else "",
+        "here": f"{request.path}?{query.urlencode()}&page={page.number}",
+        "seen": seen,
+        "pace": pace(row.container for row in page),
+    }
+    return render(request, "orders/_list.html" if request.htmx else "orders/list.html", context)

@@ -1,0 +1,37 @@
+"""What is on offer, and the form that orders it."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from orders import checkout
+from orders.checkout import NameTaken
+from orders.forms import OrderForm
+from orders.models import Plan
+from panel.http import Request
+
+
+@require_safe
+def plans(request: Request) -> HttpResponse:
+    offered = Plan.objects.offered().prefetch_related("systems")
+    return render(request, "orders/plans.html", {"section": "plans", "plans": offered})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: Request) -> HttpResponse:
+    form = OrderForm(
+        request.POST if request.method == "POST" else None,
+        user=request.user,
+        initial={"plan": request.GET.get("plan")},
+    )
+    if form.is_valid():
+        try:
+            order = form.placed or checkout.place_order(by=request.user, **form.cleaned_data)
+        except NameTaken as reason:
+            form.add_error("name", reason.sentence)
+        else:
+            return redirect(order)
+    context = {"section": "orders", "form": form}
+    return render(request, "orders/new.html", context, status=422 if form.errors else 200)
