@@ -3,7 +3,7 @@ the same door as everywhere. Nothing here can be deleted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
@@ -62,12 +62,12 @@ class ContainerAdmin(Kept):
     list_select_related = ["customer", "node"]
     search_fields = ["name", "=id", "address", "customer__username", "customer__last_name"]
     date_hierarchy = "ordered_at"
-    fields: ClassVar = [
+    fields = [
         "name", "customer", "status", "status_since", "problem", "plan", "cpus", "memory_mb",
         "disk_gb", "system", "image", "ssh_key", "node", "address", "ordered_at",
         "create_tries", "create_again_at", "withdrawn_at", "revision",
     ]  # fmt: skip
-    readonly_fields = fields
+    readonly_fields = [str(field) for field in fields]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """What this person may ever ask of a container: the table decides which, and again,

@@ -46,6 +46,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
+def is_plain(path: str) -> bool:
+    """Whether its name can be typed."""
+    return shown(name_of(path)) == name_of(path)
+
+
 def joined(folder: str, name: str) -> str:
     """A name in a folder; a name that is a whole path stands for itself."""
     return clean(posixpath.join(folder, name))

@@ -18,7 +18,7 @@ _MARK = codecs.BOM_UTF8
 _ENDS = {"\n": "LF", "\r\n": "CR LF", "\r": "CR"}
 _LINES = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
 # difflib may take the square of this: what is longer is shown without a comparison.
-_COMPARABLE_LINES = 2000
+_COMPARABLE_LINES = 5000
 
 
 def unified(content: str) -> str:
@@ -70,6 +70,11 @@ class Text:
     @property
     def newline_name(self) -> str:
         return _ENDS[self.newline]
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it came from another kind of system, so that its ends are worth a word."""
+        return self.marked or self.newline != "\n"
 
     @property
     def is_mixed(self) -> bool:

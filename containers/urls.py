@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from containers.views import act, activity, detail, files, listing, nodes
+from containers.views import (
+    act,
+    activity,
+    detail,
+    file_changes,
+    file_edit,
+    files,
+    listing,
+    nodes,
+)
 
 app_name = "containers"
 urlpatterns = [
@@ -13,7 +22,16 @@ urlpatterns = [
     path("containers/<int:pk>/activity/", detail.history, name="history"),
     path("containers/<int:pk>/files/", files.browse, name="files"),
     path("containers/<int:pk>/files/download/", files.download, name="file_download"),
+    path("containers/<int:pk>/files/edit/", file_edit.edit, name="file_edit"),
+    path("containers/<int:pk>/files/new/", file_edit.new, name="file_new"),
+    path("containers/<int:pk>/files/upload/", file_changes.upload, name="file_upload"),
+    path("containers/<int:pk>/files/new-folder/", file_changes.new_folder, name="folder_new"),
+    path("containers/<int:pk>/files/rename/", file_changes.rename, name="file_rename"),
+    path("containers/<int:pk>/files/delete/", file_changes.delete, name="file_delete"),
     path("nodes/", nodes.nodes, name="nodes"),
     path("nodes/<int:pk>/", nodes.node, name="node"),
+    path("nodes/<int:pk>/service/", nodes.service, name="node_service"),
+    path("nodes/<int:pk>/move/", nodes.move, name="node_move"),
+    path("nodes/<int:pk>/faults/", nodes.faults, name="node_faults"),
     path("activity/", activity.activity, name="activity"),
 ]

@@ -7,9 +7,10 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
+        from payments.signals import status_changed
+
         from containers.operations import container_created
         from orders import checkout
-        from payments.signals import status_changed
 
         status_changed.connect(checkout.payment_reported, dispatch_uid="berth")
         container_created.connect(checkout.fulfil, dispatch_uid="berth")

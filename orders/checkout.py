@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -126,10 +127,12 @@ def gateway() -> str:
 def open_payment(order: Order, by: User) -> Payment:
     """The one open payment of an order. Raises Refused, for one that is paid already, too."""
     order = _asked(order, "pay", by)
-    if order.payments.filter(status=PaymentStatus.PREAUTH).exists():
+    if Payment.objects.filter(order=order, status=PaymentStatus.PREAUTH).exists():
         raise Refused("The gateway is still checking your payment. Nothing more is to be done.")
     variant = gateway()
-    return order.payments.open().filter(variant=variant).first() or Payment.objects.create(
+    return Payment.objects.open().filter(order=order).filter(
+        variant=variant
+    ).first() or Payment.objects.create(
         order=order,
         variant=variant,
         total=order.price,
@@ -149,7 +152,7 @@ def payment_reported(sender: type[Payment], instance: Payment, **_: Any) -> None
     with transaction.atomic():
         order = Order.objects.locked(instance.order_id)
         # Not every gateway says how much; what it confirms is what it was asked for.
-        instance.captured_amount = instance.captured_amount or instance.total
+        instance.captured_amount = Decimal(instance.captured_amount) or instance.total
         unpaid = order.status == Order.Status.UNPAID
         instance.is_surplus = not unpaid and not _is_what_paid(order, instance)
         instance.save(update_fields=["captured_amount", "is_surplus"])
@@ -163,7 +166,7 @@ def payment_reported(sender: type[Payment], instance: Payment, **_: Any) -> None
 def _is_what_paid(order: Order, payment: Payment) -> bool:
     """Whether it is this payment, reported again, that an order in force was paid with."""
     in_force = order.status in {Order.Status.PAID, Order.Status.FULFILLED}
-    others = order.payments.kept().filter(is_surplus=False).exclude(pk=payment.pk)
+    others = Payment.objects.kept().filter(order=order, is_surplus=False).exclude(pk=payment.pk)
     return in_force and not others.exists()
 
 
@@ -197,7 +200,7 @@ def cancel(order: Order, by: User) -> None:
         order = _asked(order, "cancel", by)
         _move(order, "cancel", by=by)
         _withdraw(order.container)
-    for payment in order.payments.open():
+    for payment in Payment.objects.open().filter(order=order):
         try:
             payment.cancel()
         except GATEWAY_ERRORS as error:
@@ -214,8 +217,8 @@ def refund(order: Order, by: User) -> None:
         order = _asked(order, "refund", by)
         _move(order, "refund", by=by)
         _withdraw(order.container)
-        order.payments.kept().update(is_surplus=True)
-    for payment in order.payments.kept():
+        Payment.objects.kept().filter(order=order).update(is_surplus=True)
+    for payment in Payment.objects.kept().filter(order=order):
         give_back(payment, by)
 
 

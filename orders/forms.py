@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from payments import FraudStatus, PaymentStatus
 
-from containers.models import Container
+from containers.models.container import host_name
 from orders import checkout, ssh_keys
 from orders.models import Order, Plan, System
 from panel.models import User
@@ -30,8 +30,9 @@ class OrderForm(forms.Form):
             "invalid_choice": "This plan is not offered any more. Choose another.",
         },
     )
-    name = Container._meta.get_field("name").formfield(  # type: ignore[attr-defined]
-        label="Name",
+    name = forms.CharField(
+        max_length=63,
+        validators=[host_name],
         help_text="Its host name, such as web-01. Small letters, digits and hyphens.",
         error_messages={"required": "Give it a name."},
         widget=forms.TextInput(

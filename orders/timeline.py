@@ -89,9 +89,7 @@ def _created_or_not(work: Operation) -> Step:
     )  # fmt: skip
 
 
-def _now_and_next(
-    order: Order, payments: list[Payment], under_way: Operation | None
-) -> list[Step]:
+def _now_and_next(order: Order, payments: list[Payment], under_way: Operation | None) -> list[Step]:
     if order.status in {Order.Status.FULFILLED, Order.Status.CANCELLED, Order.Status.REFUNDED}:
         return []
     found = []
@@ -100,8 +98,14 @@ def _now_and_next(
         found.append(_unpaid(order, payments, exists=exists or under_way is not None))
     if under_way is not None:
         found.append(
-            Step(CURRENT, "Creating the container", under_way.asked_at, under_way.asked_by,
-                 text=under_way.because, work=under_way)  # fmt: skip
+            Step(
+                CURRENT,
+                "Creating the container",
+                under_way.asked_at,
+                under_way.asked_by,
+                text=under_way.because,
+                work=under_way,
+            )
         )
     elif order.status == Order.Status.PAID and not exists:
         found.append(_waiting(order))

@@ -183,6 +183,13 @@ ROOM_PAUSE = env.float("BERTH_ROOM_PAUSE", 30.0)
 # Largest file that may be uploaded in repair, and largest that the editor opens (bytes).
 UPLOAD_LIMIT = env.int("BERTH_UPLOAD_LIMIT", 512 * 1024 * 1024)
 EDIT_LIMIT = env.int("BERTH_EDIT_LIMIT", 512 * 1024)
+FILE_UPLOAD_HANDLERS = [
+    "containers.uploads.UploadLimit",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+# A text that is too large for the editor must still arrive to be shown again with a word.
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(2_621_440, 8 * EDIT_LIMIT)
 
 AUTH_USER_MODEL = "panel.User"
 AUTHENTICATION_BACKENDS = [
@@ -213,13 +220,14 @@ EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
 globals().update({key: value for key, value in EMAIL.items() if key.startswith("EMAIL_")})
 DEFAULT_FROM_EMAIL = env.str("BERTH_EMAIL_FROM", f"berth@{URL.hostname}")
 
-# Payment gateways, as django-payments takes them. The dummy asks nobody for money.
+# Payment gateways, as django-payments takes them: {"name": ["dotted.path.Provider", {options}]}.
+# New payments go through the first. The dummy charges nobody.
+PAYMENT_VARIANTS = env.json(
+    "BERTH_PAYMENT_VARIANTS", {"dummy": ["payments.dummy.DummyProvider", {}]}
+)
 PAYMENT_MODEL = "orders.Payment"
 PAYMENT_HOST = URL.netloc
 PAYMENT_USES_SSL = HTTPS
-PAYMENT_VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
-    "dummy": ("payments.dummy.DummyProvider", {})
-}
 # Money is shown and charged in one currency (ISO 4217).
 CURRENCY = env.str("BERTH_CURRENCY", "EUR")
 
@@ -265,5 +273,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("BERTH_LOG_LEVEL", "INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "huey": {"level": "WARNING"}},
+    "loggers": {"httpx": {"level": "WARNING"}, "huey": {"level": "WARNING", "handlers": ["console"], "propagate": False}},
 }

@@ -80,6 +80,11 @@ class Worker:
             self._queued.pop(0).execute()
             self._commit()
 
+    def lose_one(self) -> None:
+        """The oldest wake-up does not arrive, or came at a bad moment."""
+        self._commit()
+        self._queued.pop(0)
+
     def lose_everything(self) -> None:
         """As if the queue had been emptied: no wake-up arrives."""
         self._commit()

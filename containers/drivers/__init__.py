@@ -204,7 +204,8 @@ class Driver(Protocol):
     def list_folder(self, name: str, path: str) -> list[FileInfo]:
         """The entries of a folder of a stopped instance, folders first, then by name.
         `path` is absolute inside the container; links are followed inside it only.
-        Raises BadPath, NoSuchInstance; so do the calls below."""
+        Raises BadPath, NoSuchInstance, and Conflict where it is not stopped; so do the
+        calls below."""
 
     def file_info(self, name: str, path: str) -> FileInfo:
         """One file or folder; a link is followed."""

@@ -258,15 +258,19 @@ class SimulatedDriver:
         return driver
 
     def faults(self) -> Faults:
+        """What is wrong with the node; can be asked whatever it is."""
         return self._node.settings().faults
 
     def set_faults(self, faults: Faults) -> None:
+        """Break the node, or with `Faults()`, mend it."""
         with self._node.locked():
             self._node.configure(replace(self._node.settings(), faults=faults))
 
     def journal(self) -> list[dict[str, str]]:
         """Every effect that took place, oldest first: `at`, `instance`, `did`, `work`."""
-        return [json.loads(line) for line in self._node.journal.read_text().splitlines()]
+        with self._node.locked():
+            lines = self._node.journal.read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
     def seed(
         self,
@@ -286,7 +290,8 @@ class SimulatedDriver:
                 return
             config = Config(spec, pace, stubborn)
             if power is Power.BUSY:
-                self._node.begin_creation(config)
+                if not self._node.creation(spec.name):
+                    self._node.begin_creation(config)
                 return
             self._node.begin_creation(replace(config, pace=0))
             state = self._node.settle(spec.name)

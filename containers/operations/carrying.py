@@ -211,9 +211,9 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
 
     running = seen is not None and seen.power is Power.RUNNING
     ok = work.reached(operation.kind, job, seen, at_target)
-    if not ok and operation.kind == "restart" and operation.during == Status.STOPPING:
-        if not running:
-            outcomes.half_way(operation)
+    half_done = operation.kind == "restart" and operation.during == Status.STOPPING
+    if half_done and not ok and not running:
+        outcomes.half_way(operation)
     outcomes.end(
         operation,
         Verdict(

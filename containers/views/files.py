@@ -1,5 +1,207 @@
-from django.http import HttpResponse
+"""Repair: the folders and files of a container, looked at and downloaded."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import content_disposition_header
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from containers import paths
+from containers.files import (
+    Changed,
+    Closed,
+    FileInfo,
+    FileKind,
+    FileProblem,
+    Files,
+    NotThere,
+    NotYours,
+    Unanswered,
+)
+from containers.models import Container
+from containers.views import detail
+from panel.http import Request
+
+ENTRIES_PER_PAGE = 200
+
+_TYPES = {
+    FileKind.FILE: stat.S_IFREG,
+    FileKind.FOLDER: stat.S_IFDIR,
+    FileKind.LINK: stat.S_IFLNK,
+}
+
+View = Callable[[Request, int], HttpResponseBase]
 
 
-def browse(request, pk=0): return HttpResponse('stub')
-def download(request, pk=0): return HttpResponse('stub')
+@dataclass(frozen=True)
+class Step:
+    """A folder or file as a page names it and an address bears it."""
+
+    name: str
+    query: str
+
+    @classmethod
+    def to(cls, path: str) -> Step:
+        return cls(paths.shown(paths.name_of(path)), paths.quoted(path))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a folder."""
+
+    info: FileInfo
+    step: Step
+    mode: str
+    target: str
+    marked: bool
+
+
+def explained(view: View) -> View:
+    """A view whose FileProblems become a page that says what is the matter."""
+
+    @wraps(view)
+    def answer(request: Request, pk: int) -> HttpResponseBase:
+        try:
+            return view(request, pk)
+        except FileProblem as problem:
+            container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
+            return refusal(request, container, problem)
+
+    return answer
+
+
+@require_safe
+@explained
+def browse(request: Request, pk: int) -> HttpResponseBase:
+    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
+    files, path = Files(container, request.user), asked(request)
+    try:
+        entries = files.list(path)
+    except NotThere:
+        # A link in a folder is followed here, whatever it leads to.
+        if files.info(path).kind != FileKind.FILE:
+            raise
+        return redirect(address("file_edit", container, path))
+    marked = request.GET.get("at", "")
+    rows = [_row(path, entry, marked) for entry in entries]
+    pages = Paginator(rows, ENTRIES_PER_PAGE)
+    at = next((n for n, row in enumerate(rows) if row.marked), 0)
+    number = request.GET.get("page", at // ENTRIES_PER_PAGE + 1)
+    context = {
+        "page_obj": pages.get_page(number),
+        "query": f"path={paths.quoted(path)}&",
+        "file_changes": container.file_changes.select_related("by")[:8],
+    }
+    return page(request, container, "browse.html", path, context)
+
+
+@require_safe
+@never_cache
+@explained
+def download(request: Request, pk: int) -> HttpResponseBase:
+    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
+    files, path = Files(container, request.user), asked(request)
+    info = files.info(path)
+    name = paths.shown(paths.name_of(path))
+    headers = {
+        "Content-Length": str(info.size),
+        "Content-Disposition": content_disposition_header(True, name) or "attachment",
+    }
+    # Never shown in the browser, whatever it holds: it would be a page of this panel.
+    return StreamingHttpResponse(
+        files.read(path), content_type="application/octet-stream", headers=headers
+    )
+
+
+def asked(request: Request) -> str:
+    """The path that the address asks for."""
+    return paths.asked(request.META.get("QUERY_STRING", ""))
+
+
+def address(name: str, container: Container, path: str, *, at: str = "") -> str:
+    """Where a page about a path is; `at` is the entry of a folder to be marked there."""
+    marked = f"&at={paths.quoted(at)}" if at else ""
+    place = reverse(f"containers:{name}", args=[container.pk])
+    return f"{place}?path={paths.quoted(path)}{marked}"
+
+
+def back_to(container: Container, path: str) -> HttpResponse:
+    """To the folder that `path` is in, where it is marked."""
+    name = paths.shown(paths.name_of(path))
+    return redirect(address("files", container, paths.folder_of(path), at=name))
+
+
+def page(
+    request: Request,
+    container: Container,
+    template: str,
+    path: str,
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    """A page below the container's head, about `path`."""
+    context |= {
+        "steps": [Step.to(step) for step in paths.steps(path)],
+        "step": Step.to(path),
+        "path": paths.shown(path),
+        "folder": Step.to(paths.folder_of(path)),
+    }
+    context |= detail.frame(request, container, tab="files")
+    return render(request, f"containers/files/{template}", context, status=status)
+
+
+def ask(
+    request: Request,
+    container: Container,
+    part: str,
+    path: str,
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    """A small form: in the dialog where htmx asks for it, else a page of its own."""
+    template = part if request.htmx else "ask.html"
+    context |= {"part": f"containers/files/{part}"}
+    return page(request, container, template, path, context, status=status)
+
+
+def refusal(request: Request, container: Container, problem: FileProblem) -> HttpResponse:
+    """What is the matter, and how to get on."""
+    context = {"problem": problem, "closed": isinstance(problem, Closed)}
+    status = 404 if isinstance(problem, NotThere) else status_of(problem)
+    # htmx would not show any other in its dialog.
+    status = 409 if request.htmx else status
+    return ask(request, container, "_refused.html", "/", context, status=status)
+
+
+def status_of(problem: FileProblem) -> int:
+    match problem:
+        case NotYours():
+            return 403
+        case Closed() | Changed():
+            return 409
+        case Unanswered():
+            return 503
+    return 422
+
+
+def _row(folder: str, info: FileInfo, marked: str) -> Row:
+    step = Step.to(paths.joined(folder, info.name))
+    return Row(
+        info=info,
+        step=step,
+        mode=stat.filemode(_TYPES.get(info.kind, 0) | info.mode),
+        target=paths.shown(info.target),
+        marked=step.name == marked,
+    )

@@ -1,5 +1,235 @@
-from django.http import HttpResponse
+"""The nodes, for administrators: whether they answer, what room they have, who lives on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Sum
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from containers import operations, who
+from containers.connect import simulated
+from containers.digest import digest
+from containers.drivers import DriverError
+from containers.drivers.simulated import Faults
+from containers.forms import FaultsForm
+from containers.models import Container, Node, Operation
+from containers.models.node import NodeQuerySet
+from containers.operations import NotAllowed
+from containers.placement import NoRoomAnywhere
+from containers.statuses import Status
+from containers.templatetags.spans import memory
+from containers.views.listing import as_shown, with_actions
+from panel.http import Request
+
+CONTAINERS_PER_PAGE = 50
+# Parts of a node's room above which its meter turns amber, and red.
+TIGHT, FULL = 0.75, 0.9
 
 
-def nodes(request, pk=0): return HttpResponse('stub')
-def node(request, pk=0): return HttpResponse('stub')
+@dataclass(frozen=True)
+class Room:
+    """How much of one thing a node has, and how much of it is promised to containers."""
+
+    label: str
+    promised: int
+    total: int
+    text: str
+    left: str
+    bounded: bool = True
+
+    @property
+    def max(self) -> int:
+        return max(self.total, 1)
+
+    @property
+    def low(self) -> float:
+        return self.max * TIGHT if self.bounded else self.max
+
+    @property
+    def high(self) -> float:
+        return self.max * FULL if self.bounded else self.max
+
+
+@require_safe
+def nodes(request: Request) -> HttpResponse:
+    found = list(_visible(request).with_room())
+    seen = digest([_trace(node) for node in found])
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    context = {
+        "section": "nodes",
+        "rows": [(node, _rooms(node)) for node in found],
+        "seen": seen,
+        "pace": _pace(found, Operation.objects.open().exists()),
+    }
+    template = "containers/nodes/_list.html" if request.htmx else "containers/nodes/list.html"
+    return render(request, template, context)
+
+
+@require_safe
+def node(request: Request, pk: int) -> HttpResponse:
+    found = get_object_or_404(_visible(request).with_room(), pk=pk)
+    here = _living_on(found, request)
+    page = Paginator(as_shown(here), CONTAINERS_PER_PAGE).get_page(request.GET.get("page"))
+    rows = list(page.object_list)
+    arriving = Operation.objects.open().filter(target=found).select_related("container__node")
+    faults = _faults(found)
+    seen = digest(
+        _trace(found),
+        [(row.pk, row.revision) for row in rows],
+        [(operation.pk, operation.container.revision) for operation in arriving],
+        faults,
+    )
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    context = {
+        "section": "nodes",
+        "node": found,
+        "rooms": _rooms(found),
+        "page_obj": page,
+        "rows": rows,
+        "arriving": arriving,
+        "faults": FaultsForm(initial=asdict(faults)) if faults else None,
+        "query": "",
+        "seen": seen,
+        "pace": _pace([found], bool(arriving) or any(row.is_transient for row in rows)),
+    }
+    template = "containers/nodes/_node.html" if request.htmx else "containers/nodes/node.html"
+    return render(request, template, context)
+
+
+@require_POST
+def service(request: Request, pk: int) -> HttpResponse:
+    found = get_object_or_404(_visible(request), pk=pk)
+    _put_in_service(found, on="on" in request.POST)
+    takes = "takes new containers again" if "on" in request.POST else "takes no new containers now"
+    messages.success(request, f"{found.name} {takes}.")
+    return redirect(found)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def move(request: Request, pk: int) -> HttpResponse:
+    found = get_object_or_404(_visible(request), pk=pk)
+    rows = with_actions(as_shown(_living_on(found, request)), request.user)
+    able = [row for row in rows if _can_move(row)]
+    context: dict[str, Any] = {"section": "nodes", "node": found}
+    if request.method != "POST":
+        elsewhere = _visible(request).with_room().filter(online=True, in_service=True)
+        context |= {
+            "able": able,
+            "unable": [row for row in rows if row not in able],
+            "movable": [Status(value).label for value in Container.sources_of("migrate")],
+            "memory": sum(row.memory_mb for row in able),
+            "disk": sum(row.disk_gb for row in able),
+            "elsewhere": elsewhere.exclude(pk=pk).aggregate(
+                memory=Sum("memory_left", default=0), disk=Sum("disk_left", default=0)
+            ),
+        }
+        return render(request, "containers/nodes/move.html", context)
+    if "out" in request.POST:
+        _put_in_service(found, on=False)
+    context["results"] = [(row, _why_not_moved(row, request)) for row in able]
+    return render(request, "containers/nodes/moved.html", context)
+
+
+@require_POST
+def faults(request: Request, pk: int) -> HttpResponse:
+    simulated_nodes = _visible(request).filter(kind=Node.Kind.SIMULATED)
+    found = get_object_or_404(simulated_nodes, pk=pk)
+    form = FaultsForm(request.POST)
+    if form.is_valid():
+        try:
+            simulated(found).set_faults(Faults(**form.cleaned_data))
+        except DriverError as error:
+            messages.error(request, f"The faults of {found.name} cannot be set: {error.detail}.")
+        else:
+            messages.success(request, f"The faults of {found.name} are set.")
+    return redirect(found)
+
+
+def _visible(request: Request) -> NodeQuerySet:
+    """The nodes; to everybody but administrators there is no such page."""
+    if not who.administrator(Node, request.user):
+        raise Http404
+    return Node.objects.visible_to(request.user)
+
+
+def _living_on(node: Node, request: Request) -> Any:
+    visible = Container.objects.visible_to(request.user)
+    return visible.living().filter(node=node).order_by("name", "pk")
+
+
+def _can_move(row: Container) -> bool:
+    return any(button.name == "migrate" for button in row.buttons)  # type: ignore[attr-defined]
+
+
+def _put_in_service(node: Node, *, on: bool) -> None:
+    Node.objects.filter(pk=node.pk).update(in_service=on)
+
+
+def _why_not_moved(container: Container, request: Request) -> str:
+    """Ask for one of them to be moved; returns why not, or nothing."""
+    try:
+        operations.request(container.pk, "migrate", by=request.user)
+    except NotAllowed as reason:
+        return reason.sentence
+    except NoRoomAnywhere:
+        return "No other node in service has room for it."
+    return ""
+
+
+def _faults(node: Node) -> Faults | None:
+    """None where a node has none to switch, or cannot be asked."""
+    if not node.is_simulated:
+        return None
+    try:
+        return simulated(node).faults()
+    except DriverError:
+        return None
+
+
+def _rooms(node: Any) -> list[Room]:
+    """`node` is one that was asked for `with_room()`."""
+    return [
+        Room(
+            "Memory",
+            node.memory_promised,
+            node.memory_mb,
+            f"{memory(node.memory_promised)} of {memory(node.memory_mb)}",
+            f"{memory(max(node.memory_left, 0))} left",
+        ),
+        Room(
+            "Disk",
+            node.disk_promised,
+            node.disk_gb,
+            f"{node.disk_promised} of {node.disk_gb} GB",
+            f"{max(node.disk_left, 0)} GB left",
+        ),
+        Room(
+            "Processor",
+            node.cpus_promised,
+            node.cpus,
+            f"{node.cpus_promised} of {node.cpus} cores",
+            "shared among all",
+            bounded=False,
+        ),
+    ]
+
+
+def _trace(node: Any) -> tuple[object, ...]:
+    """What of a node a page shows."""
+    promised = node.cpus_promised, node.memory_promised, node.disk_promised
+    has = node.cpus, node.memory_mb, node.disk_gb, node.version, node.containers_here
+    return node.pk, node.online, node.misses, node.problem, node.in_service, promised, has
+
+
+def _pace(nodes: Iterable[Node], moving: bool) -> int:
+    """Seconds until a page about these asks again: soon while anything is about to change."""
+    return 2 if moving or any(node.online and node.misses for node in nodes) else 15

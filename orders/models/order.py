@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from django.conf import settings
@@ -10,10 +10,10 @@ from django.db import models
 from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
-from django_fsm import FSMField, FSMModelMixin, transition
+from django_fsm import FSMField, transition
 
 from containers import who
-from containers.models import Action, Container
+from containers.models import Container, Lifecycle
 from orders.models.plan import Plan
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def matching(self, text: str) -> OrderQuerySet:
         """Search by number ("12" or "order 12"), container, plan, customer."""
-        text = text.strip()
+        text = text.replace("\0", "").strip()
+        if not text:
+            return self
         number = text.lower().removeprefix("order").strip(" #")
         matches = (
             Q(container__name__icontains=text)
@@ -73,12 +75,7 @@ def nothing_created(order: Order) -> bool:
     return order.container.node_id is None
 
 
-def _place_in_table(arrow: Any) -> int:
-    """Sorts transitions by the order in which they stand below."""
-    return int(arrow.method.__code__.co_firstlineno)
-
-
-class Order(FSMModelMixin, models.Model):
+class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's base has no types
     """One purchase of a Plan. The price is fixed when it is made; the record stays for good.
 
     `token` is the form that it came from: the same form sent twice is one order.
@@ -99,9 +96,7 @@ class Order(FSMModelMixin, models.Model):
     price = models.DecimalField(max_digits=9, decimal_places=2)
     currency = models.CharField(max_length=3)
     period = models.CharField(max_length=10, choices=Plan.Period)
-    status = FSMField(
-        choices=Status.choices, default=Status.UNPAID, protected=True, editable=False
-    )
+    status = FSMField(choices=Status.choices, default=Status.UNPAID, protected=True, editable=False)
     token = models.UUIDField(default=uuid4, unique=True, editable=False)
     ordered_at = models.DateTimeField(default=timezone.now, editable=False)
     paid_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -117,20 +112,6 @@ class Order(FSMModelMixin, models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("orders:detail", args=[self.pk])
-
-    def actions_for(self, user: User) -> list[Action]:
-        """The buttons that this person has on this order now, in the order of the table below."""
-        return _as_actions(self.get_available_user_status_transitions(user))
-
-    @classmethod
-    def actions(cls) -> dict[str, Action]:
-        """Every button there is, by name, whoever may press it and when."""
-        return {action.name: action for action in _as_actions(cls.transitions())}
-
-    @classmethod
-    def transitions(cls) -> list[Any]:
-        """Every arrow of the table."""
-        return list(cls._meta.get_field("status").get_all_transitions(cls))
 
     # --- what people ask for -------------------------------------------------------------
 
@@ -182,11 +163,6 @@ class Order(FSMModelMixin, models.Model):
     @transition(status, Status.PAID, Status.FULFILLED, permission=who.nobody)
     def fulfilled(self) -> None:
         """Its container was created."""
-
-
-def _as_actions(arrows: Any) -> list[Action]:
-    labelled = sorted((t for t in arrows if "label" in t.custom), key=_place_in_table)
-    return [Action(name=t.name, **t.custom) for t in labelled]
 
 
 class OrderChange(models.Model):

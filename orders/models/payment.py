@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 from django.db import models, transaction
 from payments import PaymentStatus, PurchasedItem
@@ -77,7 +76,7 @@ class Payment(BasePayment):
 
     def get_success_url(self) -> str:
         """Back to the order, as a whole address: gateways follow no other."""
-        return urljoin(get_base_url(), self.order.get_absolute_url())
+        return f"{get_base_url()}{self.order.get_absolute_url()}"
 
     def get_purchased_items(self) -> Iterator[PurchasedItem]:
         yield PurchasedItem(

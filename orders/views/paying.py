@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from csp.decorators import csp_update
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def pay(request: Request, pk: int) -> HttpResponse:
+def pay(request: Request, pk: int) -> HttpResponseBase:
     visible = Order.objects.visible_to(request.user).select_related("container", "plan")
     order = get_object_or_404(visible, pk=pk)
     if not any(action.name == "pay" for action in order.actions_for(request.user)):
@@ -52,7 +52,7 @@ def _page(request: Request, order: Order, *, status: int = 200, **more: Any) -> 
     return render(request, "orders/pay.html", context, status=status)
 
 
-def _go_on(request: Request, order: Order, brought: Any) -> HttpResponse:
+def _go_on(request: Request, order: Order, brought: Any) -> HttpResponseBase:
     """Take the next step with the gateway: its form, a way to its own pages, or the result."""
     try:
         payment = checkout.open_payment(order, request.user)
@@ -74,13 +74,14 @@ def _go_on(request: Request, order: Order, brought: Any) -> HttpResponse:
     return _ask(request, order, form)
 
 
-def _ask(request: Request, order: Order, form: forms.Form) -> HttpResponse:
+def _ask(request: Request, order: Order, form: forms.Form) -> HttpResponseBase:
     """Show the gateway's own form; where it posts to the gateway itself, let it."""
     gateway = urlsplit(form.action)  # type: ignore[attr-defined]
-    respond = _page
-    if gateway.netloc:
-        respond = csp_update({"form-action": f"{gateway.scheme}://{gateway.netloc}"})(_page)
-    return respond(request, order, gateway_form=form, is_elsewhere=bool(gateway.netloc))
+    page = _page(request, order, gateway_form=form, is_elsewhere=bool(gateway.netloc))
+    if not gateway.netloc:
+        return page
+    let = csp_update({"form-action": f"{gateway.scheme}://{gateway.netloc}"})
+    return let(lambda _: page)(request)
 
 
 def _follow(request: Request, payment: Payment, url: str) -> HttpResponse:

@@ -123,7 +123,7 @@ def test_a_button_works_exactly_where_the_table_has_it(
         assert answer.status_code == answer_of_others, name
         if answer.status_code == 409:
             assert buttons_on(answer) == allowed
-            assert refusing.name in answer.content.decode()
+            assert f"{refusing.name} is {status.label} now" in answer.content.decode()
         if answer.status_code == 302:
             assert answer.url.startswith("/account/login/")
     assert Container.objects.filter(pk=refusing.pk).values().get() == before

@@ -132,9 +132,6 @@ def finish(work: Iterable[Progress]) -> list[Progress]:
 def walk_away(work: Iterator[Progress]) -> None:
     """Ask for some work, and do not wait for it."""
     next(work, None)
-    close = getattr(work, "close", None)
-    if close:
-        close()
 
 
 def eventually(look: Callable[[], Instance | None], power: Power | None) -> None:

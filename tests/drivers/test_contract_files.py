@@ -304,23 +304,21 @@ def test_a_folder_is_no_file_and_a_file_is_no_folder(files: Files) -> None:
     assert files.list("/box").keys() == {"file"}
 
 
-@pytest.mark.parametrize(
-    "path", ["", "etc/passwd", "../etc/passwd", "/etc/pass\0wd", "/" + "x" * 256]
-)
-def test_what_is_no_path_is_refused(files: Files, path: str) -> None:
-    bad(files.info, path)
-    bad(files.read, path)
-    bad(files.make_folder, path)
-    with pytest.raises(BadPath):
-        files.write(path, b"")
+def test_what_is_no_path_is_refused(files: Files) -> None:
+    for path in ("", "etc/passwd", "../etc/passwd", "/etc/pass\0wd", "/" + "x" * 256):
+        bad(files.info, path)
+        bad(files.read, path)
+        bad(files.make_folder, path)
+        with pytest.raises(BadPath):
+            files.write(path, b"")
 
 
-@pytest.mark.parametrize("odd", ["a b", "-rf", "ünïcödé ☃", "50%?&#+.txt", "'\"<b>", "x" * 255])
-def test_a_file_may_have_any_name(files: Files, odd: str) -> None:
-    files.write(f"/box/{odd}", b"content")
-    assert files.list("/box").keys() == {odd}
-    assert files.read(f"/box/{odd}") == b"content"
-    files.rename(f"/box/{odd}", "/box/plain")
-    files.rename("/box/plain", f"/box/{odd}")
-    files.remove(f"/box/{odd}")
-    assert not files.list("/box")
+def test_a_file_may_have_any_name(files: Files) -> None:
+    for name in ("a b", "-rf", "ünïcödé ☃", "50%?&#+.txt", "'\"<b>", "x" * 255):
+        files.write(f"/box/{name}", b"content")
+        assert files.list("/box").keys() == {name}
+        assert files.read(f"/box/{name}") == b"content"
+        files.rename(f"/box/{name}", "/box/plain")
+        files.rename("/box/plain", f"/box/{name}")
+        files.remove(f"/box/{name}")
+        assert not files.list("/box")

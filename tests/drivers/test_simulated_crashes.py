@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from itertools import count
@@ -17,6 +19,7 @@ import pytest
 
 from containers.drivers import Conflict, DriverError, FileChanged, Power, Progress, Spec
 from containers.drivers.simulated import SimulatedDriver
+from containers.drivers.simulated_node import SimulatedNode
 
 from .conftest import IMAGE, eventually, finish, install, whole_once
 
@@ -212,25 +215,39 @@ def test_several_processes_at_once_have_one_effect(tmp_path: Path, doing: str, p
     pair.check(doing, "ct-1")
 
 
-def test_opposite_moves_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
-    pair = Pair(tmp_path, pace=0)
-    for name in ("ct-1", "ct-2"):
-        pair.prepare("move", name)
+@pytest.mark.parametrize(("rounds", "pause"), [(15, 0.0), (2, 0.02)])
+def test_opposite_moves_do_not_wait_for_each_other_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int, pause: float
+) -> None:
+    pair, locked = Pair(tmp_path, pace=0), SimulatedNode.locked
 
-    def back_and_forth(name: str) -> None:
-        for _ in range(15):
-            finish(pair.here.move(name, pair.there))
-            finish(pair.there.move(name, pair.here))
+    @contextmanager
+    def locked_for_longer(node: SimulatedNode) -> Iterator[None]:
+        with locked(node):
+            time.sleep(pause)
+            yield
 
-    children = [in_process(partial(back_and_forth, name)) for name in ("ct-1", "ct-2")]
-    for _ in range(100):
+    monkeypatch.setattr(SimulatedNode, "locked", locked_for_longer)
+    pair.prepare("move", "ct-1")
+    pair.there.seed(Spec("ct-2", "web", IMAGE, 1, 512, 5))
+
+    def back_and_forth(name: str, home: SimulatedDriver, away: SimulatedDriver) -> None:
+        for _ in range(rounds):
+            finish(home.move(name, away))
+            finish(away.move(name, home))
+
+    children = [
+        in_process(lambda: back_and_forth("ct-1", pair.here, pair.there)),
+        in_process(lambda: back_and_forth("ct-2", pair.there, pair.here)),
+    ]
+    for _ in range(rounds):
         pair.here.instances()
         pair.there.instances()
     assert [end_of(child) for child in children] == [0, 0]
-    for name in ("ct-1", "ct-2"):
-        assert whole_once(name, pair.here, pair.there) is pair.here
+    assert whole_once("ct-1", pair.here, pair.there) is pair.here
+    assert whole_once("ct-2", pair.here, pair.there) is pair.there
     effects = Counter(line["did"] for line in pair.here.journal())
-    assert effects == {"created": 2, "moved_in": 30, "moved_out": 30}
+    assert effects == {"created": 1, "moved_in": 2 * rounds, "moved_out": 2 * rounds}
 
 
 def test_a_container_that_is_moved_both_ways_at_once_is_in_one_place(tmp_path: Path) -> None:

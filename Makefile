@@ -1,0 +1,79 @@
+# Berth from a fresh clone: Python 3.11 or later and make are all it takes. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNNABLE := $(VENV)/requirements.stamp
+TESTABLE := $(VENV)/requirements-dev.stamp
+
+# The commands of the Procfile, of the tests and of the recipes below are those of .venv.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# What `make check` takes for production: https, a gateway that charges, nothing stored yet.
+PRODUCTION = BERTH_DATA="$$data" BERTH_URL=https://panel.example.com \
+	BERTH_PAYMENT_VARIANTS='{"card": ["payments.stripe.StripeProviderV3", {}]}'
+
+LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+export CUSTOM_COMPILE_COMMAND := make upgrade
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format upgrade lock clean
+
+help: ## List what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUNNABLE) ## Start web, worker and watcher here, with a demo where nothing is stored yet
+	@python manage.py launch
+
+test: $(TESTABLE) ## Pass the tests on SQLite, and on PostgreSQL where it is installed
+	@tests/run
+
+check: $(TESTABLE) ## Look for mistakes in code, types, templates, settings and migrations
+	ruff check
+	ruff format --check
+	mypy
+	djlint --check --lint --quiet templates
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && set -x && \
+	$(PRODUCTION) python manage.py check --deploy --fail-level WARNING && \
+	BERTH_DATA="$$data" python manage.py makemigrations --check --dry-run
+
+format: $(TESTABLE) ## Put code and templates into their format
+	ruff check --fix
+	ruff format
+	djlint --reformat --quiet templates
+
+upgrade: $(TESTABLE) ## Lock the newest versions that pyproject.toml allows, and install them
+	$(LOCK) --upgrade --output-file requirements.txt pyproject.toml
+	$(LOCK) --upgrade --extra dev --constraint requirements.txt \
+		--output-file requirements-dev.txt pyproject.toml
+	@$(MAKE) --no-print-directory $(TESTABLE)
+
+lock: $(TESTABLE) ## Lock what was added to pyproject.toml, and leave all other versions alone
+	$(LOCK) --output-file requirements.txt pyproject.toml
+	$(LOCK) --extra dev --constraint requirements.txt \
+		--output-file requirements-dev.txt pyproject.toml
+	@$(MAKE) --no-print-directory $(TESTABLE)
+
+clean: ## Throw away the virtual environment and the caches; the data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
+
+$(RUNNABLE): requirements.txt | $(BIN)/pip
+	@echo "Installing what Berth needs into $(VENV) (once; it takes a minute)"
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt
+	@touch $@
+
+$(TESTABLE): requirements-dev.txt $(RUNNABLE)
+	@echo "Installing what its tests and checks need into $(VENV) (once; it takes a minute)"
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Berth needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3.12"; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; \
+		exit 1; }

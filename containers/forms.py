@@ -1,0 +1,122 @@
+"""What people type about the files of a container, and tick about a simulated node."""
+
+from __future__ import annotations
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
+
+from containers import paths
+from containers.text import unified
+
+_AS_TYPED = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
+
+
+def _check_name(name: str) -> None:
+    if wrong := paths.why_not_a_name(name):
+        raise ValidationError(wrong)
+
+
+class NameForm(forms.Form):
+    """The name of a new folder."""
+
+    name = forms.CharField(
+        label="Name", validators=[_check_name], widget=forms.TextInput(_AS_TYPED)
+    )
+
+
+class RenameForm(forms.Form):
+    """Another name for a file, or the whole path of another place for it."""
+
+    to = forms.CharField(
+        label="New name",
+        help_text="Or a whole path, like /etc/nginx/old.conf, to move it there.",
+        widget=forms.TextInput(_AS_TYPED | {"class": "wide"}),
+    )
+
+    def clean_to(self) -> str:
+        to: str = self.cleaned_data["to"]
+        if to.startswith("/"):
+            for name in paths.clean(to)[1:].split("/"):
+                _check_name(name)
+        else:
+            _check_name(to)
+        return to
+
+
+class TextForm(forms.Form):
+    """The text of a file, and which version of it was opened."""
+
+    content = forms.CharField(
+        label="Content",
+        required=False,
+        strip=False,
+        widget=forms.Textarea(_AS_TYPED | {"aria-label": "Content of the file", "wrap": "off"}),
+    )
+    version = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def clean_content(self) -> str:
+        content: str = self.cleaned_data["content"]
+        if len(unified(content).encode()) > settings.EDIT_LIMIT:
+            raise ValidationError(
+                f"The editor takes {filesizeformat(settings.EDIT_LIMIT)} at most. "
+                "Upload a larger file instead."
+            )
+        return content
+
+
+class NewTextForm(TextForm):
+    """A new file: its name and its text. The name stands above the editor, outside its form."""
+
+    name = forms.CharField(
+        label="Name",
+        validators=[_check_name],
+        widget=forms.TextInput(_AS_TYPED | {"form": "editor"}),
+    )
+
+
+class UploadForm(forms.Form):
+    """A file from the person's own machine."""
+
+    file = forms.FileField(allow_empty_file=True, label="File")
+    name = forms.CharField(
+        label="Save as",
+        required=False,
+        validators=[_check_name],
+        help_text="Left empty, it keeps its name.",
+        widget=forms.TextInput(_AS_TYPED),
+    )
+    replace = forms.BooleanField(label="Replace a file of the same name", required=False)
+
+    def clean_file(self) -> UploadedFile:
+        file: UploadedFile = self.cleaned_data["file"]
+        if file.size is None or file.size > settings.UPLOAD_LIMIT:
+            raise ValidationError(too_large())
+        return file
+
+
+def too_large() -> str:
+    """What is said of a file above the limit."""
+    return f"The file is too large: {filesizeformat(settings.UPLOAD_LIMIT)} at most."
+
+
+class FaultsForm(forms.Form):
+    """What is wrong with a simulated node."""
+
+    unplugged = forms.BooleanField(
+        label="Unplugged", required=False, help_text="It does not answer."
+    )
+    hanging = forms.BooleanField(
+        label="Hanging", required=False, help_text="It lets everybody wait, and does not answer."
+    )
+    slow = forms.BooleanField(
+        label="Slow", required=False, help_text="Everything takes five times as long."
+    )
+    failing = forms.BooleanField(
+        label="Failing", required=False, help_text="It refuses to do any work."
+    )
+    full = forms.BooleanField(
+        label="Full", required=False, help_text="No room for another container or file."
+    )

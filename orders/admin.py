@@ -1,0 +1,188 @@
+"""Plans, orders and payments in the Django admin. What was sold is a record: it is acted on
+through `checkout` like everywhere, and neither made, changed nor deleted by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils.text import capfirst
+
+from containers.admin import Kept, ReadOnly
+from orders import checkout
+from orders.checkout import Refused
+from orders.models import Order, OrderChange, Payment, Plan, System
+
+if TYPE_CHECKING:
+    from django.db.models import Model, QuerySet
+
+    from panel.models import User
+
+DOES: dict[str, Callable[[Order, User], None]] = {
+    "try_again": checkout.try_again,
+    "cancel": checkout.cancel,
+    "refund": checkout.refund,
+}
+
+
+@admin.register(System)
+class SystemAdmin(admin.ModelAdmin):
+    list_display = ["name", "image"]
+    search_fields = ["name", "image"]
+
+
+@admin.register(Plan)
+class PlanAdmin(admin.ModelAdmin):
+    """What is on offer. A change concerns only what is ordered after it; a plan that was ever
+    ordered is taken off offer, never deleted."""
+
+    list_display = ["name", "price", "period", "cpus", "memory_mb", "disk_gb", "is_offered"]
+    list_filter = ["is_offered", "period", "systems"]
+    search_fields = ["name", "description"]
+    filter_horizontal = ["systems"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        ordered = isinstance(obj, Plan) and obj.orders.exists()
+        return not ordered and super().has_delete_permission(request, obj)
+
+
+class PaidNotCreated(admin.SimpleListFilter):
+    """The orders on which somebody has to act."""
+
+    title = "paid, not created"
+    parameter_name = "stuck"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Somebody has to act")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.paid_not_created() if self.value() == "yes" else queryset
+
+
+class ChangeInline(admin.TabularInline):
+    model = OrderChange
+    verbose_name_plural = "history"
+    fields: ClassVar[tuple[str, ...]] = ("at", "from_status", "to_status", "by", "because")
+    readonly_fields = fields
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OrderChange]:
+        return super().get_queryset(request).select_related("by")
+
+
+class PaymentInline(admin.TabularInline):
+    model = Payment
+    fields: ClassVar[tuple[str, ...]] = (
+        "id",
+        "status",
+        "total",
+        "currency",
+        "variant",
+        "modified",
+        "is_surplus",
+        "message",
+    )
+    readonly_fields = fields
+    show_change_link = True
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def _order_action(name: str) -> Callable[[OrderAdmin, HttpRequest, QuerySet[Order]], None]:
+    """An entry of the action menu that does `name` to each ticked order, one by one."""
+
+    def run(_: OrderAdmin, request: HttpRequest, ticked: QuerySet[Order]) -> None:
+        user: User = request.user  # type: ignore[assignment]
+        for order in ticked:
+            try:
+                DOES[name](order, user)
+            except Refused as reason:
+                messages.warning(request, reason.sentence)
+            else:
+                messages.success(request, f"{capfirst(str(order))}: {Order.actions()[name].label}.")
+
+    return run
+
+
+@admin.register(Order)
+class OrderAdmin(Kept):
+    list_display = [
+        "__str__", "status", "customer", "plan", "container", "container_is", "price", "currency",
+        "ordered_at", "paid_at",
+    ]  # fmt: skip
+    list_filter = [PaidNotCreated, "status", "plan", "ordered_at"]
+    list_select_related = ["customer", "plan", "container"]
+    search_fields = [
+        "=id", "container__name", "customer__username", "customer__last_name", "customer__email"
+    ]  # fmt: skip
+    date_hierarchy = "ordered_at"
+    fields: ClassVar[tuple[str, ...]] = (
+        "status", "customer", "plan", "price", "currency", "period", "container", "container_is",
+        "ordered_at", "paid_at",
+    )  # fmt: skip
+    readonly_fields = fields
+    inlines = [ChangeInline, PaymentInline]
+
+    @admin.display(description="container is", ordering="container__status")
+    def container_is(self, order: Order) -> str:
+        container = order.container
+        return f"{container.get_status_display()}. {container.problem}".removesuffix(". ")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """What this person may ever do to an order: the table decides which, and again, for
+        each order, when it is done."""
+        user: User = request.user  # type: ignore[assignment]
+        if not self.has_change_permission(request):
+            return {}
+        return {
+            arrow.name: (_order_action(arrow.name), arrow.name, arrow.custom["label"])
+            for arrow in Order.transitions()
+            if arrow.name in DOES and arrow.has_perm(Order(), user)
+        }
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnly):
+    list_display = [
+        "__str__", "status", "is_surplus", "order", "customer", "total", "currency", "variant",
+        "modified",
+    ]  # fmt: skip
+    list_filter = ["is_surplus", "status", "variant", "created"]
+    list_select_related = ["order__customer"]
+    search_fields = ["=id", "=order__id", "transaction_id", "order__customer__username"]
+    date_hierarchy = "created"
+    fields: ClassVar[tuple[str, ...]] = (
+        "order", "customer", "status", "is_surplus", "giving_back_since", "total",
+        "captured_amount", "currency", "variant", "transaction_id", "message", "fraud_status",
+        "fraud_message", "created", "modified",
+    )  # fmt: skip
+    readonly_fields = fields
+    actions = ["give_back"]
+
+    @admin.display(ordering="order__customer__username")
+    def customer(self, payment: Payment) -> str:
+        return str(payment.order.customer)
+
+    def has_give_back_permission(self, request: HttpRequest) -> bool:
+        """Looking at payments is not enough; nobody changes them, but this moves money."""
+        return request.user.has_perm("orders.change_payment")
+
+    @admin.action(description="Give back what is too much", permissions=["give_back"])
+    def give_back(self, request: HttpRequest, ticked: QuerySet[Payment]) -> None:
+        user: User = request.user  # type: ignore[assignment]
+        for payment in ticked:
+            try:
+                checkout.give_back(payment, user)
+            except Refused as reason:
+                messages.warning(request, reason.sentence)
+            else:
+                messages.success(request, f"{capfirst(str(payment))} was given back.")

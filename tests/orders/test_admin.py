@@ -1,0 +1,186 @@
+"""Plans, orders and payments in the Django admin, as the staff who work there see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from payments import PaymentStatus
+from pytest_django import DjangoAssertNumQueries
+
+from containers.models import Container
+from orders import checkout
+from orders.models import Order, Payment, Plan
+from panel.models import User
+from tests.cast import NodeFactory, OrderFactory
+from tests.conftest import Worker
+
+pytestmark = pytest.mark.django_db
+
+Pay = Callable[[Order], Payment]
+ADMIN = "/admin/orders"
+
+
+@pytest.fixture(autouse=True)
+def rights(sten: User) -> None:
+    """What the group of staff may do here."""
+    sten.user_permissions.set(Permission.objects.filter(content_type__app_label="orders"))
+
+
+def act(client: Client, model: str, name: str, *rows: Any) -> str:
+    """Tick rows, choose an action, and read what is said of it."""
+    ticked = {"action": name, "_selected_action": [row.pk for row in rows]}
+    return client.post(f"{ADMIN}/{model}/", ticked, follow=True).content.decode()
+
+
+@pytest.mark.parametrize("model", ["system", "plan", "order", "payment"])
+def test_every_list_opens_and_can_be_searched(
+    as_sten: Client, order: Order, pay: Pay, model: str
+) -> None:
+    pay(order)
+    assert "1 " in as_sten.get(f"{ADMIN}/{model}/").content.decode()
+    assert as_sten.get(f"{ADMIN}/{model}/?q=lena").status_code == 200
+
+
+@pytest.mark.parametrize("model", ["plan", "order", "payment"])
+def test_every_row_opens(as_sten: Client, order: Order, pay: Pay, model: str) -> None:
+    rows = {"plan": order.plan_id, "order": order.pk, "payment": pay(order).pk}
+    page = as_sten.get(f"{ADMIN}/{model}/{rows[model]}/change/")
+    assert page.status_code == 200
+
+
+def test_an_order_shows_its_history_and_payments(as_sten: Client, order: Order, pay: Pay) -> None:
+    payment = pay(order)
+    page = as_sten.get(f"{ADMIN}/order/{order.pk}/change/").content.decode()
+    assert f"payment {payment.pk}" in page
+    assert "Confirmed" in page
+
+
+@pytest.mark.parametrize("model", ["order", "payment"])
+def test_what_was_sold_is_neither_added_nor_deleted(
+    as_sten: Client, order: Order, pay: Pay, model: str
+) -> None:
+    pk = pay(order).pk if model == "payment" else order.pk
+    assert as_sten.get(f"{ADMIN}/{model}/add/").status_code == 403
+    assert as_sten.post(f"{ADMIN}/{model}/{pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in as_sten.get(f"{ADMIN}/{model}/").content.decode()
+
+
+def test_the_status_of_an_order_cannot_be_typed_in(as_sten: Client, order: Order) -> None:
+    form = {
+        f"{prefix}-{field}": 0
+        for prefix in ("changes", "payments")
+        for field in ("TOTAL_FORMS", "INITIAL_FORMS")
+    }
+    sent = form | {"status": "paid", "price": "0.01"}
+    as_sten.post(f"{ADMIN}/order/{order.pk}/change/", sent)
+    order.refresh_from_db()
+    assert (order.status, str(order.price)) == (Order.Status.UNPAID, "4.90")
+
+
+def test_a_plan_that_was_ordered_stays(as_sten: Client, order: Order, plan: Plan) -> None:
+    url = f"{ADMIN}/plan/{plan.pk}/delete/"
+    assert as_sten.post(url, {"post": "yes"}).status_code == 403
+    act(as_sten, "plan", "delete_selected", plan)
+    as_sten.post(
+        f"{ADMIN}/plan/",
+        {"action": "delete_selected", "_selected_action": [plan.pk], "post": "yes"},
+    )
+    assert Plan.objects.filter(pk=plan.pk).exists()
+
+
+def test_staff_change_what_is_on_offer(as_sten: Client, plan: Plan) -> None:
+    sent = {
+        "name": plan.name, "cpus": 2, "memory_mb": 2048, "disk_gb": 40, "price": "9.00",
+        "period": "month", "systems": [system.pk for system in plan.systems.all()],
+    }  # fmt: skip
+    as_sten.post(f"{ADMIN}/plan/{plan.pk}/change/", sent)
+    plan.refresh_from_db()
+    assert (str(plan.price), plan.is_offered) == ("9.00", False)
+
+
+def test_the_filter_finds_what_was_paid_and_not_created(
+    as_sten: Client, order: Order, pay: Pay
+) -> None:
+    OrderFactory()
+    pay(order)
+    Container.objects.filter(pk=order.container_id).update(create_again_at=None)
+    page = as_sten.get(f"{ADMIN}/order/?stuck=yes")
+    assert list(page.context["cl"].queryset) == [order]
+
+
+def test_refunding_reports_on_each_order(as_sten: Client, order: Order, pay: Pay) -> None:
+    pay(order)
+    unpaid = OrderFactory()
+    page = act(as_sten, "order", "refund", order, unpaid)
+    assert f"Order {order.pk}: Refund." in page
+    assert f"Order {unpaid.pk} is Unpaid" in page
+    assert [o.status for o in Order.objects.order_by("pk")] == ["refunded", "unpaid"]
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+def test_creation_is_tried_again(as_sten: Client, order: Order, pay: Pay, worker: Worker) -> None:
+    pay(order)
+    NodeFactory()
+    act(as_sten, "order", "try_again", order)
+    worker.carry_out_all()
+    order.refresh_from_db()
+    assert order.status == Order.Status.FULFILLED
+
+
+def test_the_actions_offered_are_those_that_the_role_has(
+    as_sten: Client, sten: User, order: Order
+) -> None:
+    def offered() -> set[str]:
+        page = as_sten.get(f"{ADMIN}/order/")
+        return {name for name, _ in page.context["action_form"].fields["action"].choices if name}
+
+    assert offered() == {"try_again", "refund"}
+    sten.is_administrator = True
+    sten.save()
+    assert offered() == {"try_again", "refund", "cancel"}
+
+
+def test_who_may_only_look_has_no_actions(
+    as_sten: Client, sten: User, order: Order, lena: User
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    sten.user_permissions.set(
+        Permission.objects.filter(codename__in=["view_order", "view_payment"])
+    )
+    for model in ("order", "payment"):
+        assert as_sten.get(f"{ADMIN}/{model}/").context["action_form"] is None
+    act(as_sten, "payment", "give_back", payment)
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+def test_a_surplus_is_given_back(as_sten: Client, order: Order, lena: User) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    assert "was given back" in act(as_sten, "payment", "give_back", payment)
+    assert "nothing to be given back" in act(as_sten, "payment", "give_back", payment)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+@pytest.mark.parametrize("model", ["order", "payment"])
+def test_a_customer_gets_no_further_than_the_door(as_lena: Client, model: str) -> None:
+    assert as_lena.get(f"{ADMIN}/{model}/").status_code == 302
+
+
+def test_the_list_takes_the_same_number_of_queries_however_long(
+    as_sten: Client, order: Order, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    def queries() -> int:
+        with django_assert_max_num_queries(30) as captured:
+            as_sten.get(f"{ADMIN}/order/")
+        return len(captured)
+
+    few = queries()
+    OrderFactory.create_batch(10)
+    assert queries() == few

@@ -1,0 +1,116 @@
+"""Two of everything at the same moment: real threads, each with a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from payments import PaymentStatus
+
+from containers import operations
+from containers.models import Container, Node, Operation
+from containers.operations import NotAllowed
+from containers.statuses import Status
+from orders import checkout
+from orders.checkout import NameTaken, Refused
+from orders.models import Order, Payment, Plan, System
+from panel.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Make all calls in the same moment; what they raise comes back like what they return."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        barrier.wait()
+        try:
+            return call()
+        except (Refused, NotAllowed) as reason:
+            return reason
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(run, calls))
+
+
+def test_a_form_sent_eight_times_at_once_is_one_order(
+    lena: User, plan: Plan, system: System
+) -> None:
+    token = uuid4()
+
+    def place() -> Order:
+        return checkout.place_order(
+            customer=lena, by=lena, plan=plan, system=system, name="web-01", token=token
+        )
+
+    placed = at_once(*[place] * 8)
+    assert {order.pk for order in placed} == {Order.objects.get().pk}
+    assert Container.objects.count() == 1
+
+
+def test_of_two_forms_with_the_same_name_at_once_one_is_told_so(
+    lena: User, plan: Plan, system: System
+) -> None:
+    def place() -> Order:
+        return checkout.place_order(customer=lena, by=lena, plan=plan, system=system, name="web-01")
+
+    placed = at_once(place, place)
+    assert sorted(type(one).__name__ for one in placed) == ["NameTaken", "Order"]
+    assert isinstance(next(one for one in placed if not isinstance(one, Order)), NameTaken)
+
+
+def test_opening_a_payment_in_eight_tabs_at_once_opens_one(order: Order) -> None:
+    at_once(*[lambda: checkout.open_payment(order, order.customer)] * 8)
+    assert Payment.objects.count() == 1
+
+
+def test_eight_notices_at_once_pay_once(order: Order, node: Node) -> None:
+    payment = checkout.open_payment(order, order.customer)
+
+    def notice() -> None:
+        Payment.objects.get(pk=payment.pk).change_status(PaymentStatus.CONFIRMED)
+
+    at_once(*[notice] * 8)
+    assert Operation.objects.filter(kind="create").count() == 1
+    assert order.changes.filter(to_status="paid").count() == 1
+    assert not Payment.objects.get().is_surplus
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_cancelling_and_creating_at_once_leaves_one_of_them(
+    order: Order, lena: User, ada: User, node: Node, turn: int
+) -> None:
+    at_once(
+        lambda: checkout.cancel(order, lena),
+        lambda: operations.request(order.container_id, "create", by=ada),
+    )
+    order.refresh_from_db()
+    container = Container.objects.get(pk=order.container_id)
+    cancelled = order.status == Order.Status.CANCELLED
+    assert cancelled == (container.withdrawn_at is not None)
+    assert cancelled == (container.status == Status.ORDERED)
+    assert cancelled != container.operations.exists()
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_cancelling_and_paying_at_once_keeps_no_money_for_nothing(
+    order: Order, lena: User, node: Node, turn: int
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    at_once(
+        lambda: checkout.cancel(order, lena),
+        lambda: Payment.objects.get(pk=payment.pk).change_status(PaymentStatus.CONFIRMED),
+    )
+    order.refresh_from_db()
+    payment = Payment.objects.get()
+    assert payment.status == PaymentStatus.CONFIRMED
+    assert (order.status == Order.Status.CANCELLED) == payment.is_surplus
+    assert (order.status == Order.Status.PAID) == order.container.operations.exists()

@@ -1,0 +1,415 @@
+"""From an order to a paid container, with everything that can come twice, late or in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from payments import PaymentError, PaymentStatus
+from payments.dummy import DummyProvider
+
+from containers import operations
+from containers.models import Container, Node, Operation, StatusChange
+from containers.operations import NotAllowed
+from containers.statuses import Status
+from orders import checkout
+from orders.checkout import Refused
+from orders.models import Order, OrderChange, Payment, Plan, System
+from panel.models import User
+from tests.cast import ContainerFactory, NodeFactory
+from tests.conftest import Clock, Worker
+
+Pay = Callable[[Order], Payment]
+
+
+def creations(order: Order) -> list[Operation]:
+    return list(order.container.operations.filter(kind="create"))
+
+
+def fresh(order: Order) -> Order:
+    return Order.objects.get(pk=order.pk)
+
+
+def withdrawn(order: Order) -> bool:
+    return Container.objects.filter(pk=order.container_id, withdrawn_at__isnull=False).exists()
+
+
+# --- ordering --------------------------------------------------------------------------------
+
+
+def test_an_order_makes_a_container_with_what_the_plan_holds(order: Order, lena: User) -> None:
+    container = order.container
+    assert (container.status, container.customer, container.name) == (
+        Status.ORDERED, lena, "web-01"
+    )  # fmt: skip
+    assert (container.plan, container.cpus, container.memory_mb, container.disk_gb) == (
+        "Small 1 GB", 1, 1024, 20
+    )  # fmt: skip
+    assert (container.system, container.image) == ("Debian 12", "debian/12")
+    [change] = StatusChange.objects.filter(container=container)
+    assert (change.from_status, change.to_status) == ("", Status.ORDERED)
+    assert (change.by, change.because) == (lena, f"order {order.pk}")
+
+
+def test_an_order_alone_starts_no_work(order: Order, node: Node, worker: Worker) -> None:
+    assert order.status == Order.Status.UNPAID
+    assert creations(order) == []
+    assert worker.waiting == []
+
+
+def test_the_price_of_an_order_outlives_a_change_of_the_plan(order: Order, plan: Plan) -> None:
+    plan.price, plan.memory_mb, plan.period = Decimal("99.00"), 8192, Plan.Period.YEAR
+    plan.save()
+    order = fresh(order)
+    assert (order.price, order.period) == (Decimal("4.90"), Plan.Period.MONTH)
+    assert order.container.memory_mb == 1024
+    assert checkout.open_payment(order, order.customer).total == Decimal("4.90")
+
+
+# --- paying ----------------------------------------------------------------------------------
+
+
+def test_a_payment_starts_the_creation_and_the_creation_fulfils_the_order(
+    order: Order, node: Node, pay: Pay, worker: Worker
+) -> None:
+    pay(order)
+    assert order.status == Order.Status.PAID
+    assert order.paid_at is not None
+    [operation] = creations(order)
+    assert (operation.asked_by, operation.because) == (None, f"order {order.pk} was paid")
+    assert worker.waiting == [operation.pk]
+
+    worker.carry_out_all()
+    order = fresh(order)
+    assert order.status == Order.Status.FULFILLED
+    assert order.container.status == Status.STOPPED
+
+
+def test_the_history_of_an_order_says_who_and_why(
+    order: Order, lena: User, node: Node, pay: Pay, worker: Worker
+) -> None:
+    payment = pay(order)
+    worker.carry_out_all()
+    assert [(c.from_status, c.to_status, c.by, c.because) for c in order.changes.all()] == [
+        ("", "unpaid", lena, ""),
+        ("unpaid", "paid", None, f"payment {payment.pk}"),
+        ("paid", "fulfilled", None, "its container was created"),
+    ]
+
+
+def test_a_notice_delivered_twice_pays_once(order: Order, node: Node, pay: Pay) -> None:
+    payment = pay(order)
+    for stale in (payment, Payment.objects.get(pk=payment.pk)):
+        stale.change_status(PaymentStatus.CONFIRMED)
+        checkout.payment_reported(Payment, stale)
+    assert len(creations(order)) == 1
+    assert order.changes.filter(to_status="paid").count() == 1
+    assert not Payment.objects.filter(is_surplus=True).exists()
+
+
+def test_a_late_refusal_does_not_take_a_payment_back(order: Order, node: Node, pay: Pay) -> None:
+    in_another_tab = checkout.open_payment(order, order.customer)
+    pay(order)
+    in_another_tab.change_status(PaymentStatus.REJECTED)
+    in_another_tab.save()
+    payment = Payment.objects.get()
+    assert payment.status == PaymentStatus.CONFIRMED
+    assert payment.captured_amount == order.price
+
+
+def test_paying_again_opens_no_second_payment(order: Order, node: Node, pay: Pay) -> None:
+    pay(order)
+    with pytest.raises(Refused, match="is Paid already"):
+        checkout.open_payment(order, order.customer)
+    assert order.payments.count() == 1
+
+
+def test_trying_to_pay_twice_uses_one_payment(order: Order) -> None:
+    first, second = (checkout.open_payment(order, order.customer) for _ in range(2))
+    assert first == second
+
+
+def test_a_refused_payment_leaves_the_order_unpaid_and_may_be_tried_again(
+    order: Order, node: Node, pay: Pay
+) -> None:
+    refused = checkout.open_payment(order, order.customer)
+    refused.change_status(PaymentStatus.REJECTED)
+    assert fresh(order).status == Order.Status.UNPAID
+    assert pay(order) != refused
+    assert order.status == Order.Status.PAID
+
+
+def test_a_second_payment_that_arrives_all_the_same_is_a_surplus(order: Order, node: Node) -> None:
+    first, second = (
+        Payment.objects.create(
+            order=order, variant="dummy", total=order.price, currency=order.currency
+        )
+        for _ in range(2)
+    )
+    for payment in (first, second, second, first):
+        payment.change_status(PaymentStatus.CONFIRMED)
+    checkout.payment_reported(Payment, Payment.objects.get(pk=first.pk))
+    checkout.payment_reported(Payment, Payment.objects.get(pk=second.pk))
+    assert list(Payment.objects.filter(is_surplus=True)) == [second]
+    assert len(creations(order)) == 1
+
+
+def test_money_for_a_cancelled_order_is_a_surplus(order: Order, lena: User, node: Node) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    payment = Payment.objects.get()
+    assert (payment.status, payment.is_surplus) == (PaymentStatus.CONFIRMED, True)
+    assert fresh(order).status == Order.Status.CANCELLED
+    assert creations(order) == []
+
+
+def test_an_order_is_paid_even_where_no_node_has_room(
+    order: Order, pay: Pay, clock: Clock, worker: Worker
+) -> None:
+    pay(order)
+    assert order.status == Order.Status.PAID
+    container = Container.objects.get(pk=order.container_id)
+    assert container.status == Status.ORDERED
+    assert container.create_again_at is not None
+    assert "room" in container.problem
+    assert not Order.objects.paid_not_created().exists()
+
+    NodeFactory()
+    clock.advance(31)
+    operations.sweep()
+    worker.carry_out_all()
+    assert fresh(order).status == Order.Status.FULFILLED
+
+
+def test_a_creation_given_up_is_listed_for_staff_until_it_is_tried_again(
+    order: Order, pay: Pay, sten: User, worker: Worker
+) -> None:
+    pay(order)
+    Container.objects.filter(pk=order.container_id).update(create_again_at=None, create_tries=5)
+    assert list(Order.objects.paid_not_created()) == [order]
+
+    NodeFactory()
+    checkout.try_again(order, sten)
+    assert not Order.objects.paid_not_created().exists()
+    assert order.changes.filter(by=sten, because="creation to be tried again").exists()
+    worker.carry_out_all()
+    assert fresh(order).status == Order.Status.FULFILLED
+
+
+def test_an_administrators_create_leaves_the_order_unpaid(
+    order: Order, ada: User, node: Node, worker: Worker
+) -> None:
+    operations.request(order.container_id, "create", by=ada)
+    worker.carry_out_all()
+    assert fresh(order).status == Order.Status.UNPAID
+
+
+def test_paying_what_exists_already_fulfils_the_order_at_once(
+    order: Order, ada: User, node: Node, pay: Pay, worker: Worker
+) -> None:
+    operations.request(order.container_id, "create", by=ada)
+    worker.carry_out_all()
+    pay(order)
+    assert order.status == Order.Status.FULFILLED
+    assert len(creations(order)) == 1
+
+
+def test_paying_what_is_being_created_fulfils_the_order_when_it_is(
+    order: Order, ada: User, node: Node, pay: Pay, worker: Worker
+) -> None:
+    operations.request(order.container_id, "create", by=ada)
+    pay(order)
+    assert order.status == Order.Status.PAID
+    worker.carry_out_all()
+    assert fresh(order).status == Order.Status.FULFILLED
+    assert len(creations(order)) == 1
+
+
+def test_what_fails_while_a_payment_is_written_down_undoes_the_payment(
+    order: Order, node: Node, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(operations, "request", broken)
+    with pytest.raises(RuntimeError):
+        pay(order)
+    assert Payment.objects.get().status == PaymentStatus.WAITING
+    assert fresh(order).status == Order.Status.UNPAID
+
+
+# --- cancelling ------------------------------------------------------------------------------
+
+
+def test_cancelling_takes_the_container_off_the_list_and_keeps_the_order(
+    order: Order, lena: User
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    assert fresh(order).status == Order.Status.CANCELLED
+    assert not Container.objects.visible_to(lena).exists()
+    assert list(Order.objects.visible_to(lena)) == [order]
+    assert order.changes.get(to_status="cancelled").by == lena
+    assert Payment.objects.get(pk=payment.pk).status == PaymentStatus.CANCELLED
+
+
+def test_the_name_of_a_cancelled_order_is_free_again(
+    order: Order, lena: User, plan: Plan, system: System
+) -> None:
+    checkout.cancel(order, lena)
+    again = checkout.place_order(customer=lena, by=lena, plan=plan, system=system, name="web-01")
+    assert again.container.name == "web-01"
+
+
+@pytest.mark.parametrize("name", ["omar", "sten"])
+def test_only_the_customer_and_administrators_cancel(
+    order: Order, name: str, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(Refused, match="not for you"):
+        checkout.cancel(order, request.getfixturevalue(name))
+    assert fresh(order).status == Order.Status.UNPAID
+
+
+def test_a_paid_order_is_not_cancelled(order: Order, lena: User, node: Node, pay: Pay) -> None:
+    pay(order)
+    with pytest.raises(Refused, match="is Paid already"):
+        checkout.cancel(order, lena)
+
+
+def test_what_an_administrator_created_meanwhile_is_not_cancelled(
+    order: Order, lena: User, ada: User, node: Node
+) -> None:
+    operations.request(order.container_id, "create", by=ada)
+    with pytest.raises(Refused, match="Creating already"):
+        checkout.cancel(order, lena)
+    assert not withdrawn(order)
+
+
+def test_what_was_cancelled_meanwhile_is_not_created(
+    order: Order, lena: User, ada: User, node: Node
+) -> None:
+    checkout.cancel(order, lena)
+    with pytest.raises(NotAllowed):
+        operations.request(order.container_id, "create", by=ada)
+    assert creations(order) == []
+
+
+def test_an_unpaid_order_whose_container_was_destroyed_can_be_cancelled_and_keeps_it_on_record(
+    order: Order, lena: User
+) -> None:
+    destroyed = ContainerFactory(customer=lena, name="old", status=Status.DESTROYED)
+    Order.objects.filter(pk=order.pk).update(container=destroyed)
+    checkout.cancel(order, lena)
+    assert fresh(order).status == Order.Status.CANCELLED
+    assert not withdrawn(fresh(order))
+
+
+# --- giving back -----------------------------------------------------------------------------
+
+
+def test_a_refund_gives_the_money_back_and_withdraws_the_container(
+    order: Order, sten: User, pay: Pay
+) -> None:
+    payment = pay(order)
+    checkout.refund(order, sten)
+    assert fresh(order).status == Order.Status.REFUNDED
+    assert withdrawn(order)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+    assert [c.because for c in order.changes.filter(by=sten)] == [
+        "", f"payment {payment.pk} given back"
+    ]  # fmt: skip
+
+
+def test_a_customer_cannot_refund(order: Order, lena: User, pay: Pay) -> None:
+    pay(order)
+    with pytest.raises(Refused, match="not for you"):
+        checkout.refund(order, lena)
+
+
+def test_what_was_created_is_not_refunded(
+    order: Order, sten: User, node: Node, pay: Pay, worker: Worker
+) -> None:
+    pay(order)
+    with pytest.raises(Refused, match="Creating already"):
+        checkout.refund(order, sten)
+    worker.carry_out_all()
+    with pytest.raises(Refused, match="Fulfilled already"):
+        checkout.refund(order, sten)
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+def test_money_that_the_gateway_keeps_stays_listed_until_it_is_given_back(
+    order: Order, sten: User, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keeps(*_: Any, **__: Any) -> Decimal:
+        raise PaymentError("no such charge")
+
+    payment = pay(order)
+    with monkeypatch.context() as broken:
+        broken.setattr(DummyProvider, "refund", keeps)
+        with pytest.raises(Refused, match="no such charge"):
+            checkout.refund(order, sten)
+    assert fresh(order).status == Order.Status.REFUNDED
+    assert Payment.objects.kept().get().is_surplus
+
+    checkout.give_back(payment, sten)
+    assert not Payment.objects.kept().exists()
+
+
+def test_money_is_given_back_once(
+    order: Order, lena: User, sten: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refund(_: DummyProvider, payment: Payment, amount: Decimal) -> Decimal:
+        asked.append(payment.pk)
+        with pytest.raises(Refused, match="nothing to be given back"):
+            checkout.give_back(payment, sten)
+        return amount
+
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    monkeypatch.setattr(DummyProvider, "refund", refund)
+    checkout.give_back(payment, sten)
+    with pytest.raises(Refused, match="nothing to be given back"):
+        checkout.give_back(payment, sten)
+    assert asked == [payment.pk]
+
+
+def test_the_payment_of_a_good_order_is_not_given_back(
+    order: Order, sten: User, node: Node, pay: Pay
+) -> None:
+    with pytest.raises(Refused, match="nothing to be given back"):
+        checkout.give_back(pay(order), sten)
+
+
+def test_a_gateway_that_died_while_giving_back_may_be_asked_again(
+    order: Order, lena: User, sten: User, clock: Clock
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    Payment.objects.update(giving_back_since=clock.now())
+    with pytest.raises(Refused):
+        checkout.give_back(payment, sten)
+    clock.advance(by=timedelta(minutes=6))
+    checkout.give_back(payment, sten)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+def test_every_transition_of_an_order_names_who_may_make_it() -> None:
+    assert all(arrow.permission is not None for arrow in Order.transitions())
+
+
+def test_no_transition_happens_without_its_row_of_history(
+    order: Order, sten: User, pay: Pay, worker: Worker
+) -> None:
+    pay(order)
+    checkout.refund(order, sten)
+    moved = [c for c in OrderChange.objects.filter(order=order) if c.from_status != c.to_status]
+    assert [change.to_status for change in moved] == ["unpaid", "paid", "refunded"]

@@ -1,0 +1,190 @@
+"""The plans and the order form, as a browser without JavaScript uses them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from containers.models import Container
+from containers.statuses import Status
+from orders.forms import OrderForm
+from orders.models import Order, Plan, System
+from panel.models import User
+from tests.cast import ContainerFactory, PlanFactory, SystemFactory
+from tests.orders.test_ssh_keys import ED25519
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def filled_in(plan: Plan, system: System) -> dict[str, Any]:
+    """What a browser sends for web-01, with the token of one form."""
+    return {
+        "plan": plan.pk,
+        "system": system.pk,
+        "name": "web-01",
+        "ssh_key": "",
+        "token": "9b2f3c52-6a6f-4e9c-8f1e-1f3f0f1d7a10",
+    }
+
+
+def errors(client: Client, data: dict[str, Any]) -> Any:
+    response = client.post("/orders/new/", data)
+    assert response.status_code == 422
+    return response.context["form"].errors
+
+
+def test_the_plans_on_offer_are_shown_with_what_they_hold(as_lena: Client, plan: Plan) -> None:
+    PlanFactory(name="Gone", is_offered=False)
+    page = as_lena.get("/plans/").content.decode()
+    for word in ("Small 1 GB", "€4.90", "1 core", "20 GB", "Debian 12"):
+        assert word in page
+    assert "Gone" not in page
+    assert f"/orders/new/?plan={plan.pk}" in page
+
+
+def test_a_plan_without_a_system_is_not_offered(as_lena: Client) -> None:
+    plan = PlanFactory(name="Empty")
+    plan.systems.clear()
+    assert "Empty" not in as_lena.get("/plans/").content.decode()
+
+
+def test_the_plan_that_was_clicked_is_chosen_in_the_form(as_lena: Client, plan: Plan) -> None:
+    other = PlanFactory(name="Large")
+    page = as_lena.get(f"/orders/new/?plan={other.pk}")
+    [chosen] = [option for option in page.context["form"]["plan"] if option.data["selected"]]
+    assert str(chosen.data["value"]) == str(other.pk)
+
+
+@pytest.mark.parametrize("plan_id", ["999", "x", ""])
+def test_a_plan_that_is_not_there_still_gives_the_form(
+    as_lena: Client, plan: Plan, plan_id: str
+) -> None:
+    assert as_lena.get(f"/orders/new/?plan={plan_id}").status_code == 200
+
+
+def test_ordering_leads_to_the_order_that_waits_to_be_paid(
+    as_lena: Client, lena: User, filled_in: dict[str, Any]
+) -> None:
+    response = as_lena.post("/orders/new/", filled_in, follow=True)
+    order = Order.objects.get()
+    assert response.redirect_chain == [(f"/orders/{order.pk}/", 302)]
+    assert "€4.90 to be paid" in response.content.decode()
+    assert (order.customer, order.container.customer) == (lena, lena)
+
+
+def test_a_replayed_form_leads_to_the_first_order(
+    as_lena: Client, filled_in: dict[str, Any]
+) -> None:
+    first, second = (as_lena.post("/orders/new/", filled_in) for _ in range(2))
+    assert first["Location"] == second["Location"]
+    assert Order.objects.count() == 1
+
+
+def test_a_form_changed_after_going_back_is_another_order(
+    as_lena: Client, filled_in: dict[str, Any]
+) -> None:
+    as_lena.post("/orders/new/", filled_in)
+    as_lena.post("/orders/new/", filled_in | {"name": "web-02"})
+    assert set(Container.objects.values_list("name", flat=True)) == {"web-01", "web-02"}
+
+
+def test_the_token_of_somebody_else_is_no_way_to_their_order(
+    as_lena: Client, as_omar: Client, filled_in: dict[str, Any]
+) -> None:
+    as_lena.post("/orders/new/", filled_in)
+    as_omar.post("/orders/new/", filled_in)
+    assert {order.customer.username for order in Order.objects.all()} == {"lena", "omar"}
+
+
+def test_a_name_in_use_is_refused_beside_the_field_and_nothing_is_lost(
+    as_lena: Client, lena: User, filled_in: dict[str, Any]
+) -> None:
+    ContainerFactory(customer=lena, name="web-01")
+    response = as_lena.post("/orders/new/", filled_in | {"ssh_key": ED25519})
+    page = response.content.decode()
+    assert "You already have a container of this name." in page
+    assert ED25519 in page
+    assert "checked" in page
+
+
+@pytest.mark.parametrize("whose", ["omar", "lena"])
+def test_a_name_is_free_where_no_living_container_of_the_customer_has_it(
+    as_lena: Client, filled_in: dict[str, Any], whose: str, request: pytest.FixtureRequest
+) -> None:
+    status = Status.DESTROYED if whose == "lena" else Status.STOPPED
+    ContainerFactory(customer=request.getfixturevalue(whose), name="web-01", status=status)
+    assert as_lena.post("/orders/new/", filled_in).status_code == 302
+
+
+def test_a_system_that_the_plan_does_not_offer_is_refused_with_those_it_offers(
+    as_lena: Client, filled_in: dict[str, Any]
+) -> None:
+    alpine = SystemFactory(name="Alpine 3.20", image="alpine/3.20")
+    PlanFactory(name="Tiny", systems=[alpine])
+    found = errors(as_lena, filled_in | {"system": alpine.pk})
+    assert found["system"] == ["Small 1 GB does not come with Alpine 3.20. It offers: Debian 12."]
+
+
+def test_a_plan_taken_off_meanwhile_is_refused(
+    as_lena: Client, plan: Plan, filled_in: dict[str, Any]
+) -> None:
+    PlanFactory(name="Other")
+    plan.is_offered = False
+    plan.save()
+    assert "not offered any more" in errors(as_lena, filled_in)["plan"][0]
+
+
+def test_a_bad_key_is_refused_beside_the_field(as_lena: Client, filled_in: dict[str, Any]) -> None:
+    found = errors(as_lena, filled_in | {"ssh_key": "ssh-ed25519 nonsense"})
+    assert "damaged" in found["ssh_key"][0]
+
+
+def test_a_good_key_is_kept_for_the_container(as_lena: Client, filled_in: dict[str, Any]) -> None:
+    as_lena.post("/orders/new/", filled_in | {"ssh_key": f"{ED25519}  lena@laptop\n"})
+    assert Container.objects.get().ssh_key == f"{ED25519} lena@laptop"
+
+
+def test_an_empty_form_says_what_is_missing(as_lena: Client, plan: Plan) -> None:
+    assert set(errors(as_lena, {})) == {"plan", "name", "system"}
+
+
+def test_an_administrator_orders_for_a_customer(
+    as_ada: Client, ada: User, lena: User, filled_in: dict[str, Any]
+) -> None:
+    as_ada.post("/orders/new/", filled_in | {"customer": "lena"})
+    order = Order.objects.get()
+    assert (order.customer, order.container.customer) == (lena, lena)
+    assert order.changes.get().by == ada
+
+
+def test_a_customer_orders_for_nobody_else(
+    as_lena: Client, lena: User, omar: User, filled_in: dict[str, Any]
+) -> None:
+    as_lena.post("/orders/new/", filled_in | {"customer": "omar"})
+    assert Order.objects.get().customer == lena
+
+
+def test_an_unknown_customer_is_refused(as_ada: Client, filled_in: dict[str, Any]) -> None:
+    assert "Nobody" in errors(as_ada, filled_in | {"customer": "nemo"})["customer"][0]
+
+
+NAMES = st.text(st.characters(codec="utf-8"), max_size=70) | st.from_regex(r"[a-z0-9-]{1,64}\n?")
+
+
+@given(NAMES)
+def test_whatever_is_typed_as_a_name_is_a_host_name_or_refused(name: str) -> None:
+    form = OrderForm({"name": name}, user=User(username="lena"))
+    form.fields = {"name": form.fields["name"]}
+    form.clean = lambda: None  # type: ignore[method-assign]
+    assert form.is_valid() == is_host_name(name.strip())
+
+
+def is_host_name(text: str) -> bool:
+    """RFC 1123 in plain Python."""
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    return 1 <= len(text) <= 63 and set(text) <= allowed and "-" not in {text[0], text[-1]}

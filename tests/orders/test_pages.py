@@ -1,0 +1,308 @@
+"""The pages of orders: who sees them, what they say, and the poll that keeps them true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from payments import PaymentStatus
+from pytest_django import DjangoAssertNumQueries
+
+from containers.connect import simulated
+from containers.drivers.simulated import Faults
+from containers.models import Container, Node
+from orders import checkout
+from orders.models import Order, Payment
+from panel.models import User
+from tests.cast import NodeFactory, OrderFactory
+from tests.conftest import Worker
+
+pytestmark = pytest.mark.django_db
+
+Pay = Callable[[Order], Payment]
+HTMX = {"HX-Request": "true"}
+SECTIONS = ["", "pay/", "cancel/", "refund/", "try-again/"]
+
+
+def titles(client: Client, order: Order) -> list[str]:
+    """The time line, in short."""
+    steps = client.get(f"/orders/{order.pk}/").context["steps"]
+    return [f"{step.state}: {step.title}" for step in steps]
+
+
+# --- who sees what ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_foreign_order_is_not_found(as_omar: Client, order: Order, section: str) -> None:
+    assert as_omar.get(f"/orders/{order.pk}/{section}").status_code == 404
+
+
+@pytest.mark.parametrize("section", SECTIONS[1:])
+def test_a_foreign_order_cannot_be_changed(as_omar: Client, order: Order, section: str) -> None:
+    assert as_omar.post(f"/orders/{order.pk}/{section}").status_code == 404
+    order.refresh_from_db()
+    assert (order.status, order.payments.count()) == (Order.Status.UNPAID, 0)
+
+
+@pytest.mark.parametrize("path", ["/plans/", "/orders/", "/orders/new/"])
+def test_a_stranger_is_sent_to_sign_in(client: Client, path: str) -> None:
+    assert client.get(path)["Location"].startswith("/account/login/")
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_stranger_is_sent_to_sign_in_from_an_order(
+    client: Client, order: Order, section: str
+) -> None:
+    response = client.get(f"/orders/{order.pk}/{section}")
+    assert response["Location"].startswith("/account/login/")
+
+
+@pytest.mark.parametrize("browser", ["as_lena", "as_ada", "as_sten"])
+def test_owner_administrator_and_staff_see_an_order(
+    order: Order, browser: str, request: pytest.FixtureRequest
+) -> None:
+    client: Client = request.getfixturevalue(browser)
+    assert client.get(f"/orders/{order.pk}/").status_code == 200
+    assert list(client.get("/orders/").context["page_obj"]) == [order]
+
+
+def test_a_customer_lists_only_their_own(as_lena: Client, order: Order, omar: User) -> None:
+    OrderFactory(customer=omar)
+    page = as_lena.get("/orders/")
+    assert list(page.context["page_obj"]) == [order]
+    assert "Customer" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("browser", "paid", "offered"),
+    [
+        ("as_lena", False, ["pay", "cancel"]),
+        ("as_ada", False, ["pay", "cancel"]),
+        ("as_sten", False, []),
+        ("as_lena", True, []),
+        ("as_sten", True, ["try_again", "refund"]),
+    ],
+)
+def test_the_buttons_are_those_of_the_table(
+    order: Order, pay: Pay, browser: str, paid: bool, offered: list[str],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    if paid:
+        pay(order)
+    page = request.getfixturevalue(browser).get(f"/orders/{order.pk}/").content.decode()
+    for name in ["pay", "cancel", "try_again", "refund"]:
+        assert (f'id="act-{name}"' in page) == (name in offered), name
+
+
+def test_an_order_that_is_not_there_is_not_found(as_ada: Client) -> None:
+    assert as_ada.get("/orders/999/").status_code == 404
+
+
+# --- the list --------------------------------------------------------------------------------
+
+
+def test_the_list_narrows_to_a_status_and_counts_all(
+    as_ada: Client, order: Order, omar: User
+) -> None:
+    other = OrderFactory(customer=omar)
+    checkout.cancel(other, omar)
+    page = as_ada.get("/orders/?status=cancelled")
+    assert list(page.context["page_obj"]) == [other]
+    counts = {choice.value: count for choice, count in page.context["chips"]}
+    assert (counts["unpaid"], counts["cancelled"], page.context["total"]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("text", ["web-01", "lena", "FISCHER", "small", "{pk}", "order {pk}", " "])
+def test_the_search_finds_by_number_container_plan_and_customer(
+    as_ada: Client, order: Order, text: str
+) -> None:
+    page = as_ada.get("/orders/", {"q": text.format(pk=order.pk)})
+    assert list(page.context["page_obj"]) == [order]
+
+
+@pytest.mark.parametrize("text", ["nothing like it", "9" * 40, "²", "%", "\0x"])
+def test_a_search_for_nonsense_finds_nothing(as_ada: Client, order: Order, text: str) -> None:
+    page = as_ada.get("/orders/", {"q": text})
+    assert (page.status_code, list(page.context["page_obj"])) == (200, [])
+
+
+@pytest.mark.parametrize("query", ["status=flying", "page=x", "page=999"])
+def test_an_address_that_makes_no_sense_shows_the_list(
+    as_ada: Client, order: Order, query: str
+) -> None:
+    assert list(as_ada.get(f"/orders/?{query}").context["page_obj"]) == [order]
+
+
+def test_the_list_takes_the_same_number_of_queries_however_long(
+    as_ada: Client, node: Node, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    def queries() -> int:
+        with django_assert_max_num_queries(20) as captured:
+            assert as_ada.get("/orders/").status_code == 200
+        return len(captured)
+
+    OrderFactory()
+    few = queries()
+    OrderFactory.create_batch(20)
+    assert queries() == few
+
+
+# --- the time line ---------------------------------------------------------------------------
+
+
+def test_the_time_line_goes_from_the_order_to_the_container(
+    as_lena: Client, order: Order, node: Node, pay: Pay, worker: Worker
+) -> None:
+    assert titles(as_lena, order) == [
+        "done: Ordered", "current: €4.90 to be paid", "todo: Container ready"
+    ]  # fmt: skip
+    pay(order)
+    assert titles(as_lena, order) == [
+        "done: Ordered", "done: Paid", "current: Creating the container", "todo: Container ready"
+    ]  # fmt: skip
+    worker.carry_out_all()
+    assert titles(as_lena, order) == [
+        "done: Ordered", "done: Paid", "done: Container created", "done: Fulfilled"
+    ]  # fmt: skip
+
+
+def test_the_time_line_shows_refused_payments_and_failed_creations(
+    as_lena: Client, order: Order, pay: Pay, worker: Worker
+) -> None:
+    checkout.open_payment(order, order.customer).change_status(PaymentStatus.REJECTED)
+    simulated(NodeFactory()).set_faults(Faults(full=True))
+    pay(order)
+    worker.carry_out_all()
+    assert titles(as_lena, order) == [
+        "done: Ordered", "failed: Payment refused", "done: Paid", "failed: Creation failed",
+        "current: Waiting to be created", "todo: Container ready",
+    ]  # fmt: skip
+    assert "The next try is at" in as_lena.get(f"/orders/{order.pk}/").content.decode()
+
+
+def test_a_creation_given_up_says_so(as_lena: Client, order: Order, pay: Pay) -> None:
+    pay(order)
+    Container.objects.filter(pk=order.container_id).update(create_again_at=None)
+    assert "failed: The container could not be created" in titles(as_lena, order)
+
+
+def test_the_time_line_says_who_cancelled(as_ada: Client, ada: User, order: Order) -> None:
+    checkout.cancel(order, ada)
+    page = as_ada.get(f"/orders/{order.pk}/")
+    last = page.context["steps"][-1]
+    assert (last.title, last.by) == ("Cancelled", ada)
+    assert f"/containers/{order.container_id}/" not in page.content.decode()
+
+
+def test_technical_reasons_are_for_staff(as_lena: Client, as_sten: Client, order: Order) -> None:
+    payment = checkout.open_payment(order, order.customer)
+    payment.change_status(PaymentStatus.ERROR, "E1234 upstream")
+    assert "E1234" not in as_lena.get(f"/orders/{order.pk}/").content.decode()
+    assert "E1234" in as_sten.get(f"/orders/{order.pk}/").content.decode()
+
+
+# --- the buttons -----------------------------------------------------------------------------
+
+
+def test_cancelling_asks_first_and_says_what_is_lost(as_lena: Client, order: Order) -> None:
+    page = as_lena.get(f"/orders/{order.pk}/cancel/").content.decode()
+    assert "The order itself stays on record." in page
+    order.refresh_from_db()
+    assert order.status == Order.Status.UNPAID
+
+
+def test_the_question_comes_as_a_dialog_to_htmx(as_lena: Client, order: Order) -> None:
+    page = as_lena.get(f"/orders/{order.pk}/cancel/", headers=HTMX).content.decode()
+    assert page.startswith("<form")
+
+
+def test_cancelling_leads_back_to_the_order(as_lena: Client, order: Order) -> None:
+    response = as_lena.post(f"/orders/{order.pk}/cancel/", follow=True)
+    assert f"Order {order.pk} is cancelled." in response.content.decode()
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_cancelling_what_is_cancelled_says_so(
+    as_lena: Client, lena: User, order: Order, method: str
+) -> None:
+    checkout.cancel(order, lena)
+    response = getattr(as_lena, method)(f"/orders/{order.pk}/cancel/", follow=True)
+    assert "is Cancelled already" in response.content.decode()
+
+
+def test_staff_refund_from_the_page(as_sten: Client, order: Order, pay: Pay) -> None:
+    pay(order)
+    as_sten.post(f"/orders/{order.pk}/refund/")
+    order.refresh_from_db()
+    assert order.status == Order.Status.REFUNDED
+
+
+def test_staff_try_again_from_the_page(
+    as_sten: Client, order: Order, pay: Pay, worker: Worker
+) -> None:
+    pay(order)
+    NodeFactory()
+    as_sten.post(f"/orders/{order.pk}/try-again/")
+    worker.carry_out_all()
+    order.refresh_from_db()
+    assert order.status == Order.Status.FULFILLED
+
+
+# --- the poll --------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["/orders/", "/orders/{pk}/"])
+def polled(request: pytest.FixtureRequest, order: Order) -> str:
+    """A page that polls."""
+    path: str = request.param.format(pk=order.pk)
+    return path
+
+
+def test_a_poll_with_nothing_new_answers_nothing(as_lena: Client, polled: str) -> None:
+    seen = as_lena.get(polled).context["seen"]
+    response = as_lena.get(polled, {"seen": seen}, headers=HTMX)
+    assert (response.status_code, response.content) == (204, b"")
+
+
+def test_a_poll_with_news_answers_the_fresh_section(
+    as_lena: Client, polled: str, order: Order, lena: User
+) -> None:
+    seen = as_lena.get(polled).context["seen"]
+    checkout.cancel(order, lena)
+    response = as_lena.get(polled, {"seen": seen}, headers=HTMX)
+    page = response.content.decode().strip()
+    assert response.status_code == 200
+    assert page.startswith("<section")
+    assert "Cancelled" in page
+    assert "<html" not in page
+
+
+def test_a_poll_after_signing_out_leads_to_the_sign_in_page(client: Client, polled: str) -> None:
+    response = client.get(polled, headers=HTMX)
+    assert response["HX-Redirect"].startswith("/account/login/")
+
+
+def test_progress_of_the_creation_is_news(
+    as_lena: Client, order: Order, node: Node, pay: Pay
+) -> None:
+    pay(order)
+    path = f"/orders/{order.pk}/"
+    page = as_lena.get(path)
+    assert page.context["pace"] == 2
+    operation = order.container.operations.open().get()
+    type(operation).objects.update(progress=40, step="unpacking")
+    Container.objects.update(revision=99)
+    fresh: Any = as_lena.get(path, {"seen": page.context["seen"]}, headers=HTMX)
+    assert 'value="40"' in fresh.content.decode()
+
+
+def test_an_idle_poll_is_cheap(
+    as_lena: Client, order: Order, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    path = f"/orders/{order.pk}/"
+    seen = as_lena.get(path).context["seen"]
+    with django_assert_max_num_queries(4):
+        as_lena.get(path, {"seen": seen}, headers=HTMX)

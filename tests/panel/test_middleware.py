@@ -1,0 +1,109 @@
+"""Nobody sees a page without signing in, and a signed-out poll does not fill a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from containers.models import Container
+from tests.cast import PASSWORD
+
+# What has to be seen by whoever comes: signing in, the health check, payments being reported.
+OPEN = (
+    "account/login/",
+    "account/signup/",
+    "account/password/reset/",
+    "account/confirm-email/",
+    "account/inactive/",
+    "payments/",
+    "healthz",
+)
+
+
+def addresses(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[str]:
+    """Every address of the panel, with 1 and "x" for what varies in it."""
+    for pattern in patterns:
+        here = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, here)
+        elif "<" in here and "^" not in here and "\\" not in here:
+            yield "/".join(_filled(part) for part in here.split("/"))
+        elif "^" not in here and "\\" not in here:
+            yield here
+
+
+def _filled(part: str) -> str:
+    if not part.startswith("<"):
+        return part
+    return "1" if part.startswith("<int:") else "x"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "address",
+    [
+        address
+        for address in sorted(set(addresses(get_resolver().url_patterns)))
+        if not address.startswith((*OPEN, "admin/"))
+    ],
+)
+def test_a_stranger_is_sent_to_the_sign_in_page_from_everywhere(address: str) -> None:
+    for answer in (Client().get(f"/{address}"), Client().post(f"/{address}")):
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/account/login/")
+
+
+@pytest.mark.django_db
+def test_a_stranger_comes_back_to_where_they_wanted_to_go(container: Container) -> None:
+    wanted = f"/containers/{container.pk}/"
+    browser = Client()
+    asked = browser.get(wanted)
+    assert asked["Location"] == f"/account/login/?next={wanted}"
+    answer = browser.post(asked["Location"], {"login": "lena", "password": PASSWORD, "next": wanted})
+    assert answer["Location"] == wanted
+
+
+@pytest.mark.django_db
+def test_a_signed_out_poll_sends_the_whole_browser_to_the_sign_in_page() -> None:
+    answer = Client().get(
+        "/containers/?status=running&seen=abc",
+        headers={
+            "HX-Request": "true",
+            "HX-Current-URL": "http://testserver/containers/?status=running",
+        },
+    )
+    assert answer.status_code == 200
+    assert answer.content == b""
+    assert answer["HX-Redirect"] == "/account/login/?next=/containers/%3Fstatus%3Drunning"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/containers/", "//evil.example/", ""])
+def test_a_poll_never_leads_back_to_another_site(elsewhere: str) -> None:
+    answer = Client().get(
+        "/containers/", headers={"HX-Request": "true", "HX-Current-URL": elsewhere}
+    )
+    assert answer["HX-Redirect"] == "/account/login/?next=/"
+
+
+@pytest.mark.django_db
+def test_a_poll_of_somebody_signed_in_is_answered(as_lena: Client) -> None:
+    answer = as_lena.get("/containers/", headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert "HX-Redirect" not in answer
+
+
+@pytest.mark.django_db
+def test_a_person_who_was_shut_out_is_signed_out(as_lena: Client) -> None:
+    from panel.models import User
+
+    User.objects.update(is_active=False)
+    assert as_lena.get("/containers/").status_code == 302
+
+
+@pytest.mark.django_db
+def test_the_health_check_wants_nobody_signed_in() -> None:
+    assert Client().get("/healthz").status_code == 200
