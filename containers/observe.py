@@ -78,7 +78,10 @@ class Watcher:
                 else:
                     found(node, future.result())
                     answered.append(node.pk)
-        Node.objects.filter(pk__in=answered).update(seen_at=timezone.now(), misses=0)
+        with transaction.atomic():
+            rows = Node.objects.filter(pk__in=answered)
+            list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+            rows.update(seen_at=timezone.now(), misses=0, problem="")
 
 
 def missed(node: Node, error: str) -> None:
@@ -92,10 +95,13 @@ def missed(node: Node, error: str) -> None:
 @transaction.atomic
 def _went_offline(node: Node, error: str) -> None:
     now = timezone.now()
+    here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
+    locked = here.select_for_update().order_by("pk").values_list("pk", "status")
+    # Containers before nodes, as whoever places one does; and again for what was placed since.
+    list(locked)
     if not Node.objects.filter(pk=node.pk, online=True).update(online=False, online_since=now):
         return
-    here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
-    affected = list(here.select_for_update().order_by("pk").values_list("pk", "status"))
+    affected = list(locked.all())
     because = f"node {node.name} does not answer"
     # One statement for thousands of containers: the only place where a status is written
     # without its transition, from the sources and to the target that the table gives it.
@@ -120,6 +126,8 @@ def _went_offline(node: Node, error: str) -> None:
 
 def found(node: Node, look: Look) -> None:
     """Record what a node reported: only what differs is written."""
+    # It may have been given up while its answer was on the way.
+    node.refresh_from_db(fields=["online"])
     if not node.online:
         back = Node.objects.filter(pk=node.pk, online=False).update(
             online=True, online_since=timezone.now(), problem="", misses=0
@@ -132,12 +140,15 @@ def found(node: Node, look: Look) -> None:
         .values_list("container_id", "during")
     )
     for container in Container.objects.filter(node=node).exclude(status__in=NOWHERE):
-        if _arrow(container, look, under_way.get(container.pk)):
+        if _arrow(container, node, look, under_way.get(container.pk)):
             _correct(container.pk, node, look)
 
 
-def _arrow(container: Container, look: Look, during: str | None) -> tuple[str, str] | None:
-    """The transition that makes a row say what its node reports, and the status it is told.
+def _arrow(
+    container: Container, node: Node, look: Look, during: str | None
+) -> tuple[str, str] | None:
+    """The transition that makes a row say what its node reports, and the status it is told;
+    no name where only its address or its problem is another.
 
     None where they agree, and where the node cannot tell yet. `during` is the transient
     status of an open Operation.
@@ -148,7 +159,9 @@ def _arrow(container: Container, look: Look, during: str | None) -> tuple[str, s
         return "resumed", during
     seen = look.instances.get(container.instance_name)
     if seen is None:
-        return ("vanished", "") if container.status != Status.OFFLINE else None
+        if container.status != Status.OFFLINE:
+            return "vanished", ""
+        return ("", "") if container.problem != _gone_from(node) else None
     if seen.power is Power.RUNNING and container.status != Status.RUNNING:
         return "found_running", ""
     if seen.power is Power.STOPPED and container.status in Container.sources_of("found_stopped"):
@@ -165,7 +178,7 @@ def _correct(pk: int, node: Node, look: Look) -> None:
     if container.node_id != node.pk:
         return
     operation = container.operations.open().select_for_update().first()
-    arrow = _arrow(container, look, operation.during if operation else None)
+    arrow = _arrow(container, node, look, operation.during if operation else None)
     if arrow is None:
         return
     name, now = arrow
@@ -174,20 +187,19 @@ def _correct(pk: int, node: Node, look: Look) -> None:
     if seen is not None and seen.address:
         container.address = seen.address
     if not name:
+        container.problem = container.problem if seen else _gone_from(node)
         container.revision += 1
-        container.save(update_fields=["address", "revision"])
+        container.save(update_fields=["address", "problem", "revision"])
         return
     getattr(container, name)(**({"now": now} if now else {}))
-    container.problem = _problem(name, node)
+    container.problem = _gone_from(node) if name == "vanished" else ""
     record(container, was, operation, because=_because(name, was, node))
     if operation is not None:
         _take_up_again(operation)
 
 
-def _problem(name: str, node: Node) -> str:
-    if name == "vanished":
-        return f"Node {node.name} does not have this container any more. Support has been told."
-    return ""
+def _gone_from(node: Node) -> str:
+    return f"Node {node.name} does not have this container any more. Support has been told."
 
 
 def _because(name: str, was: str, node: Node) -> str:

@@ -30,7 +30,7 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     Must be called in a transaction that then writes the choice down: the nodes stay locked
     until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere.
     """
-    list(Node.objects.select_for_update().order_by("pk").values_list("pk"))
+    list(Node.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     found = candidates(container)
     node = (found.filter(pk=wanted) if wanted is not None else found).first()
     if node is None:

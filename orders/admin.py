@@ -14,17 +14,12 @@ from containers.admin import Kept, ReadOnly
 from orders import checkout
 from orders.checkout import Refused
 from orders.models import Order, OrderChange, Payment, Plan, System
+from orders.templatetags.money import money
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
 
     from panel.models import User
-
-DOES: dict[str, Callable[[Order, User], None]] = {
-    "try_again": checkout.try_again,
-    "cancel": checkout.cancel,
-    "refund": checkout.refund,
-}
 
 
 @admin.register(System)
@@ -104,11 +99,9 @@ def _order_action(name: str) -> Callable[[OrderAdmin, HttpRequest, QuerySet[Orde
         user: User = request.user  # type: ignore[assignment]
         for order in ticked:
             try:
-                DOES[name](order, user)
+                messages.success(request, checkout.press(order, name, user))
             except Refused as reason:
                 messages.warning(request, reason.sentence)
-            else:
-                messages.success(request, f"{capfirst(str(order))}: {Order.actions()[name].label}.")
 
     return run
 
@@ -116,8 +109,7 @@ def _order_action(name: str) -> Callable[[OrderAdmin, HttpRequest, QuerySet[Orde
 @admin.register(Order)
 class OrderAdmin(Kept):
     list_display = [
-        "__str__", "status", "customer", "plan", "container", "container_is", "price", "currency",
-        "ordered_at", "paid_at",
+        "__str__", "status", "customer", "plan", "costs", "container", "container_is", "ordered_at"
     ]  # fmt: skip
     list_filter = [PaidNotCreated, "status", "plan", "ordered_at"]
     list_select_related = ["customer", "plan", "container"]
@@ -126,16 +118,27 @@ class OrderAdmin(Kept):
     ]  # fmt: skip
     date_hierarchy = "ordered_at"
     fields: ClassVar[tuple[str, ...]] = (
-        "status", "customer", "plan", "price", "currency", "period", "container", "container_is",
+        "status", "customer", "plan", "costs", "container", "container_is", "problem",
         "ordered_at", "paid_at",
     )  # fmt: skip
     readonly_fields = fields
     inlines = [ChangeInline, PaymentInline]
 
+    @admin.display(description="price", ordering="price")
+    def costs(self, order: Order) -> str:
+        return f"{money(order.price, order.currency)} a {order.period}"
+
     @admin.display(description="container is", ordering="container__status")
     def container_is(self, order: Order) -> str:
-        container = order.container
-        return f"{container.get_status_display()}. {container.problem}".removesuffix(". ")
+        return order.container.get_status_display()
+
+    @admin.display(empty_value="none")
+    def problem(self, order: Order) -> str:
+        return order.container.problem
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """An order is acted on from the list; there is nothing in it to be typed."""
+        return obj is None and super().has_change_permission(request)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """What this person may ever do to an order: the table decides which, and again, for
@@ -146,7 +149,7 @@ class OrderAdmin(Kept):
         return {
             arrow.name: (_order_action(arrow.name), arrow.name, arrow.custom["label"])
             for arrow in Order.transitions()
-            if arrow.name in DOES and arrow.has_perm(Order(), user)
+            if arrow.name in checkout.BUTTONS and arrow.has_perm(Order(), user)
         }
 
 

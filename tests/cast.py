@@ -56,7 +56,7 @@ def power_of(container: Container) -> Power | None:
 def effects_on(*nodes: Node, of: Container) -> list[str]:
     """What the journals of these nodes say was done to one container, oldest first."""
     lines = [line for node in nodes for line in simulated(node).journal()]
-    lines.sort(key=lambda line: line["at"])
+    lines.sort(key=lambda line: (line["at"], line["did"]))
     return [line["did"] for line in lines if line["instance"] == of.instance_name]
 
 

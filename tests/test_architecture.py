@@ -89,9 +89,7 @@ def ours(module: str) -> set[str]:
 @pytest.mark.parametrize("module", [m for m in modules() if not is_in(m, DRIVERS)])
 def test_imports_point_downwards(module: str) -> None:
     upwards = {
-        name
-        for name in ours(module)
-        if not is_in(name, DRIVERS) and floor(name) > floor(module)
+        name for name in ours(module) if not is_in(name, DRIVERS) and floor(name) > floor(module)
     }
     assert not upwards
 

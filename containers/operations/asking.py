@@ -90,6 +90,8 @@ def _request(
             asked_by=by,
             because=because,
             asked_at=now,
+            woken_at=now,
+            not_before=now,
             deadline_at=now + action.deadline,
         )
     record(container, was, operation, by=by, because=because or action.label)

@@ -85,12 +85,14 @@ def _take(operation_id: int) -> Operation | None:
         Operation.objects.open()
         .filter(pk=operation_id, not_before__lte=now)
         .filter(Q(held_until=None) | Q(held_until__lt=now))
-        .exclude(container__status=Status.OFFLINE)
     )
-    node_id = free.values_list("node_id", flat=True).first()
+    reachable = free.exclude(container__status=Status.OFFLINE)
+    node_id = reachable.values_list("node_id", flat=True).first()
     if node_id is None or _has_its_hands_full(node_id):
         return None
-    name = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{uuid4().hex[:8]}"
+    here = f"{socket.gethostname()[:32]}:{os.getpid()}"
+    name = f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}"
+    # Over one table: PostgreSQL does not look again at a joined one when it had to wait.
     taken = free.update(
         held_by=name,
         held_until=now + settings.LEASE,
@@ -185,7 +187,7 @@ def _renew(operation: Operation, progress: Progress) -> None:
         Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
     if now > operation.deadline_at:
         raise Overdue(f"not done after {now - operation.asked_at}")
-    if operation.during != Status.STOPPING or operation.forced:
+    if operation.forced or operation.during not in {Status.STOPPING, Status.MIGRATING}:
         return
     if now - operation.container.status_since > settings.STOP_LIMIT:
         held.update(forced=True)
@@ -199,11 +201,13 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
     concluded yet, and LeaseLost."""
     job = _job(operation)
     seen, at_target = work.look(job)
-    if not work.reached(operation.kind, job, seen, at_target):
+    if not work.complete(operation.kind, job, seen, at_target):
         failure = failure or Conflict(f"the node reports {seen.power if seen else 'nothing'}")
-        may_try_again = operation.attempts < ATTEMPTS and timezone.now() < operation.deadline_at
-        if may_try_again and not failure.final:
-            raise failure
+        overdue = timezone.now() >= operation.deadline_at
+        if not failure.final:
+            if operation.attempts < ATTEMPTS and not overdue:
+                raise failure
+            failure = Overdue(failure.detail) if overdue else failure
         _undo(operation, job)
         seen, at_target = work.look(job)
     if seen is not None and seen.power not in {Power.RUNNING, Power.STOPPED}:
@@ -214,21 +218,17 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
     half_done = operation.kind == "restart" and operation.during == Status.STOPPING
     if half_done and not ok and not running:
         outcomes.half_way(operation)
+    complete = work.complete(operation.kind, job, seen, at_target)
     outcomes.end(
         operation,
         Verdict(
             ok=ok,
             now=outcomes.at_rest(operation.was, running=running),
             address=seen.address if seen else "",
-            error=failure.sentence if failure and not _as_wished(job, ok, running) else "",
+            error=failure.sentence if failure and not complete else "",
             detail=failure.detail if failure else "",
         ),
     )
-
-
-def _as_wished(job: work.Job, ok: bool, running: bool) -> bool:
-    """Whether the customer has nothing to complain of, whatever was met on the way."""
-    return ok and (running or not job.was_running or job.target is None)
 
 
 def _undo(operation: Operation, job: work.Job) -> None:
@@ -250,16 +250,19 @@ def _prolong(operation: Operation) -> None:
 
 
 def _let_go(operation: Operation, error: DriverError) -> None:
-    """Put it back for a later try. A node that does not answer costs no attempt."""
+    """Put it back for a later try. A node that does not answer costs no attempt. Raises
+    LeaseLost."""
     pause = timedelta(seconds=min(2**operation.attempts, 30))
     spent = 0 if isinstance(error, Unreachable) else 1
-    Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by).update(
+    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
+    if not held.update(
         held_by="",
         held_until=None,
         not_before=timezone.now() + pause,
         attempts=operation.attempts - 1 + spent,
         error_detail=error.detail,
-    )
+    ):
+        raise LeaseLost
     Container.objects.filter(pk=operation.container_id).exclude(problem=error.sentence).update(
         problem=error.sentence, revision=F("revision") + 1
     )

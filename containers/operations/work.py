@@ -9,11 +9,12 @@ success once the node has been asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from containers.drivers import Driver, Instance, Power, Progress, Spec
+from containers.drivers import Conflict, Driver, Instance, Power, Progress, Spec
 from containers.statuses import Status
 
 
@@ -67,7 +68,9 @@ def restart(job: Job) -> Steps:
 def migrate(job: Job) -> Steps:
     assert job.target is not None
     if job.target.instance(job.name) is None:
-        yield from job.node.stop(job.name)
+        # One that is on its way already is too busy to be stopped; its move is joined below.
+        with suppress(Conflict):
+            yield from job.node.stop(job.name, force=job.forced)
     yield from job.node.move(job.name, job.target)
     if job.was_running:
         yield from job.target.start(job.name)
@@ -91,15 +94,15 @@ def undo(kind: str, job: Job) -> Steps:
 
 
 def look(job: Job) -> tuple[Instance | None, bool]:
-    """The instance as its node reports it, and whether it is at the target.
+    """The instance as its node reports it, and whether it is at the target and only there.
 
     Raises Unreachable; then nothing is known.
     """
-    if job.target is not None:
-        there = job.target.instance(job.name)
-        if there is not None and job.node.instance(job.name) is None:
-            return there, True
-    return job.node.instance(job.name), False
+    here = job.node.instance(job.name)
+    if here is not None or job.target is None:
+        return here, False
+    there = job.target.instance(job.name)
+    return there, there is not None
 
 
 def reached(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool:
@@ -116,3 +119,10 @@ def reached(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool
         "migrate": at_target,
     }
     return wanted[kind]
+
+
+def complete(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool:
+    """Whether nothing is left to be done, either: what ran before a move runs after it."""
+    runs = seen is not None and seen.power is Power.RUNNING
+    resting = kind != "migrate" or not job.was_running or runs
+    return resting and reached(kind, job, seen, at_target)

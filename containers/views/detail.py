@@ -76,7 +76,7 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "failed": last if last and last.error_detail else None,
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by")[:8],
-        "can_open_files": fresh.status == Status.REPAIRING,
+        "in_repair": fresh.status == Status.REPAIRING,
         "tab": tab,
         "seen": seen(fresh),
         "pace": pace([fresh]),

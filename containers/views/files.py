@@ -178,7 +178,12 @@ def ask(
 
 def refusal(request: Request, container: Container, problem: FileProblem) -> HttpResponse:
     """What is the matter, and how to get on."""
-    context = {"problem": problem, "closed": isinstance(problem, Closed)}
+    opener = (action for action in container.actions_for(request.user) if action.name == "repair")
+    context = {
+        "problem": problem,
+        "closed": isinstance(problem, Closed),
+        "opener": next(opener, None),
+    }
     status = 404 if isinstance(problem, NotThere) else status_of(problem)
     # htmx would not show any other in its dialog.
     status = 409 if request.htmx else status

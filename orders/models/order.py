@@ -145,7 +145,7 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         status, Status.PAID, Status.REFUNDED, permission=who.staff,
         conditions=[nothing_created],
         custom={
-            "label": "Refund", "icon": "card", "danger": True,
+            "label": "Refund order", "icon": "card", "danger": True,
             "warning": "The money is given back. The container is not created and leaves the "
             "customer's list. The order itself stays on record.",
         },

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,14 +14,6 @@ from orders.checkout import Refused
 from orders.models import Order
 from orders.timeline import steps
 from panel.http import Request
-from panel.models import User
-
-# What each button does, and what is said when it is done; `pay` has a page of its own.
-BUTTONS: dict[str, tuple[Callable[[Order, User], None], str]] = {
-    "cancel": (checkout.cancel, "Order {pk} is cancelled."),
-    "refund": (checkout.refund, "Order {pk} is refunded: the money was given back."),
-    "try_again": (checkout.try_again, "Its creation is being tried again."),
-}
 
 
 @require_safe
@@ -55,13 +45,10 @@ def act(request: Request, pk: int, name: str) -> HttpResponse:
     visible = Order.objects.visible_to(request.user).select_related("container")
     found = get_object_or_404(visible, pk=pk)
     if request.method == "POST":
-        do, done = BUTTONS[name]
         try:
-            do(found, request.user)
+            messages.success(request, checkout.press(found, name, request.user))
         except Refused as reason:
             messages.error(request, reason.sentence)
-        else:
-            messages.success(request, done.format(pk=pk))
         return redirect(found)
 
     action = next((a for a in found.actions_for(request.user) if a.name == name), None)

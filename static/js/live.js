@@ -52,13 +52,15 @@
   addEventListener('online', refresh);
 
   // A swap between pressing and letting go would swallow the click.
+  const release = () => {
+    if (!pressed) return;
+    pressed = false;
+    if (owed) setTimeout(refresh);
+  };
   addEventListener('pointerdown', () => { pressed = true; }, true);
-  for (const name of ['pointerup', 'pointercancel', 'dragend', 'blur']) {
-    addEventListener(name, () => {
-      pressed = false;
-      if (owed) setTimeout(refresh);
-    });
-  }
+  for (const name of ['pointerup', 'pointercancel', 'blur']) addEventListener(name, release);
+  // Lists that fall open and scroll bars keep the letting go to themselves.
+  addEventListener('pointermove', (event) => event.buttons || release());
 
   /* Swaps. What a person ticked, opened, typed or scrolled is found again by its id. */
   const touched = new WeakSet();
@@ -121,13 +123,15 @@
     kept = null;
   });
 
-  /* The dialog. It opens when it gets content and gives the focus back when it closes. */
+  /* The dialog. It opens when it gets content, and gives the focus back when it closes: to what
+     opened it, or to the menu that this was in. */
   let opener = null;
 
   document.addEventListener('htmx:afterSwap', (event) => {
     if (event.detail.target !== dialog || !dialog.childElementCount) return;
     if (!dialog.open) {
       opener = event.detail.requestConfig.elt;
+      opener.closest('details.menu')?.removeAttribute('open');
       dialog.showModal();
     }
     dialog.querySelector('[aria-invalid=true]')?.focus();

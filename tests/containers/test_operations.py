@@ -64,7 +64,9 @@ def last_operation(container: Container) -> Operation:
     return container.operations.latest("pk")
 
 
-def ask_and_wait(container: Container, action: str, worker: Worker, by: User, **more: Any) -> Container:
+def ask_and_wait(
+    container: Container, action: str, worker: Worker, by: User, **more: Any
+) -> Container:
     operations.request(container.pk, action, by=by, **more)
     worker.carry_out_all()
     return fresh(container)
@@ -146,9 +148,7 @@ def test_a_double_click_has_one_effect(
 
 
 @pytest.mark.parametrize("nonsense", ["", "booted", "lost", "delete", "save", "__init__", "pk"])
-def test_only_an_action_can_be_asked_for(
-    nonsense: str, container: Container, ada: User
-) -> None:
+def test_only_an_action_can_be_asked_for(nonsense: str, container: Container, ada: User) -> None:
     with pytest.raises(NotAllowed):
         operations.request(container.pk, nonsense, by=ada)
     assert fresh(container).status == Status.STOPPED
@@ -944,7 +944,9 @@ def test_where_no_node_has_room_it_waits_says_so_and_is_tried_again(
     assert fresh(ordered).status == Status.STOPPED
 
 
-def test_what_left_the_list_is_not_created(ordered: Container, worker: Worker, clock: Clock) -> None:
+def test_what_left_the_list_is_not_created(
+    ordered: Container, worker: Worker, clock: Clock
+) -> None:
     Container.objects.update(withdrawn_at=clock.now(), create_again_at=clock.now())
     clock.advance(1)
     operations.sweep()

@@ -105,7 +105,7 @@ def test_staff_change_what_is_on_offer(as_sten: Client, plan: Plan) -> None:
 def test_the_filter_finds_what_was_paid_and_not_created(
     as_sten: Client, order: Order, pay: Pay
 ) -> None:
-    OrderFactory()
+    OrderFactory.create()
     pay(order)
     Container.objects.filter(pk=order.container_id).update(create_again_at=None)
     page = as_sten.get(f"{ADMIN}/order/?stuck=yes")
@@ -114,17 +114,17 @@ def test_the_filter_finds_what_was_paid_and_not_created(
 
 def test_refunding_reports_on_each_order(as_sten: Client, order: Order, pay: Pay) -> None:
     pay(order)
-    unpaid = OrderFactory()
+    unpaid = OrderFactory.create()
     page = act(as_sten, "order", "refund", order, unpaid)
-    assert f"Order {order.pk}: Refund." in page
-    assert f"Order {unpaid.pk} is Unpaid" in page
+    assert f"Order {order.pk} is refunded" in page
+    assert f"Order {unpaid.pk} is not paid yet" in page
     assert [o.status for o in Order.objects.order_by("pk")] == ["refunded", "unpaid"]
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
 
 
 def test_creation_is_tried_again(as_sten: Client, order: Order, pay: Pay, worker: Worker) -> None:
     pay(order)
-    NodeFactory()
+    NodeFactory.create()
     act(as_sten, "order", "try_again", order)
     worker.carry_out_all()
     order.refresh_from_db()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.datastructures import MultiValueDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ def errors(client: Client, data: dict[str, Any]) -> Any:
 
 
 def test_the_plans_on_offer_are_shown_with_what_they_hold(as_lena: Client, plan: Plan) -> None:
-    PlanFactory(name="Gone", is_offered=False)
+    PlanFactory.create(name="Gone", is_offered=False)
     page = as_lena.get("/plans/").content.decode()
     for word in ("Small 1 GB", "€4.90", "1 core", "20 GB", "Debian 12"):
         assert word in page
@@ -48,13 +49,13 @@ def test_the_plans_on_offer_are_shown_with_what_they_hold(as_lena: Client, plan:
 
 
 def test_a_plan_without_a_system_is_not_offered(as_lena: Client) -> None:
-    plan = PlanFactory(name="Empty")
+    plan = PlanFactory.create(name="Empty")
     plan.systems.clear()
     assert "Empty" not in as_lena.get("/plans/").content.decode()
 
 
 def test_the_plan_that_was_clicked_is_chosen_in_the_form(as_lena: Client, plan: Plan) -> None:
-    other = PlanFactory(name="Large")
+    other = PlanFactory.create(name="Large")
     page = as_lena.get(f"/orders/new/?plan={other.pk}")
     [chosen] = [option for option in page.context["form"]["plan"] if option.data["selected"]]
     assert str(chosen.data["value"]) == str(other.pk)
@@ -104,7 +105,7 @@ def test_the_token_of_somebody_else_is_no_way_to_their_order(
 def test_a_name_in_use_is_refused_beside_the_field_and_nothing_is_lost(
     as_lena: Client, lena: User, filled_in: dict[str, Any]
 ) -> None:
-    ContainerFactory(customer=lena, name="web-01")
+    ContainerFactory.create(customer=lena, name="web-01")
     response = as_lena.post("/orders/new/", filled_in | {"ssh_key": ED25519})
     page = response.content.decode()
     assert "You already have a container of this name." in page
@@ -117,15 +118,15 @@ def test_a_name_is_free_where_no_living_container_of_the_customer_has_it(
     as_lena: Client, filled_in: dict[str, Any], whose: str, request: pytest.FixtureRequest
 ) -> None:
     status = Status.DESTROYED if whose == "lena" else Status.STOPPED
-    ContainerFactory(customer=request.getfixturevalue(whose), name="web-01", status=status)
+    ContainerFactory.create(customer=request.getfixturevalue(whose), name="web-01", status=status)
     assert as_lena.post("/orders/new/", filled_in).status_code == 302
 
 
 def test_a_system_that_the_plan_does_not_offer_is_refused_with_those_it_offers(
     as_lena: Client, filled_in: dict[str, Any]
 ) -> None:
-    alpine = SystemFactory(name="Alpine 3.20", image="alpine/3.20")
-    PlanFactory(name="Tiny", systems=[alpine])
+    alpine = SystemFactory.create(name="Alpine 3.20", image="alpine/3.20")
+    PlanFactory.create(name="Tiny", systems=[alpine])
     found = errors(as_lena, filled_in | {"system": alpine.pk})
     assert found["system"] == ["Small 1 GB does not come with Alpine 3.20. It offers: Debian 12."]
 
@@ -133,7 +134,7 @@ def test_a_system_that_the_plan_does_not_offer_is_refused_with_those_it_offers(
 def test_a_plan_taken_off_meanwhile_is_refused(
     as_lena: Client, plan: Plan, filled_in: dict[str, Any]
 ) -> None:
-    PlanFactory(name="Other")
+    PlanFactory.create(name="Other")
     plan.is_offered = False
     plan.save()
     assert "not offered any more" in errors(as_lena, filled_in)["plan"][0]
@@ -178,7 +179,7 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=70) | st.from_regex(r"[a-
 
 @given(NAMES)
 def test_whatever_is_typed_as_a_name_is_a_host_name_or_refused(name: str) -> None:
-    form = OrderForm({"name": name}, user=User(username="lena"))
+    form = OrderForm(MultiValueDict({"name": [name]}), user=User(username="lena"))
     form.fields = {"name": form.fields["name"]}
     form.clean = lambda: None  # type: ignore[method-assign]
     assert form.is_valid() == is_host_name(name.strip())

@@ -58,7 +58,9 @@ class Posting(BasicProvider):
     """A gateway whose form is sent to itself."""
 
     def get_form(self, payment: Payment, data: Any = None) -> forms.Form:
-        return PaymentForm({"order": payment.order_id}, action="https://gateway.example/pay")
+        fields = {"order": payment.order_id}
+        form: forms.Form = PaymentForm(fields, action="https://gateway.example/pay")
+        return form
 
 
 class Broken(BasicProvider):
@@ -125,7 +127,7 @@ def test_one_click_pays_and_starts_the_creation(
 def test_a_double_click_pays_once(as_lena: Client, order: Order, url: str, node: Node) -> None:
     as_lena.post(url, {"outcome": "succeeds"})
     response = as_lena.post(url, {"outcome": "succeeds"}, follow=True)
-    assert "is Paid already" in response.content.decode()
+    assert "is paid already" in response.content.decode()
     assert Payment.objects.count() == 1
     assert Operation.objects.count() == 1
 
@@ -136,7 +138,7 @@ def test_paying_a_paid_order_shows_the_order(
     pay(order)
     response = as_lena.get(url, follow=True)
     assert response.redirect_chain == [(f"/orders/{order.pk}/", 302)]
-    assert "is Paid already" in response.content.decode()
+    assert "is paid already" in response.content.decode()
 
 
 def test_paying_a_cancelled_order_is_refused_in_words(
@@ -144,7 +146,7 @@ def test_paying_a_cancelled_order_is_refused_in_words(
 ) -> None:
     checkout.cancel(order, lena)
     assert (
-        "is Cancelled already"
+        "is cancelled already"
         in as_lena.post(url, {"outcome": "succeeds"}, follow=True).content.decode()
     )
     assert not Payment.objects.exists()

@@ -69,15 +69,14 @@ def test_every_key_made_by_the_rules_is_taken(one: bytes, two: bytes, comment: s
     assert ssh_keys.parse(text) == " ".join(text.split())
 
 
-@given(st.text(max_size=400))
-def test_whatever_is_pasted_is_one_good_line_or_refused_in_words(text: str) -> None:
+@given(st.text(max_size=400) | st.text(max_size=20).map(lambda text: f"{ED25519} {text}"))
+def test_whatever_is_pasted_is_one_good_line_or_refused(text: str) -> None:
     try:
         line = ssh_keys.parse(text)
-    except ValidationError as refused:
-        assert refused.messages[0].endswith((".", "laptop"))
-    else:
-        assert line.isprintable()
-        assert line.split()[0] in ssh_keys.PARTS
+    except ValidationError:
+        return
+    assert line.isprintable()
+    assert line.split()[0] in ssh_keys.PARTS
 
 
 @given(st.integers(min_value=0, max_value=len(ED25519) - 1))

@@ -62,7 +62,9 @@ def test_a_stranger_comes_back_to_where_they_wanted_to_go(container: Container) 
     browser = Client()
     asked = browser.get(wanted)
     assert asked["Location"] == f"/account/login/?next={wanted}"
-    answer = browser.post(asked["Location"], {"login": "lena", "password": PASSWORD, "next": wanted})
+    answer = browser.post(
+        asked["Location"], {"login": "lena", "password": PASSWORD, "next": wanted}
+    )
     assert answer["Location"] == wanted
 
 

@@ -1,0 +1,60 @@
+"""From an order to a paid container: every step is one transaction, and happens once.
+
+`placing` makes the order, `paying` takes what gateways report, `undoing` gives back; all of them
+go through `door`, the one way to another status. Order and container are locked together before
+anything is decided, so that of two people, two tabs or two notices exactly one has an effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orders.checkout.door import Refused, why_not
+from orders.checkout.paying import (
+    GATEWAY_ERRORS,
+    fulfil,
+    gateway,
+    open_payment,
+    payment_reported,
+    try_again,
+)
+from orders.checkout.placing import NameTaken, place_order, placed_before
+from orders.checkout.undoing import cancel, give_back, refund
+from orders.models import Order
+
+__all__ = [
+    "BUTTONS",
+    "GATEWAY_ERRORS",
+    "NameTaken",
+    "Refused",
+    "cancel",
+    "fulfil",
+    "gateway",
+    "give_back",
+    "open_payment",
+    "payment_reported",
+    "place_order",
+    "placed_before",
+    "press",
+    "refund",
+    "try_again",
+    "why_not",
+]
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+# What each button of an order does, and what is said when it is done. To pay is a page.
+BUTTONS: dict[str, tuple[Callable[[Order, User], None], str]] = {
+    "try_again": (try_again, "Order {pk}: the creation of its container is tried again."),
+    "cancel": (cancel, "Order {pk} is cancelled."),
+    "refund": (refund, "Order {pk} is refunded: the money was given back."),
+}
+
+
+def press(order: Order, name: str, by: User) -> str:
+    """Do what a button of BUTTONS says, and return the sentence for it. Raises Refused."""
+    do, done = BUTTONS[name]
+    do(order, by)
+    return done.format(pk=order.pk)

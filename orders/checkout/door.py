@@ -1,0 +1,54 @@
+"""The one way to another status of an order: asked, moved, and noted in its history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orders.models import Order, OrderChange
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+class Refused(Exception):
+    """Not possible; `sentence` says why in plain words."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+def asked(order: Order, name: str, by: User) -> Order:
+    """The order, fresh and locked, if this person may do this with it now. Raises Refused."""
+    order = Order.objects.locked(order.pk)
+    if not any(action.name == name for action in order.actions_for(by)):
+        raise Refused(why_not(order, name))
+    return order
+
+
+def why_not(order: Order, name: str) -> str:
+    """One sentence for whoever came too late or may not."""
+    label = f"“{Order.actions()[name].label}”"
+    if any(arrow.name == name for arrow in order.get_available_status_transitions()):
+        return f"{label} is not for you to do on order {order.pk}."
+    if order.status in Order.sources_of(name):
+        container = order.container.get_status_display().lower()
+        return f"The container of order {order.pk} is {container} already: too late for {label}."
+    unpaid = order.status == Order.Status.UNPAID
+    status = "not paid yet" if unpaid else f"{order.get_status_display().lower()} already"
+    return f"Order {order.pk} is {status}: {label} is not possible."
+
+
+def move(order: Order, name: str, *, by: User | None = None, because: str = "") -> None:
+    """Make a transition and save it with its row of history."""
+    was = order.status
+    getattr(order, name)()
+    order.save()
+    note(order, was, by=by, because=because)
+
+
+def note(order: Order, was: str, *, by: User | None, because: str) -> None:
+    """Write a row of history; for what has left the status as it was, too."""
+    OrderChange.objects.create(
+        order=order, from_status=was, to_status=order.status, by=by, because=because[:200]
+    )

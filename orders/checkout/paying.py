@@ -1,0 +1,106 @@
+"""Paying: what a gateway confirms pays an order, once, and starts the creation it is for."""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+from payments import PaymentError, PaymentStatus
+
+from containers import operations
+from containers.models import Container
+from containers.operations import NotAllowed
+from containers.placement import NoRoomAnywhere
+from orders.checkout.door import Refused, asked, move
+from orders.models import Order, Payment
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+logger = logging.getLogger(__name__)
+
+# What a gateway raises: its own refusal, no way to reach it, or "I cannot do that".
+GATEWAY_ERRORS = (PaymentError, OSError, NotImplementedError)
+
+
+def gateway() -> str:
+    """The gateway that new payments go through: the first of the settings."""
+    return str(next(iter(settings.PAYMENT_VARIANTS)))
+
+
+@transaction.atomic
+def open_payment(order: Order, by: User) -> Payment:
+    """The one open payment of an order. Raises Refused, for one that is paid already, too."""
+    order = asked(order, "pay", by)
+    if Payment.objects.filter(order=order, status=PaymentStatus.PREAUTH).exists():
+        raise Refused("The gateway is still checking your payment. Nothing more is to be done.")
+    begun = Payment.objects.open().filter(order=order, variant=gateway()).first()
+    return begun or Payment.objects.create(
+        order=order,
+        variant=gateway(),
+        total=order.price,
+        currency=order.currency,
+        description=f"{order.plan.name} for {order.container.name}, order {order.pk}",
+        billing_email=order.customer.email,
+        billing_first_name=order.customer.first_name,
+        billing_last_name=order.customer.last_name,
+    )
+
+
+def payment_reported(sender: type[Payment], instance: Payment, **_: Any) -> None:
+    """A gateway has reported on a payment: what is confirmed pays the order, once, and starts
+    the creation. Runs inside the transaction of `Payment.change_status`."""
+    if instance.status != PaymentStatus.CONFIRMED:
+        return
+    with transaction.atomic():
+        order = Order.objects.locked(instance.order_id)
+        # Not every gateway says how much; what it confirms is what it was asked for.
+        instance.captured_amount = Decimal(instance.captured_amount) or instance.total
+        unpaid = order.status == Order.Status.UNPAID
+        instance.is_surplus = not unpaid and not _is_what_paid(order, instance)
+        instance.save(update_fields=["captured_amount", "is_surplus"])
+        if unpaid:
+            move(order, "paid", because=f"payment {instance.pk}")
+            begin_creation(order, because=f"{order} was paid")
+        elif instance.is_surplus:
+            logger.warning("%s: payment %s has to be given back", order, instance.pk)
+
+
+def _is_what_paid(order: Order, payment: Payment) -> bool:
+    """Whether it is this payment, reported again, that an order in force was paid with."""
+    in_force = order.status in {Order.Status.PAID, Order.Status.FULFILLED}
+    others = Payment.objects.kept().filter(order=order, is_surplus=False).exclude(pk=payment.pk)
+    return in_force and not others.exists()
+
+
+def begin_creation(order: Order, *, because: str) -> None:
+    """Have the container of a paid order made. Where it cannot be made now, the order is paid
+    all the same."""
+    try:
+        operations.request(order.container_id, "create", by=None, because=because)
+    except NoRoomAnywhere:
+        logger.info("%s: no room yet, to be tried again", order)
+    except NotAllowed:
+        # An administrator has not waited for the money.
+        if not order.container.operations.open().filter(kind="create").exists():
+            move(order, "fulfilled", because="its container existed already")
+
+
+def fulfil(sender: type[Container], container: Container, **_: Any) -> None:
+    """A container was created: its order, if it is paid, is fulfilled. Runs inside the
+    transaction in which the creation is recorded."""
+    order = Order.objects.select_for_update().filter(container=container).first()
+    if order is not None and order.status == Order.Status.PAID:
+        move(order, "fulfilled", because="its container was created")
+
+
+@transaction.atomic
+def try_again(order: Order, by: User) -> None:
+    """Begin a new round of tries to create what was paid for. Raises Refused."""
+    order = asked(order, "try_again", by)
+    move(order, "try_again", by=by, because="creation to be tried again")
+    operations.try_again(order.container_id)
+    begin_creation(order, because=f"{by} asked to try again")

@@ -1,0 +1,84 @@
+"""Placing an order: container, order and the first rows of both histories, or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from containers.models import Container, StatusChange
+from orders.checkout.door import Refused
+from orders.models import Order, OrderChange, Plan, System
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+class NameTaken(Refused):
+    """The customer has a living container of this name."""
+
+
+def place_order(
+    *,
+    customer: User,
+    by: User,
+    plan: Plan,
+    system: System,
+    name: str,
+    ssh_key: str = "",
+    token: UUID | None = None,
+) -> Order:
+    """Order a container, at the price of this moment. The values have been checked by the form.
+
+    `token` is that of the form; the same form sent again returns the order that it made.
+    Raises NameTaken.
+    """
+    token = token or uuid4()
+    try:
+        with transaction.atomic():
+            return placed_before(customer, token, name) or _place(
+                customer, by, plan, system, name, ssh_key, token
+            )
+    except IntegrityError:
+        order = placed_before(customer, token, name)
+        if order is None:
+            raise NameTaken(f"{customer} already has a container of this name.") from None
+        return order
+
+
+def placed_before(customer: User, token: UUID, name: str) -> Order | None:
+    """The order that this very form has made already. A form that was changed meanwhile, by
+    going back in the browser, is another order."""
+    return Order.objects.filter(customer=customer, token=token, container__name=name).first()
+
+
+def _place(
+    customer: User, by: User, plan: Plan, system: System, name: str, ssh_key: str, token: UUID
+) -> Order:
+    container = Container.objects.create(
+        customer=customer,
+        name=name,
+        plan=plan.name,
+        cpus=plan.cpus,
+        memory_mb=plan.memory_mb,
+        disk_gb=plan.disk_gb,
+        system=system.name,
+        image=system.image,
+        ssh_key=ssh_key,
+    )
+    order = Order.objects.create(
+        customer=customer,
+        plan=plan,
+        container=container,
+        price=plan.price,
+        currency=settings.CURRENCY,
+        period=plan.period,
+        token=uuid4() if Order.objects.filter(token=token).exists() else token,
+    )
+    OrderChange.objects.create(order=order, to_status=order.status, at=order.ordered_at, by=by)
+    StatusChange.objects.create(
+        container=container, to_status=container.status, by=by, because=f"order {order.pk}"
+    )
+    return order

@@ -1,0 +1,140 @@
+"""A whole panel with its demo, and browsers that sign in to it as people do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+from panel.demo import PASSWORD
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+SignIn = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without Chromium these tests are skipped, and under CI they fail: nobody may take a test
+    that did not run for one that passed."""
+    for item in items:
+        if "browser" not in item.path.parts:
+            continue
+        item.add_marker(pytest.mark.browser)
+        if CHROMIUM is None and "CI" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """The system's own Chromium; the sandbox is not to be had for root, in a container."""
+    assert CHROMIUM, "the browser tests need Chromium: apt install chromium"
+    started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a panel of its own: web, worker and watcher, as the Procfile has them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("BERTH_")},
+        "BERTH_DATA": str(tmp_path_factory.mktemp("panel")),
+        "BERTH_PORT": str(port),
+        "BERTH_STOP_PATIENCE": "3",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    for command in (["migrate", "-v0"], ["collectstatic", "--noinput", "-v0"], ["demo"]):
+        subprocess.run(
+            [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True,
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    log = Path(environment["BERTH_DATA"], "panel.log")
+    with log.open("w") as output:
+        processes = subprocess.Popen(
+            [sys.executable, "-m", "honcho", "start"],
+            cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}/healthz", log)
+        yield address
+    finally:
+        processes.send_signal(signal.SIGTERM)
+        try:
+            processes.wait(timeout=15)
+        finally:
+            if processes.poll() is None:
+                os.killpg(processes.pid, signal.SIGKILL)
+
+
+def _wait_for(address: str, log: Path) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(address, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    pytest.fail(f"the panel does not answer:\n{log.read_text()[-4000:]}")
+
+
+@pytest.fixture
+def sign_in(browser: Browser, panel: str) -> Iterator[SignIn]:
+    """Signs a demo person in and hands their page over, with or without JavaScript.
+
+    When the test ends, a page on which the browser complained (a script that failed, something
+    that the Content-Security-Policy forbade) fails it.
+    """
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def person(name: str, *, javascript: bool = True, width: int = 1300) -> Page:
+        context = browser.new_context(
+            base_url=panel,
+            java_script_enabled=javascript,
+            viewport={"width": width, "height": 900},
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda message: complaints.append(message.text)
+            if "Content Security Policy" in message.text
+            else None,
+        )
+        page.goto("/")
+        page.get_by_label("Login").fill(name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{panel}/")
+        return page
+
+    yield person
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def javascript(request: pytest.FixtureRequest) -> bool:
+    """Both ways to use the panel."""
+    return bool(request.param)

@@ -1,0 +1,128 @@
+"""What an administrator does: work through the list, act on many, move, destroy, empty a node."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SignIn
+from tests.browser.test_customer import press, status_becomes
+
+
+def rows(page: Page) -> list[str]:
+    return page.locator("tr[data-status] a.name").all_inner_texts()
+
+
+def test_the_list_is_narrowed_searched_and_sorted(sign_in: SignIn, javascript: bool) -> None:
+    page = sign_in("admin", javascript=javascript)
+    page.goto("/containers/")
+    page.get_by_role("link", name=re.compile("^Off-line")).click()
+    assert sorted(rows(page)) == ["archive", "ci-runner", "registry"]
+    page.goto("/containers/")
+    page.get_by_role("searchbox").fill("dubois")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("tr[data-status]", has_text="portal")).to_be_visible()
+    expect(page.locator("tr[data-status]", has_text="web-01")).to_have_count(0)
+    page.get_by_role("link", name="Container", exact=True).click()
+    assert rows(page) == sorted(rows(page))
+
+
+def test_several_are_stopped_at_once_after_a_preview(sign_in: SignIn, javascript: bool) -> None:
+    page = sign_in("admin", javascript=javascript)
+    names = ["dns", "game"] if javascript else ["api", "forum"]
+    page.goto("/containers/")
+    for name in [*names, "sketch"]:
+        page.get_by_role("checkbox", name=f"Tick {name}", exact=True).check()
+    if javascript:
+        # What all three allow is offered, nothing else.
+        expect(page.locator("#bulk button:visible")).to_have_text(["Migrate"])
+        page.get_by_role("checkbox", name="Tick sketch", exact=True).uncheck()
+        expect(page.locator("[data-bulk-count]")).to_have_text("2")
+    page.locator("#bulk").get_by_role("button", name="Stop", exact=True).click()
+    preview = page.locator("form.confirm")
+    expect(preview).to_contain_text("2 will stop")
+    if not javascript:
+        expect(preview).to_contain_text("1 cannot")
+    preview.get_by_role("button", name="Stop 2").click()
+    expect(page.locator(".confirm .status.good")).to_have_count(2)
+    page.get_by_role("link", name="Close").click()
+    for name in names:
+        page.goto(f"/containers/?q={name}&sort=name")
+        page.get_by_role("link", name=name, exact=True).click()
+        status_becomes(page, "Stopped", live=javascript)
+
+
+def test_destroying_wants_the_name_typed(sign_in: SignIn, javascript: bool) -> None:
+    page = sign_in("admin", javascript=javascript)
+    name = "api-test" if javascript else "sketch"
+    page.goto(f"/containers/?q={name}")
+    page.get_by_role("link", name=name, exact=True).click()
+    press(page, "Destroy")
+    confirmation = page.locator("form.confirm")
+    expect(confirmation).to_contain_text("no way to bring them back")
+    confirmation.get_by_label("Type").fill("something else")
+    if javascript:
+        expect(confirmation.get_by_role("button", name="Destroy")).to_be_disabled()
+    else:
+        confirmation.get_by_role("button", name="Destroy").click()
+        expect(page.get_by_text("That is not its name")).to_be_visible()
+    confirmation.get_by_label("Type").fill(name)
+    confirmation.get_by_role("button", name="Destroy").click()
+    status_becomes(page, "Destroyed", live=javascript)
+    expect(page.locator("#act button")).to_have_count(0)
+
+
+def test_a_container_moves_to_another_node(sign_in: SignIn, javascript: bool) -> None:
+    page = sign_in("admin", javascript=javascript)
+    name, target = "portal" if javascript else "metrics", "fsn-2"
+    page.goto(f"/containers/?q={name}")
+    page.get_by_role("link", name=name, exact=True).click()
+    press(page, "Migrate")
+    confirmation = page.locator("form.confirm")
+    chosen = confirmation.locator("option", has_text=target).get_attribute("value")
+    confirmation.get_by_label("To node").select_option(chosen)
+    confirmation.get_by_role("button", name="Migrate").click()
+    status_becomes(page, "Migrating", live=javascript)
+    status_becomes(page, "Running", live=javascript, seconds=60)
+    expect(page.get_by_role("link", name=target)).to_be_visible()
+
+
+def test_a_system_that_does_not_shut_down_is_forced_off(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/?q=radio")
+    page.get_by_role("link", name="radio", exact=True).click()
+    press(page, "Force off")
+    page.locator("form.confirm").get_by_role("button", name="Force off").click()
+    status_becomes(page, "Stopped", live=True)
+
+
+def test_an_unplugged_node_shows_and_comes_back(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/nodes/")
+    page.get_by_role("link", name="nbg-1").click()
+    page.get_by_label("Unplugged").uncheck()
+    page.locator("form", has=page.get_by_label("Unplugged")).get_by_role("button").last.click()
+    expect(page.locator(".head .status")).to_have_text("On-line", timeout=30_000)
+    page.goto("/containers/?q=registry")
+    expect(page.locator("tr[data-status]")).to_have_attribute("data-status", "stopped")
+    page.goto("/containers/?q=archive")
+    expect(page.locator("tr[data-status]")).to_have_attribute("data-status", "running")
+
+
+def test_the_keyboard_is_enough(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("intranet")
+    page.keyboard.press("Enter")
+    summary = page.locator("tr[data-status] summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("tr[data-status] .item").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(summary).to_be_focused()

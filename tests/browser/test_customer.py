@@ -1,0 +1,136 @@
+"""What a customer does: order, pay, watch, start, break, repair."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SignIn
+
+
+def status_becomes(page: Page, status: str, *, live: bool, seconds: float = 30) -> None:
+    """Wait for the status in the page's head; where no script runs, by loading it again."""
+    pill = page.locator(".head .status")
+    if live:
+        expect(pill).to_have_text(status, timeout=seconds * 1000)
+        return
+    for _ in range(int(seconds * 2)):
+        if pill.inner_text().strip() == status:
+            return
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(pill).to_have_text(status)
+
+
+def press(page: Page, label: str) -> None:
+    page.locator("#act").get_by_role("button", name=label, exact=True).click()
+
+
+def order(page: Page, name: str) -> None:
+    page.goto("/plans/")
+    page.get_by_role("link", name="Order").nth(1).click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("System").select_option(label="Debian 12")
+    page.get_by_role("button", name=re.compile("order", re.I)).last.click()
+    expect(page).to_have_url(re.compile(r"/orders/\d+/$"))
+
+
+def test_an_order_becomes_a_running_container_that_can_be_repaired(
+    sign_in: SignIn, javascript: bool, tmp_path: Path
+) -> None:
+    page = sign_in("lena", javascript=javascript)
+    name = f"fresh-{'live' if javascript else 'plain'}"
+    order(page, name)
+
+    page.get_by_role("link", name="Pay").or_(page.get_by_role("button", name="Pay")).first.click()
+    page.get_by_role("button", name=re.compile("pay", re.I)).last.click()
+    expect(page).to_have_url(re.compile(r"/orders/\d+/$"))
+
+    page.get_by_role("link", name=name).first.click()
+    if javascript:
+        seen = []
+        for status in ("Creating", "Stopped"):
+            status_becomes(page, status, live=True)
+            seen.append(status)
+        assert seen == ["Creating", "Stopped"]
+    else:
+        status_becomes(page, "Stopped", live=False)
+
+    press(page, "Start")
+    expect(page.locator(".head .status")).to_have_text(re.compile("Booting|Running"))
+    status_becomes(page, "Running", live=javascript)
+    press(page, "Stop")
+    status_becomes(page, "Stopped", live=javascript)
+    press(page, "Repair")
+    status_becomes(page, "Repairing", live=javascript)
+    expect(page.locator("#act button")).to_have_text(["Stop"])
+
+    page.get_by_role("link", name="Files", exact=True).first.click()
+    page.get_by_role("link", name="etc").click()
+    page.get_by_role("link", name="hostname").click()
+    editor = page.locator("textarea")
+    expect(editor).to_have_value(f"{name}\n")
+    editor.fill("mended\n")
+    page.get_by_role("button", name="Save").first.click()
+    page.goto(f"{page.url.split('/files/')[0]}/files/?path=/etc")
+    page.get_by_role("link", name="hostname").click()
+    expect(page.locator("textarea")).to_have_value("mended\n")
+
+    press(page, "Stop")
+    page.get_by_role("link", name="Overview").click()
+    status_becomes(page, "Stopped", live=javascript)
+    page.get_by_role("link", name="Activity").last.click()
+    expect(page.get_by_text("/etc/hostname").first).to_be_visible()
+
+
+def test_a_click_answers_in_the_same_breath(sign_in: SignIn) -> None:
+    page = sign_in("lena")
+    page.goto("/containers/?q=staging")
+    row = page.locator("tr[data-status]", has_text="staging")
+    row.locator("summary").click()
+    with page.expect_response(lambda answer: "/act/" in answer.url) as answer:
+        row.get_by_role("button", name="Start").click()
+    assert 'data-status="booting"' in answer.value.text()
+    expect(page.locator("tr", has_text="staging")).to_have_attribute("data-status", "running")
+
+
+def test_what_is_ticked_and_open_survives_the_poll(sign_in: SignIn) -> None:
+    page = sign_in("omar")
+    page.goto("/containers/")
+    expect(page.locator("#containers")).to_have_attribute("hx-trigger", re.compile("every 2s"))
+    row = page.locator("tr[data-status]", has_text="wiki")
+    row.get_by_role("checkbox").check()
+    row.locator("summary").click()
+    before = page.locator("#containers").get_attribute("hx-get")
+    expect(page.locator("#containers")).not_to_have_attribute("hx-get", before or "", timeout=20_000)
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    expect(row.locator("details")).to_have_attribute("open", "")
+    expect(page.locator("[data-bulk-count]")).to_have_text("1")
+
+
+def test_a_signed_out_poll_leads_to_the_sign_in_page(sign_in: SignIn) -> None:
+    page = sign_in("lena")
+    page.goto("/containers/")
+    page.context.clear_cookies()
+    page.evaluate("htmx.trigger('[data-poll]', 'refresh')")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page).to_have_url(re.compile("next=/containers/"))
+
+
+def test_another_customers_container_is_not_there(sign_in: SignIn) -> None:
+    page = sign_in("omar")
+    page.goto("/containers/")
+    link = page.locator("tr[data-status] a.name").first.get_attribute("href")
+    other = sign_in("lena")
+    answer = other.goto(link or "")
+    assert answer is not None
+    assert answer.status == 404
+
+
+def test_pages_fit_a_telephone(sign_in: SignIn) -> None:
+    page = sign_in("lena", width=360)
+    for path in ("/", "/containers/", "/orders/", "/plans/", "/orders/new/", "/activity/"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path

@@ -1,0 +1,509 @@
+"""What is true on the nodes is what the panel says: lost, back, changed by itself, vanished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from containers import observe, operations
+from containers.connect import simulated
+from containers.drivers import Power, Progress
+from containers.drivers.simulated import Faults
+from containers.models import Container, Node, Operation, StatusChange
+from containers.observe import Watcher, look_at
+from containers.operations import work
+from containers.statuses import TRANSIENT, Status
+from panel.models import User
+from tests.cast import ContainerFactory, NodeFactory, effects_on, power_of
+from tests.conftest import Clock, Worker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def watcher() -> Iterator[Watcher]:
+    watcher = Watcher()
+    yield watcher
+    watcher._pool.shutdown(wait=True)
+
+
+def look(watcher: Watcher, times: int = 1) -> None:
+    """So many beats of the watcher, each with all the time it wants."""
+    for _ in range(times):
+        watcher.ask()
+        watcher.collect(seconds=10)
+
+
+def plug(node: Node, **faults: bool) -> None:
+    simulated(node).set_faults(Faults(**faults))
+
+
+def fresh(container: Container) -> Container:
+    return Container.objects.get(pk=container.pk)
+
+
+def history(container: Container) -> list[tuple[str, str]]:
+    changes = container.changes.order_by("pk")
+    return [(change.from_status, change.to_status) for change in changes]
+
+
+@pytest.fixture(autouse=True)
+def patience(settings: Any) -> None:
+    settings.MISSES_UNTIL_OFFLINE = 3
+
+
+# --- lost ------------------------------------------------------------------------------------
+
+
+def test_the_third_miss_in_a_row_makes_a_node_off_line_and_its_containers_with_it(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    plug(node, unplugged=True)
+    look(watcher, 2)
+    assert fresh(container).status == Status.STOPPED
+    assert Node.objects.get().online
+    look(watcher)
+    node.refresh_from_db()
+    assert (node.online, node.misses) == (False, 3)
+    assert "no route" in node.problem
+    assert fresh(container).status == Status.OFFLINE
+    assert "node-a" in fresh(container).problem
+    [change] = container.changes.all()
+    assert (change.from_status, change.to_status, change.by) == ("stopped", "offline", None)
+    assert change.because == "node node-a does not answer"
+    assert change.at == fresh(container).status_since
+
+
+def test_an_answer_between_two_misses_begins_the_count_again(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    for _ in range(3):
+        plug(node, unplugged=True)
+        look(watcher, 2)
+        plug(node)
+        look(watcher)
+    node.refresh_from_db()
+    assert (node.online, node.misses, node.problem) == (True, 0, "")
+    assert fresh(container).status == Status.STOPPED
+
+
+def test_all_containers_of_a_lost_node_change_in_one_statement(
+    node: Node, lena: User, watcher: Watcher
+) -> None:
+    here = [s for s in Status if s not in {"ordered", "destroyed", "offline"}]
+    for number in range(4 * len(here)):
+        status = here[number % len(here)]
+        ContainerFactory.create(customer=lena, node=node, status=status, on_node=False)
+    node.misses = 2
+    node.save()
+    with CaptureQueriesContext(connection) as queries:
+        observe.missed(node, "no answer")
+    updates = [q for q in queries if q["sql"].startswith('UPDATE "containers_container"')]
+    assert len(updates) == 1
+    assert len(queries) < 15
+    assert set(node.containers.values_list("status", flat=True)) == {Status.OFFLINE}
+    assert StatusChange.objects.count() == 4 * len(here)
+    came_from = StatusChange.objects.values_list("from_status", flat=True)
+    assert set(came_from) == set(here)
+
+
+def test_only_its_own_containers_are_lost_with_a_node(
+    node: Node, other_node: Node, lena: User, watcher: Watcher
+) -> None:
+    others = [
+        ContainerFactory.create(customer=lena, node=other_node, status=Status.RUNNING),
+        ContainerFactory.create(customer=lena, status=Status.ORDERED),
+        ContainerFactory.create(customer=lena, status=Status.DESTROYED),
+    ]
+    plug(node, unplugged=True)
+    look(watcher, 4)
+    assert [fresh(c).status for c in others] == ["running", "ordered", "destroyed"]
+    assert not StatusChange.objects.exists()
+
+
+def test_a_node_stays_lost_without_further_history(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    plug(node, unplugged=True)
+    look(watcher, 6)
+    assert history(container) == [("stopped", "offline")]
+
+
+# --- back ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("was", "found", "becomes"),
+    [
+        (Status.STOPPED, Power.STOPPED, Status.STOPPED),
+        (Status.RUNNING, Power.RUNNING, Status.RUNNING),
+        (Status.RUNNING, Power.STOPPED, Status.STOPPED),
+        (Status.STOPPED, Power.RUNNING, Status.RUNNING),
+        (Status.REPAIRING, Power.STOPPED, Status.STOPPED),
+    ],
+)
+def test_back_again_a_container_takes_the_status_that_its_node_reports(
+    was: Status, found: Power, becomes: Status, node: Node, lena: User, watcher: Watcher
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=was)
+    plug(node, unplugged=True)
+    look(watcher, 3)
+    simulated(node).power(container.instance_name, found)
+    plug(node)
+    look(watcher)
+    node.refresh_from_db()
+    assert (node.online, node.misses, node.problem) == (True, 0, "")
+    assert (fresh(container).status, fresh(container).problem) == (becomes, "")
+    assert history(container) == [(was, "offline"), ("offline", becomes)]
+    assert container.changes.latest("pk").because == "node node-a is back"
+
+
+@pytest.mark.parametrize("status", sorted(TRANSIENT))
+def test_work_that_was_under_way_waits_and_is_taken_up_again(
+    status: Status,
+    node: Node,
+    other_node: Node,
+    lena: User,
+    worker: Worker,
+    watcher: Watcher,
+    clock: Clock,
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=status)
+    Operation.objects.update(target=None if status != Status.MIGRATING else other_node)
+    operation = container.operations.get()
+    plug(node, unplugged=True)
+    look(watcher, 3)
+    assert fresh(container).status == Status.OFFLINE
+    assert fresh(container).operation == operation
+
+    clock.advance(by=timedelta(hours=12))
+    operations.sweep()
+    operations.carry_out(operation.pk)
+    assert fresh(container).status == Status.OFFLINE, "nothing is concluded before it is back"
+    operation.refresh_from_db()
+    assert operation.is_open
+
+    plug(node)
+    look(watcher)
+    assert fresh(container).status == status
+    worker.carry_out_all()
+    operation.refresh_from_db()
+    assert (operation.outcome, operation.error) == ("done", "")
+    assert fresh(container).status not in {*TRANSIENT, Status.OFFLINE}
+    assert history(container)[:2] == [(status, "offline"), ("offline", status)]
+
+
+def test_a_worker_whose_node_goes_off_line_under_its_hands_writes_no_outcome(
+    container: Container,
+    node: Node,
+    lena: User,
+    worker: Worker,
+    watcher: Watcher,
+    clock: Clock,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = work.STEPS["start"]
+
+    def steps(job: work.Job) -> work.Steps:
+        yield Progress(50)
+        plug(node, unplugged=True)
+        look(watcher, 3)
+        plug(node)
+        yield from real(job)
+
+    monkeypatch.setitem(work.STEPS, "start", steps)
+    operations.request(container.pk, "start", by=lena)
+    worker.carry_out_all()
+    assert fresh(container).status == Status.OFFLINE
+    assert fresh(container).operation is not None
+
+    monkeypatch.setitem(work.STEPS, "start", real)
+    look(watcher)
+    clock.advance(by=settings.LEASE + timedelta(seconds=1))
+    operations.sweep()
+    worker.carry_out_all()
+    assert fresh(container).status == Status.RUNNING
+    assert effects_on(node, of=container) == ["created", "started"]
+
+
+def test_one_that_is_gone_when_its_node_is_back_says_so(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    plug(node, unplugged=True)
+    look(watcher, 3)
+    simulated(node).lose(container.instance_name)
+    plug(node)
+    look(watcher)
+    assert fresh(container).status == Status.OFFLINE
+    assert "does not have this container" in fresh(container).problem
+    revision = fresh(container).revision
+    look(watcher)
+    assert fresh(container).revision == revision
+
+
+# --- by itself -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("was", "power", "becomes"),
+    [
+        (Status.RUNNING, Power.STOPPED, Status.STOPPED),
+        (Status.STOPPED, Power.RUNNING, Status.RUNNING),
+        (Status.REPAIRING, Power.RUNNING, Status.RUNNING),
+    ],
+)
+def test_what_happens_on_a_node_by_itself_is_recorded_as_such(
+    was: Status, power: Power, becomes: Status, node: Node, lena: User, watcher: Watcher
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=was)
+    simulated(node).power(container.instance_name, power)
+    look(watcher)
+    assert fresh(container).status == becomes
+    [change] = container.changes.all()
+    assert (change.from_status, change.to_status) == (was, becomes)
+    assert (change.by, change.operation) == (None, None)
+    assert change.because.startswith("node node-a reports that it")
+
+
+def test_one_in_repair_is_not_taken_for_stopped(
+    node: Node, lena: User, watcher: Watcher
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.REPAIRING)
+    look(watcher)
+    assert fresh(container).status == Status.REPAIRING
+
+
+@pytest.mark.parametrize("power", [Power.BUSY, Power.ERROR])
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.STOPPED, Status.OFFLINE])
+def test_where_the_node_cannot_tell_nothing_is_written(
+    power: Power, status: Status, node: Node, lena: User
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=status)
+    seen = look_at(node)
+    instances = {n: replace(i, power=power) for n, i in seen.instances.items()}
+    observe.found(node, replace(seen, instances=instances))
+    assert fresh(container).status == status
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.STOPPED, Status.REPAIRING])
+def test_one_that_vanished_from_its_node_is_off_line_and_says_why(
+    status: Status, node: Node, lena: User, watcher: Watcher
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=status)
+    simulated(node).lose(container.instance_name)
+    look(watcher, 3)
+    assert fresh(container).status == Status.OFFLINE
+    assert "does not have this container any more" in fresh(container).problem
+    assert history(container) == [(status, "offline")]
+    assert fresh(container).actions_for(lena) == []
+
+
+def test_one_that_comes_back_after_it_vanished_is_what_the_node_says(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    from tests.cast import spec_of
+
+    simulated(node).lose(container.instance_name)
+    look(watcher)
+    simulated(node).seed(spec_of(container), Power.RUNNING)
+    look(watcher)
+    assert (fresh(container).status, fresh(container).problem) == (Status.RUNNING, "")
+
+
+def test_a_new_address_is_shown_without_a_row_of_history(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    Container.objects.update(address="10.0.0.9", problem="kept")
+    before = fresh(container)
+    look(watcher)
+    after = fresh(container)
+    assert after.address == look_at(node).instances[container.instance_name].address
+    assert after.revision > before.revision
+    assert (after.status_since, after.problem) == (before.status_since, "kept")
+    assert history(container) == []
+
+
+def test_where_all_is_as_it_was_nothing_is_written(
+    node: Node, lena: User, watcher: Watcher
+) -> None:
+    for status in (Status.RUNNING, Status.STOPPED, Status.REPAIRING):
+        ContainerFactory.create(customer=lena, node=node, status=status)
+    look(watcher)
+    before = list(Container.objects.values())
+    with CaptureQueriesContext(connection) as queries:
+        look(watcher)
+    assert list(Container.objects.values()) == before
+    writes = [q["sql"] for q in queries if q["sql"].startswith(("UPDATE", "INSERT"))]
+    assert all('"containers_node"' in sql for sql in writes)
+    assert len(writes) == 1
+
+
+def test_a_stranger_on_the_node_is_nobodys_business(node: Node, watcher: Watcher) -> None:
+    from containers.drivers import Spec
+    from tests.cast import IMAGE
+
+    simulated(node).seed(Spec("somebody", "else", IMAGE, 1, 128, 1))
+    look(watcher)
+    assert not Container.objects.exists()
+
+
+# --- races -----------------------------------------------------------------------------------
+
+
+def test_a_look_that_began_before_a_change_says_nothing_about_it(
+    container: Container, node: Node, lena: User, worker: Worker
+) -> None:
+    old = look_at(node)
+    operations.request(container.pk, "start", by=lena)
+    observe.found(node, old)
+    assert fresh(container).status == Status.BOOTING
+    worker.carry_out_all()
+    observe.found(node, old)
+    assert fresh(container).status == Status.RUNNING
+    assert history(container) == [("stopped", "booting"), ("booting", "running")]
+
+
+def test_a_look_that_began_before_a_creation_does_not_take_it_for_vanished(
+    node: Node, lena: User, worker: Worker
+) -> None:
+    container = ContainerFactory.create(customer=lena, status=Status.ORDERED)
+    old = look_at(node)
+    operations.request(container.pk, "create", by=None)
+    worker.carry_out_all()
+    observe.found(node, old)
+    assert fresh(container).status == Status.STOPPED
+
+
+def test_a_look_that_began_before_a_move_says_nothing_about_what_moved(
+    container: Container, node: Node, other_node: Node, ada: User, worker: Worker
+) -> None:
+    old_here, old_there = look_at(node), look_at(other_node)
+    operations.request(container.pk, "migrate", by=ada)
+    worker.carry_out_all()
+    observe.found(node, old_here)
+    observe.found(other_node, old_there)
+    assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
+
+
+def test_what_somebody_asked_for_meanwhile_is_not_overwritten(
+    container: Container, node: Node, lena: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node reports it running; before that is written down, Start is pressed."""
+    simulated(node).power(container.instance_name, Power.RUNNING)
+    seen = look_at(node)
+    real = observe._correct
+
+    def late(*args: Any) -> None:
+        operations.request(container.pk, "start", by=lena)
+        real(*args)
+
+    monkeypatch.setattr(observe, "_correct", late)
+    observe.found(node, seen)
+    assert fresh(container).status == Status.BOOTING
+
+
+@pytest.mark.parametrize("status", sorted(TRANSIENT))
+def test_a_container_with_work_under_way_is_the_workers_business(
+    status: Status, node: Node, lena: User, watcher: Watcher
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=status)
+    before = Container.objects.values().get()
+    look(watcher, 2)
+    assert Container.objects.values().get() == before
+    assert history(container) == []
+
+
+# --- nodes that take their time --------------------------------------------------------------
+
+
+def test_a_hanging_node_delays_no_other(
+    lena: User, watcher: Watcher, settings: Any
+) -> None:
+    settings.NODE_TIMEOUT = 1.0
+    hanging, quick = NodeFactory.create(name="hanging"), NodeFactory.create(name="quick")
+    on_it = ContainerFactory.create(customer=lena, node=hanging, status=Status.RUNNING)
+    elsewhere = ContainerFactory.create(customer=lena, node=quick, status=Status.RUNNING)
+    simulated(quick).power(elsewhere.instance_name, Power.STOPPED)
+    plug(hanging, hanging=True)
+
+    began = time.monotonic()
+    watcher.ask()
+    watcher.collect(seconds=0.3)
+    assert time.monotonic() - began < 0.9
+    assert fresh(elsewhere).status == Status.STOPPED
+    quick.refresh_from_db()
+    assert quick.seen_at is not None
+
+    for _ in range(3):
+        watcher.ask()
+        watcher.collect(seconds=0.1)
+    assert fresh(on_it).status == Status.OFFLINE
+    quick.refresh_from_db()
+    assert (quick.online, quick.misses) == (True, 0)
+
+
+def test_a_node_that_owes_an_answer_is_not_asked_again_meanwhile(
+    node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def slowly(asked_node: Node) -> observe.Look:
+        asked.append(asked_node)
+        time.sleep(0.5)
+        return look_at(asked_node)
+
+    monkeypatch.setattr(observe, "look_at", slowly)
+    for _ in range(3):
+        watcher.ask()
+        watcher.collect(seconds=0.02)
+    assert asked == [node]
+
+
+def test_a_node_that_was_given_up_while_its_answer_was_on_the_way_is_back_with_it(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    before = Node.objects.get()
+    answer = look_at(node)
+    plug(node, unplugged=True)
+    look(watcher, 3)
+    plug(node)
+    observe.found(before, answer)
+    node.refresh_from_db()
+    assert node.online
+    assert fresh(container).status == Status.OFFLINE, "the answer is older than the loss"
+    look(watcher)
+    assert fresh(container).status == Status.STOPPED
+
+
+def test_a_bug_in_a_driver_counts_as_a_miss(
+    node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Node) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(observe, "connect", fail)
+    look(watcher)
+    node.refresh_from_db()
+    assert node.misses == 1
+    assert "ZeroDivisionError" in node.problem
+
+
+def test_the_panel_and_the_node_agree_after_whatever_was_done_to_it(
+    container: Container, node: Node, watcher: Watcher, lena: User, worker: Worker
+) -> None:
+    for power in (Power.RUNNING, Power.STOPPED, Power.RUNNING):
+        simulated(node).power(container.instance_name, power)
+        look(watcher)
+    operations.request(container.pk, "stop", by=lena)
+    worker.carry_out_all()
+    look(watcher)
+    assert fresh(container).status == Status.STOPPED
+    assert power_of(container) is Power.STOPPED

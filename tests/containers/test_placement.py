@@ -1,0 +1,145 @@
+"""Which node gets a container: one that answers, is in service, and has the most room."""
+
+from __future__ import annotations
+
+import pytest
+
+from containers import operations
+from containers.models import Container, Node
+from containers.placement import NoRoomAnywhere, candidates, place
+from containers.statuses import Status
+from panel.models import User
+from tests.cast import ContainerFactory, NodeFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ordered(lena: User) -> Container:
+    return ContainerFactory.create(
+        customer=lena, status=Status.ORDERED, memory_mb=1024, disk_gb=20
+    )
+
+
+def a_node(name: str, **fields: object) -> Node:
+    return NodeFactory.create(name=name, **{"memory_mb": 8192, "disk_gb": 100} | fields)
+
+
+def fill(node: Node, memory_mb: int, status: str = Status.STOPPED, disk_gb: int = 1) -> Container:
+    return ContainerFactory.create(
+        node=node, status=status, memory_mb=memory_mb, disk_gb=disk_gb, on_node=False
+    )
+
+
+def test_the_node_with_the_most_room_is_taken(ordered: Container) -> None:
+    a_node("a-small", memory_mb=4096)
+    most = a_node("b-large", memory_mb=8192)
+    a_node("c-small", memory_mb=4096)
+    assert place(ordered) == most
+
+
+def test_it_is_the_room_left_that_counts(ordered: Container) -> None:
+    fill(a_node("large", memory_mb=8192), 6000)
+    small = a_node("small", memory_mb=4096)
+    assert place(ordered) == small
+
+
+@pytest.mark.parametrize("why", [{"online": False}, {"in_service": False}])
+def test_a_node_that_is_off_line_or_out_of_service_is_never_taken(
+    why: dict[str, bool], ordered: Container
+) -> None:
+    a_node("large", memory_mb=65536, **why)
+    with pytest.raises(NoRoomAnywhere):
+        place(ordered)
+    small = a_node("small", memory_mb=2048)
+    assert place(ordered) == small
+
+
+@pytest.mark.parametrize(
+    ("has", "fits"),
+    [
+        ({"memory_mb": 1024, "disk_gb": 20}, True),
+        ({"memory_mb": 1023, "disk_gb": 20}, False),
+        ({"memory_mb": 1024, "disk_gb": 19}, False),
+    ],
+)
+def test_it_has_to_fit_in_memory_and_on_disk(
+    has: dict[str, int], fits: bool, ordered: Container
+) -> None:
+    a_node("only", **has)
+    assert candidates(ordered).exists() is fits
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s not in {"ordered", "destroyed"}])
+def test_whatever_is_on_a_node_takes_its_room(status: Status, ordered: Container) -> None:
+    node = a_node("only", memory_mb=2048)
+    fill(node, 1500, status=status)
+    room = Node.objects.with_room().get(pk=node.pk)
+    assert (room.memory_left, room.containers_here) == (548, 1)
+    assert node not in candidates(ordered)
+
+
+def test_what_was_destroyed_takes_none(ordered: Container) -> None:
+    node = a_node("only", memory_mb=1024)
+    gone = fill(node, 1024, status=Status.DESTROYED)
+    Container.objects.filter(pk=gone.pk).update(node=node)
+    assert place(ordered) == node
+
+
+def test_room_is_reserved_as_soon_as_creation_is_asked_for(lena: User) -> None:
+    a_node("only", memory_mb=1024)
+    first, second = (
+        ContainerFactory.create(customer=lena, status=Status.ORDERED, memory_mb=1024)
+        for _ in range(2)
+    )
+    operations.request(first.pk, "create", by=None)
+    with pytest.raises(NoRoomAnywhere):
+        operations.request(second.pk, "create", by=None)
+
+
+def test_one_that_moves_takes_room_on_both_nodes_until_it_is_there(
+    ada: User, lena: User, worker: object
+) -> None:
+    old, new = a_node("old", memory_mb=2048), a_node("new", memory_mb=2048)
+    moving = ContainerFactory.create(customer=lena, node=old, memory_mb=2048)
+
+    def left() -> list[int]:
+        with_room = Node.objects.with_room().order_by("-name")
+        return [node.memory_left for node in with_room]
+
+    assert left() == [0, 2048]
+    operation = operations.request(moving.pk, "migrate", by=ada)
+    assert operation is not None
+    assert operation.target == new
+    assert left() == [0, 0]
+    operations.carry_out(operation.pk)
+    assert left() == [2048, 0]
+
+
+def test_a_container_is_not_moved_to_where_it_is(lena: User) -> None:
+    node = a_node("here", memory_mb=65536)
+    other = a_node("there", memory_mb=2048)
+    container = fill(node, 1024)
+    assert list(candidates(container)) == [other]
+
+
+def test_a_wish_for_a_node_is_granted_where_it_can_be(ordered: Container) -> None:
+    a_node("most", memory_mb=65536)
+    wanted, full = a_node("wanted"), a_node("full", memory_mb=100)
+    assert place(ordered, wanted=wanted.pk) == wanted
+    with pytest.raises(NoRoomAnywhere):
+        place(ordered, wanted=full.pk)
+    with pytest.raises(NoRoomAnywhere):
+        place(ordered, wanted=10**9)
+
+
+def test_room_is_counted_in_one_query(
+    lena: User, django_assert_num_queries: object
+) -> None:
+    for name in ("a", "b", "c"):
+        node = a_node(name)
+        fill(node, 100)
+        fill(node, 200, disk_gb=3)
+    with django_assert_num_queries(1):  # type: ignore[operator]
+        found = list(Node.objects.with_room())
+    assert {(n.memory_promised, n.disk_promised, n.containers_here) for n in found} == {(300, 4, 2)}
