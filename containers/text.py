@@ -9,9 +9,9 @@ from __future__ import annotations
 import codecs
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Self
 
 _MARK = codecs.BOM_UTF8
@@ -105,7 +105,8 @@ def _alike(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> int:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a comparison; `sign` is "-" for the old, "+" for the new, " " for both."""
+    """One line of a comparison; `sign` is "-" for the old, "+" for the new, " " for both, and
+    "" where some are left out."""
 
     sign: str
     text: str
@@ -119,7 +120,7 @@ def difference(old: str, new: str) -> list[Line] | None:
     return list(_lines(difflib.unified_diff(before, after, lineterm="", n=3)))
 
 
-def _lines(diff: Iterable[str]) -> Iterable[Line]:
-    for number, line in enumerate(diff):
-        if number > 1:
-            yield Line("@", "⋯") if line.startswith("@@") else Line(line[0], line[1:])
+def _lines(diff: Iterable[str]) -> Iterator[Line]:
+    # Before the first line that counts stand two of names and one of numbers.
+    for line in islice(diff, 3, None):
+        yield Line("", "⋯") if line.startswith("@@") else Line(line[0], line[1:])

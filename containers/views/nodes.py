@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -161,7 +161,7 @@ def _visible(request: Request) -> NodeQuerySet:
     return Node.objects.visible_to(request.user)
 
 
-def _living_on(node: Node, request: Request) -> Any:
+def _living_on(node: Node, request: Request) -> QuerySet[Container]:
     visible = Container.objects.visible_to(request.user)
     return visible.living().filter(node=node).order_by("name", "pk")
 

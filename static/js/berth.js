@@ -104,6 +104,11 @@
     }
   });
 
+  /* A choice among filters is a search of its own. */
+  document.addEventListener('change', ({ target }) => {
+    if (target.matches('form[data-submit-on-change] select')) target.form.requestSubmit();
+  });
+
   document.addEventListener('click', (event) => {
     event.target.closest('[data-dismiss]')?.closest('.note').remove();
   });

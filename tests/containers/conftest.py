@@ -56,7 +56,7 @@ class Disk:
 @pytest.fixture
 def repairing(lena: User, node: Node) -> Container:
     """Lena's, in repair on `node`."""
-    return ContainerFactory(customer=lena, node=node, name="legacy", status=Status.REPAIRING)
+    return ContainerFactory.create(customer=lena, node=node, name="legacy", status=Status.REPAIRING)
 
 
 @pytest.fixture

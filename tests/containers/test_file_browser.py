@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -17,6 +18,10 @@ def page_of(client: Client, disk: Disk, path: str) -> str:
     answer = client.get(disk.url("files", path))
     assert answer.status_code == 200
     return answer.content.decode()
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def test_a_folder_shows_what_is_in_it(disk: Disk, as_lena: Client) -> None:
@@ -68,10 +73,10 @@ def test_an_odd_name_can_be_opened_downloaded_renamed_and_deleted(
     assert b"".join(download.streaming_content) == b"odd"  # type: ignore[attr-defined]
     assert "\n" not in download["Content-Disposition"]
     as_lena.post(disk.url("file_rename", path), {"to": "plain.txt"})
-    assert os.listdir(disk.root / "srv") == ["plain.txt"]
+    assert names_in(disk.root / "srv") == ["plain.txt"]
     (disk.root / "srv/plain.txt").rename(disk.root / "srv" / name)
     as_lena.post(disk.url("file_delete", path))
-    assert os.listdir(disk.root / "srv") == []
+    assert names_in(disk.root / "srv") == []
     assert [did for did, _ in disk.history()] == ["renamed", "deleted"]
 
 
@@ -98,9 +103,7 @@ def test_a_large_download_is_whole(disk: Disk, as_lena: Client) -> None:
 @pytest.mark.parametrize(
     "path", ["/nowhere", "/etc/hostname/x", "/etc/\0", "/" + "a" * 5000, "/loop/loop"]
 )
-def test_what_is_not_there_is_not_found(
-    page: str, path: str, disk: Disk, as_lena: Client
-) -> None:
+def test_what_is_not_there_is_not_found(page: str, path: str, disk: Disk, as_lena: Client) -> None:
     (disk.root / "loop").symlink_to("/loop")
     assert as_lena.get(disk.url(page, path)).status_code == 404
 

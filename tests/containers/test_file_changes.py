@@ -1,4 +1,4 @@
-"""Upload, new folder, rename, delete: what is lost is asked for first, all of it is kept in mind."""
+"""Upload, new folder, rename, delete: what would be lost is asked for, what is done is recorded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 from tests.containers.conftest import Disk
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
 CONF = "/etc/nginx/nginx.conf"
 
@@ -45,9 +45,7 @@ def test_an_upload_can_be_given_another_name(disk: Disk, as_lena: Client) -> Non
 
 
 @pytest.mark.parametrize("name", ["../../../escape", "..\\escape", "/etc/escape"])
-def test_the_name_of_an_upload_leads_nowhere_else(
-    name: str, disk: Disk, as_lena: Client
-) -> None:
+def test_the_name_of_an_upload_leads_nowhere_else(name: str, disk: Disk, as_lena: Client) -> None:
     as_lena.post(disk.url("file_upload", "/srv"), sent(name))
     assert disk.read("/srv/escape") == b"new"
 
@@ -73,7 +71,7 @@ def test_an_upload_never_replaces_a_folder(disk: Disk, as_lena: Client) -> None:
 
 @pytest.mark.parametrize("size", [1001, 200_000])
 def test_an_upload_above_the_limit_is_refused_with_a_word(
-    size: int, disk: Disk, as_lena: Client, settings: SettingsWrapper
+    size: int, disk: Disk, as_lena: Client, settings: Settings
 ) -> None:
     settings.UPLOAD_LIMIT = 1000
     answer = as_lena.post(disk.url("file_upload", "/srv"), sent("large", b"x" * size))
@@ -134,9 +132,7 @@ def test_a_name_that_stays_is_no_change(disk: Disk, as_lena: Client) -> None:
     assert disk.history() == []
 
 
-def test_a_deletion_says_what_is_lost_and_changes_nothing_yet(
-    disk: Disk, as_lena: Client
-) -> None:
+def test_a_deletion_says_what_is_lost_and_changes_nothing_yet(disk: Disk, as_lena: Client) -> None:
     (disk.root / "etc/web").symlink_to("nginx")
     for path, lost in (
         (CONF, "There is no way to bring it back"),

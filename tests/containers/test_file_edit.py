@@ -17,7 +17,7 @@ from panel.models import User
 from tests.containers.conftest import Disk
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
 CONF = "/etc/nginx/nginx.conf"
 MARK = b"\xef\xbb\xbf"
@@ -207,9 +207,7 @@ def test_what_is_no_text_is_not_opened_but_downloaded_or_replaced(
     assert disk.url("file_upload", "/srv") + "&amp;name=logo.png" in page
 
 
-def test_what_is_too_large_is_not_opened(
-    disk: Disk, as_lena: Client, settings: SettingsWrapper
-) -> None:
+def test_what_is_too_large_is_not_opened(disk: Disk, as_lena: Client, settings: Settings) -> None:
     settings.EDIT_LIMIT = 1000
     disk.write("/srv/log", b"x" * 1000)
     assert opened(as_lena, disk, "/srv/log")["content"] == "x" * 1000
@@ -221,7 +219,7 @@ def test_what_is_too_large_is_not_opened(
 
 @pytest.mark.parametrize("page", ["file_edit", "file_new"])
 def test_a_text_too_large_to_save_is_kept_in_the_editor(
-    page: str, disk: Disk, as_lena: Client, settings: SettingsWrapper
+    page: str, disk: Disk, as_lena: Client, settings: Settings
 ) -> None:
     settings.EDIT_LIMIT = 1000
     sent = {"content": "y" * 1001, "version": "", "name": "new"}

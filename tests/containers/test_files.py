@@ -81,9 +81,7 @@ def test_files_are_their_owners_and_the_administrators(
 
 
 @pytest.mark.parametrize("page", READS)
-def test_files_of_a_foreign_container_are_not_found(
-    page: str, disk: Disk, as_omar: Client
-) -> None:
+def test_files_of_a_foreign_container_are_not_found(page: str, disk: Disk, as_omar: Client) -> None:
     assert as_omar.get(disk.url(page, CONF)).status_code == 404
 
 
@@ -127,7 +125,7 @@ def test_owner_and_administrators_change_files(
 def test_files_are_closed_in_every_other_status(
     status: Status, lena: User, node: Node, as_lena: Client
 ) -> None:
-    container = ContainerFactory(customer=lena, status=status)
+    container = ContainerFactory.create(customer=lena, status=status)
     disk = Disk(container)
     for page in READS:
         answer = as_lena.get(disk.url(page, CONF))
@@ -148,7 +146,7 @@ def test_no_file_changes_in_another_status(
 
 
 def test_what_is_closed_says_how_it_is_opened(lena: User, node: Node, as_lena: Client) -> None:
-    disk = Disk(ContainerFactory(customer=lena, node=node, status=Status.STOPPED))
+    disk = Disk(ContainerFactory.create(customer=lena, node=node, status=Status.STOPPED))
     page = as_lena.get(disk.url("files", "/")).content.decode()
     assert 'id="open-files"' in page
     opened = as_lena.post(
@@ -168,9 +166,10 @@ def test_a_write_that_comes_after_the_stop_changes_nothing(
     before = everything(disk)
     with pytest.raises(Closed):
         files.write(CONF, BytesIO(b"late"), did="edited", size=4)
-    for late in (lambda: files.remove(CONF), lambda: files.make_folder("/late")):
-        with pytest.raises(Closed):
-            late()
+    with pytest.raises(Closed):
+        files.remove(CONF)
+    with pytest.raises(Closed):
+        files.make_folder("/late")
     assert everything(disk) == before
     assert disk.history() == []
 
@@ -253,6 +252,6 @@ def test_the_technical_reason_is_for_those_who_run_the_node(
 def test_an_unanswered_change_is_not_called_done(disk: Disk, node: Node, lena: User) -> None:
     files = Files(disk.container, lena)
     simulated(node).set_faults(Faults(unplugged=True))
-    with pytest.raises(Unanswered, match="unplugged|route"):
+    with pytest.raises(Unanswered, match="no route"):
         files.remove(CONF)
     assert disk.history() == [("deleted", CONF)]

@@ -46,7 +46,7 @@ def test_nobody_else_touches_a_node(
 ) -> None:
     node = container.node
     assert node is not None
-    NodeFactory()
+    NodeFactory.create()
     for somebody in (as_lena, as_sten):
         assert somebody.post(post.format(node.pk), {"unplugged": "on"}).status_code == 404
     node.refresh_from_db()
@@ -75,7 +75,7 @@ def test_the_list_asks_as_much_for_many_nodes_as_for_one(
     as_ada: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(10):
-        NodeFactory()
+        NodeFactory.create()
     with django_assert_max_num_queries(6):
         as_ada.get("/nodes/")
 
@@ -103,7 +103,7 @@ def test_a_node_shows_who_lives_there_and_who_is_coming(
 ) -> None:
     node = container.node
     assert node is not None
-    arriving = ContainerFactory(name="coming", node=other_node, status=Status.MIGRATING)
+    arriving = ContainerFactory.create(name="coming", node=other_node, status=Status.MIGRATING)
     arriving.operations.update(target=node)
     page = as_ada.get(f"/nodes/{node.pk}/").content.decode()
     assert container.get_absolute_url() in page
@@ -112,9 +112,7 @@ def test_a_node_shows_who_lives_there_and_who_is_coming(
     assert "coming" in page
 
 
-def test_a_poll_gets_nothing_until_something_changes(
-    container: Container, as_ada: Client
-) -> None:
+def test_a_poll_gets_nothing_until_something_changes(container: Container, as_ada: Client) -> None:
     node = container.node
     assert node is not None
     htmx = {"HX-Request": "true"}
@@ -134,7 +132,7 @@ def test_a_poll_gets_nothing_until_something_changes(
 def test_a_page_asks_again_soon_while_something_is_under_way(
     status: Status, node: Node, as_ada: Client
 ) -> None:
-    ContainerFactory(node=node, status=status)
+    ContainerFactory.create(node=node, status=status)
     for page in ("/nodes/", f"/nodes/{node.pk}/"):
         pace = "every 2s" if status == Status.BOOTING else "every 15s"
         assert pace in as_ada.get(page).content.decode()
@@ -157,7 +155,7 @@ def test_before_all_is_moved_it_is_said_what_can_and_what_cannot(
 ) -> None:
     node = container.node
     assert node is not None
-    ContainerFactory(name="in-repair", node=node, status=Status.REPAIRING)
+    ContainerFactory.create(name="in-repair", node=node, status=Status.REPAIRING)
     page = as_ada.get(f"/nodes/{node.pk}/move/").content.decode()
     assert "1 container will move, 1 cannot" in page
     assert "in-repair" in page
@@ -171,20 +169,20 @@ def test_before_all_is_moved_it_is_said_where_there_is_no_room(
     container: Container, as_ada: Client
 ) -> None:
     assert container.node is not None
-    NodeFactory(memory_mb=512)
-    NodeFactory(online=False)
-    NodeFactory(in_service=False)
+    NodeFactory.create(memory_mb=512)
+    NodeFactory.create(online=False)
+    NodeFactory.create(in_service=False)
     assert "not enough" in as_ada.get(f"/nodes/{container.node.pk}/move/").content.decode()
 
 
 def test_all_that_can_is_moved_and_nothing_new_comes(
-    lena: User, node: Node, other_node: Node, as_ada: Client, worker: Worker
+    lena: User, ada: User, node: Node, other_node: Node, as_ada: Client, worker: Worker
 ) -> None:
     moving = [
-        ContainerFactory(node=node, status=Status.STOPPED, customer=lena),
-        ContainerFactory(node=node, status=Status.RUNNING),
+        ContainerFactory.create(node=node, status=Status.STOPPED, customer=lena),
+        ContainerFactory.create(node=node, status=Status.RUNNING),
     ]
-    staying = ContainerFactory(node=node, status=Status.REPAIRING)
+    staying = ContainerFactory.create(node=node, status=Status.REPAIRING)
     answer = as_ada.post(f"/nodes/{node.pk}/move/", {"out": "on"})
     assert answer.status_code == 200
     assert answer.content.decode().count("Is moving") == 2
@@ -194,14 +192,14 @@ def test_all_that_can_is_moved_and_nothing_new_comes(
     for container, status in zip(moving, (Status.STOPPED, Status.RUNNING), strict=True):
         container.refresh_from_db()
         assert (container.node, container.status) == (other_node, status)
-        assert container.operations.get().asked_by.username == "ada"
+        assert container.operations.get().asked_by == ada
     staying.refresh_from_db()
     assert (staying.node, staying.status) == (node, Status.REPAIRING)
 
 
 def test_what_finds_no_room_stays_and_says_so(node: Node, as_ada: Client) -> None:
-    NodeFactory(memory_mb=1500)
-    first, second = (ContainerFactory(node=node, name=name) for name in ("aa", "bb"))
+    NodeFactory.create(memory_mb=1500)
+    first, second = (ContainerFactory.create(node=node, name=name) for name in ("aa", "bb"))
     page = as_ada.post(f"/nodes/{node.pk}/move/").content.decode()
     assert page.count("Is moving") == 1
     assert "No other node in service has room for it." in page

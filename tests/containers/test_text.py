@@ -69,9 +69,17 @@ def test_what_is_no_text_is_not_taken_for_one(data: bytes) -> None:
 def test_a_comparison_shows_what_goes_and_what_comes() -> None:
     lines = difference("a\nb\nc", "a\nB\nc")
     assert lines is not None
-    assert [(line.sign, line.text) for line in lines[1:]] == [
+    assert [(line.sign, line.text) for line in lines] == [
         (" ", "a"), ("-", "b"), ("+", "B"), (" ", "c"),
     ]  # fmt: skip
+
+
+def test_a_comparison_leaves_out_what_is_far_from_any_change() -> None:
+    middle = "\n".join(map(str, range(50)))
+    lines = difference(f"a\n{middle}\nb", f"A\n{middle}\nB")
+    assert lines is not None
+    assert [line.text for line in lines if not line.sign] == ["⋯"]
+    assert len(lines) == 11
 
 
 def test_what_is_too_long_is_not_compared() -> None:

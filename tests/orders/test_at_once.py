@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from payments import PaymentStatus
+from payments.dummy import DummyProvider
 
 from containers import operations
 from containers.models import Container, Node, Operation
@@ -114,3 +116,35 @@ def test_cancelling_and_paying_at_once_keeps_no_money_for_nothing(
     assert payment.status == PaymentStatus.CONFIRMED
     assert (order.status == Order.Status.CANCELLED) == payment.is_surplus
     assert (order.status == Order.Status.PAID) == order.container.operations.exists()
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_paying_in_the_moment_in_which_the_creation_ends_fulfils_the_order(
+    order: Order, ada: User, node: Node, turn: int
+) -> None:
+    payment = checkout.open_payment(order, order.customer)
+    creation = operations.request(order.container_id, "create", by=ada)
+    assert creation is not None
+    at_once(
+        lambda: operations.carry_out(creation.pk),
+        lambda: Payment.objects.get(pk=payment.pk).change_status(PaymentStatus.CONFIRMED),
+    )
+    order.refresh_from_db()
+    assert order.status == Order.Status.FULFILLED
+    assert order.container.operations.count() == 1
+
+
+def test_two_staff_refunding_at_once_give_the_money_back_once(
+    order: Order, sten: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refund(_: DummyProvider, payment: Payment, amount: Decimal) -> Decimal:
+        asked.append(payment.pk)
+        return amount
+
+    monkeypatch.setattr(DummyProvider, "refund", refund)
+    checkout.open_payment(order, order.customer).change_status(PaymentStatus.CONFIRMED)
+    results = at_once(*[lambda: checkout.refund(order, sten)] * 4)
+    assert sorted(isinstance(result, Refused) for result in results) == [False, True, True, True]
+    assert asked == [Payment.objects.get().pk]

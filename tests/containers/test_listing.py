@@ -1,0 +1,211 @@
+"""The list: what it shows, how it is narrowed and sorted, and what a poll of it costs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from containers.models import Container, Node
+from containers.statuses import Status
+from orders.models import Order
+from panel.models import User
+from tests.cast import ContainerFactory, OrderFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def names(answer: Any) -> list[str]:
+    """The names in the list, from above."""
+    return re.findall(r'<a class="name" id="open-\d+" [^>]*>([^<]+)</a>', answer.content.decode())
+
+
+def chips(answer: Any) -> dict[str, int]:
+    found = re.findall(r'id="chip-(\w+)"[^>]*>[^<]+<b>(\d+)</b>', answer.content.decode())
+    return {name: int(count) for name, count in found}
+
+
+def poll(browser: Client, page: Any) -> Any:
+    """What the page's script asks for, two or fifteen seconds later."""
+    [address] = re.findall(r'id="containers" data-poll hx-get="([^"]+)"', page.content.decode())
+    return browser.get(address.replace("&amp;", "&"), headers={"HX-Request": "true"})
+
+
+def test_a_customer_sees_only_their_own(as_lena: Client, lena: User, omar: User) -> None:
+    ContainerFactory.create(customer=lena, name="mine")
+    ContainerFactory.create(customer=omar, name="his")
+    assert names(as_lena.get("/containers/")) == ["mine"]
+
+
+@pytest.mark.parametrize("browser", ["as_ada", "as_sten"])
+def test_administrators_and_staff_see_everybodys(
+    browser: str, request: pytest.FixtureRequest, lena: User, omar: User
+) -> None:
+    ContainerFactory.create(customer=lena, name="hers")
+    ContainerFactory.create(customer=omar, name="his")
+    assert set(names(request.getfixturevalue(browser).get("/containers/"))) == {"hers", "his"}
+
+
+def test_the_destroyed_are_hidden_unless_asked_for(as_lena: Client, lena: User) -> None:
+    ContainerFactory.create(customer=lena, name="here")
+    ContainerFactory.create(customer=lena, name="gone", status=Status.DESTROYED)
+    page = as_lena.get("/containers/")
+    assert names(page) == ["here"]
+    assert chips(page) == {"all": 1, "stopped": 1, "destroyed": 1}
+    assert names(as_lena.get("/containers/?status=destroyed")) == ["gone"]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_each_status_can_be_asked_for(as_lena: Client, lena: User, status: Status) -> None:
+    for each in Status:
+        ContainerFactory.create(customer=lena, name=f"a-{each.value}", status=each, on_node=False)
+    page = as_lena.get(f"/containers/?status={status.value}")
+    assert names(page) == [f"a-{status.value}"]
+    assert f'data-status="{status.value}"' in page.content.decode()
+    assert chips(page)[status.value] == 1
+
+
+def test_the_list_is_narrowed_by_node_plan_and_customer(
+    as_ada: Client, lena: User, omar: User, node: Node, other_node: Node
+) -> None:
+    ContainerFactory.create(customer=lena, name="one", node=node, plan="Small")
+    ContainerFactory.create(customer=omar, name="two", node=other_node, plan="Large")
+    assert names(as_ada.get(f"/containers/?node={node.pk}")) == ["one"]
+    assert names(as_ada.get("/containers/?plan=Large")) == ["two"]
+    assert names(as_ada.get(f"/containers/?customer={omar.pk}")) == ["two"]
+
+
+def test_a_customer_cannot_narrow_by_a_node_that_is_not_theirs_to_know(
+    as_lena: Client, container: Container
+) -> None:
+    assert names(as_lena.get(f"/containers/?node={container.node_id}")) == ["web-01"]
+
+
+def test_search_finds_name_number_customer_and_address(as_ada: Client, lena: User) -> None:
+    wanted = ContainerFactory.create(customer=lena, name="needle")
+    Container.objects.filter(pk=wanted.pk).update(address="10.9.8.7")
+    ContainerFactory.create(customer=UserFactory.create(username="zoe"), name="hay")
+    for text in ("need", str(wanted.pk), f"ct-{wanted.pk}", f"CT-{wanted.pk}", "fisch", "10.9."):
+        assert names(as_ada.get("/containers/", {"q": text})) == ["needle"], text
+
+
+@pytest.mark.parametrize("column", ["name", "status", "since", "customer", "plan", "node", "address"])
+def test_every_column_sorts_both_ways(as_ada: Client, column: str, lena: User) -> None:
+    for name in ("b", "a", "c"):
+        ContainerFactory.create(customer=lena, name=name, plan=name, address=f"10.0.0.{ord(name)}")
+    up = names(as_ada.get(f"/containers/?sort={column}"))
+    down = names(as_ada.get(f"/containers/?sort=-{column}"))
+    assert sorted(up) == sorted(down) == ["a", "b", "c"]
+    if column in {"name", "plan", "address"}:
+        assert up == ["a", "b", "c"]
+        assert down == ["c", "b", "a"]
+
+
+def test_pages_hold_every_row_once(as_ada: Client, node: Node, lena: User) -> None:
+    made = [
+        ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING, on_node=False).name
+        for _ in range(103)
+    ]
+    pages = [names(as_ada.get(f"/containers/?sort=status&page={n}")) for n in (1, 2, 3)]
+    assert [len(page) for page in pages] == [50, 50, 3]
+    assert sorted(sum(pages, [])) == sorted(made)
+    assert names(as_ada.get("/containers/?sort=status&page=99")) == pages[2]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=st.dictionaries(
+        st.sampled_from(["q", "status", "node", "plan", "customer", "sort", "page", "seen"]),
+        st.text(max_size=30) | st.integers().map(str) | st.sampled_from(["-", "ct-", "%", "\x00"]),
+    )
+)
+def test_no_address_breaks_the_list(as_ada: Client, values: dict[str, str]) -> None:
+    assert as_ada.get("/containers/", values).status_code == 200
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(
+    as_ada: Client, node: Node, lena: User, django_assert_max_num_queries: Any
+) -> None:
+    for status in (*Status, Status.RUNNING, Status.BOOTING):
+        ContainerFactory.create(customer=lena, node=node, status=status, on_node=False)
+    for _ in range(5):
+        OrderFactory.create(customer=lena)
+    with django_assert_max_num_queries(8):
+        as_ada.get("/containers/?status=&sort=customer")
+
+
+def test_a_poll_with_nothing_new_is_empty(as_lena: Client, container: Container) -> None:
+    page = as_lena.get("/containers/")
+    answer = poll(as_lena, page)
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_a_poll_brings_the_fresh_section(as_lena: Client, as_ada: Client, container: Container) -> None:
+    page = as_lena.get("/containers/")
+    as_ada.post(f"/containers/{container.pk}/act/", {"action": "start"})
+    answer = poll(as_lena, page)
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    assert text.lstrip().startswith("<section")
+    assert 'data-status="booting"' in text
+    assert poll(as_lena, answer).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("status", "pace"), [(Status.RUNNING, 15), (Status.BOOTING, 2), (Status.CREATING, 2)]
+)
+def test_the_page_asks_often_while_something_moves(
+    as_lena: Client, lena: User, status: Status, pace: int
+) -> None:
+    ContainerFactory.create(customer=lena, status=status, on_node=False)
+    assert f'hx-trigger="every {pace}s, refresh"' in as_lena.get("/containers/").content.decode()
+
+
+def test_what_changes_elsewhere_in_the_list_shows_in_the_counts(
+    as_ada: Client, lena: User, node: Node
+) -> None:
+    for _ in range(51):
+        ContainerFactory.create(customer=lena, node=node, on_node=False)
+    page = as_ada.get("/containers/?sort=name")
+    last = Container.objects.order_by("-name", "pk").first()
+    assert last is not None
+    as_ada.post(f"/containers/{last.pk}/act/", {"action": "repair"})
+    assert chips(poll(as_ada, page))["repairing"] == 1
+
+
+def test_a_cancelled_order_takes_the_container_off_the_list(as_lena: Client, lena: User) -> None:
+    order: Order = OrderFactory.create(customer=lena)
+    assert names(as_lena.get("/containers/")) == [order.container.name]
+    as_lena.post(f"/orders/{order.pk}/cancel/", {"confirmed": "yes"})
+    assert names(as_lena.get("/containers/")) == []
+    assert as_lena.get(f"/orders/{order.pk}/").status_code == 200
+
+
+def test_a_signed_out_poll_is_sent_to_the_sign_in_page(as_lena: Client, container: Container) -> None:
+    page = as_lena.get("/containers/?status=stopped")
+    as_lena.logout()
+    [address] = re.findall(r'hx-get="(/containers/[^"]+)"', page.content.decode())
+    answer = as_lena.get(
+        address.replace("&amp;", "&"),
+        headers={
+            "HX-Request": "true",
+            "HX-Current-URL": "http://testserver/containers/?status=stopped",
+        },
+    )
+    assert answer.content == b""
+    assert answer["HX-Redirect"] == "/account/login/?next=/containers/%3Fstatus%3Dstopped"
+
+
+def test_the_row_says_where_a_migration_leads(
+    as_ada: Client, lena: User, node: Node, other_node: Node
+) -> None:
+    moving = ContainerFactory.create(customer=lena, node=node, status=Status.MIGRATING)
+    moving.operations.update(target=other_node, progress=41)
+    page = as_ada.get("/containers/").content.decode()
+    assert f"{node.name} → {other_node.name}" in page
+    assert '<progress value="41"' in page
+

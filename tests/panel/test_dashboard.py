@@ -1,0 +1,121 @@
+"""The dashboards, the health check, and people in the Django admin."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from containers.models import Container, Node, Operation
+from containers.statuses import Status
+from panel.models import User
+from tests.cast import ContainerFactory, OrderFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_customers_dashboard_shows_their_own_and_what_waits_to_be_paid(
+    as_lena: Client, lena: User, omar: User
+) -> None:
+    ContainerFactory.create(customer=lena, name="mine")
+    ContainerFactory.create(customer=omar, name="his")
+    order = OrderFactory.create(customer=lena)
+    page = as_lena.get("/").content.decode()
+    assert "mine" in page
+    assert "his" not in page.replace("this", "").replace("history", "")
+    assert f"See order {order.pk}" in page
+
+
+def test_an_administrators_dashboard_shows_what_needs_somebody(
+    as_ada: Client, lena: User, node: Node
+) -> None:
+    stuck = ContainerFactory.create(customer=lena, node=node, status=Status.BOOTING, name="stuck")
+    stuck.operations.update(deadline_at=timezone.now() - timedelta(hours=1))
+    failed = ContainerFactory.create(customer=lena, node=node, name="broken")
+    Operation.objects.create(
+        container=failed, kind="start", was="stopped", during="booting", outcome="failed",
+        error="It did not boot.", ended_at=timezone.now(), deadline_at=timezone.now(),
+    )  # fmt: skip
+    paid = OrderFactory.create(customer=lena, status="paid", paid_at=timezone.now())
+    page = as_ada.get("/").content.decode()
+    for text in ("Stuck", "stuck", "It did not boot.", "Paid, not created", f"order {paid.pk}"):
+        assert text in page
+    assert node.name in page
+
+
+def test_the_dashboard_polls_like_every_live_page(as_ada: Client, container: Container) -> None:
+    page = as_ada.get("/").content.decode()
+    address = page.split('id="dashboard" data-poll hx-get="')[1].split('"')[0]
+    assert as_ada.get(address, headers={"HX-Request": "true"}).status_code == 204
+    as_ada.post(f"/containers/{container.pk}/act/", {"action": "start"})
+    fresh = as_ada.get(address, headers={"HX-Request": "true"})
+    assert fresh.status_code == 200
+    assert fresh.content.decode().lstrip().startswith("<section")
+
+
+def test_health_is_told_to_anybody(client: Client) -> None:
+    assert client.get("/healthz").status_code == 200
+
+
+def test_health_says_when_the_database_is_gone(client: Client) -> None:
+    with patch.object(connection, "cursor", side_effect=OSError):
+        assert client.get("/healthz").status_code == 503
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model.__name__)
+def test_every_admin_page_opens_for_a_superuser(
+    client_of: Any, model: Any, container: Container, lena: User
+) -> None:
+    OrderFactory.create(customer=lena)
+    root = UserFactory.create(username="root", is_staff=True, is_superuser=True)
+    browser = client_of(root)
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    assert browser.get(reverse(f"{name}_changelist"), {"q": "x"}).status_code == 200
+    row = model.objects.first()
+    if row is not None:
+        assert browser.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
+
+
+@pytest.mark.parametrize("model", [Container, Operation], ids=lambda model: model.__name__)
+def test_what_must_be_kept_cannot_be_deleted_in_the_admin(
+    client_of: Any, model: Any, lena: User, node: Node
+) -> None:
+    ContainerFactory.create(customer=lena, node=node, status=Status.BOOTING)
+    root = UserFactory.create(username="root", is_staff=True, is_superuser=True)
+    row = model.objects.get()
+    address = reverse(f"admin:containers_{model._meta.model_name}_delete", args=[row.pk])
+    assert client_of(root).post(address, {"post": "yes"}).status_code == 403
+    assert model.objects.exists()
+
+
+def test_the_admin_acts_through_the_same_door(client_of: Any, container: Container) -> None:
+    root = UserFactory.create(
+        username="root", is_staff=True, is_superuser=True, is_administrator=True
+    )
+    browser = client_of(root)
+    address = reverse("admin:containers_container_changelist")
+    for _ in range(2):
+        browser.post(address, {"action": "start", "_selected_action": [container.pk]})
+    operation = Operation.objects.get()
+    assert (operation.kind, operation.asked_by) == ("start", root)
+
+
+def test_staff_cannot_give_themselves_rights(client_of: Any, sten: User) -> None:
+    from django.contrib.auth.models import Permission
+
+    sten.user_permissions.set(Permission.objects.filter(content_type__app_label="panel"))
+    browser = client_of(sten)
+    customer = UserFactory.create(username="newcomer")
+    address = reverse("admin:panel_user_change", args=[customer.pk])
+    page = browser.get(address)
+    assert page.status_code == 200
+    assert 'name="is_superuser"' not in page.content.decode()
+    own = reverse("admin:panel_user_change", args=[sten.pk])
+    assert browser.get(own).status_code == 302
