@@ -16,6 +16,11 @@ class NoRoomAnywhere(Exception):
         "and created as soon as there is room."
     )
 
+    def __init__(self, container: Container) -> None:
+        super().__init__(f"no room for {container}")
+        if container.node_id is not None:
+            self.sentence = f"No other node in service has room for {container.name} now."
+
 
 def candidates(container: Container) -> NodeQuerySet:
     """The nodes that could take it, most room first; never the one it is on."""
@@ -34,5 +39,5 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     found = candidates(container)
     node = (found.filter(pk=wanted) if wanted is not None else found).first()
     if node is None:
-        raise NoRoomAnywhere
+        raise NoRoomAnywhere(container)
     return node

@@ -109,7 +109,7 @@ def _order_action(name: str) -> Callable[[OrderAdmin, HttpRequest, QuerySet[Orde
 @admin.register(Order)
 class OrderAdmin(Kept):
     list_display = [
-        "__str__", "status", "customer", "plan", "costs", "container", "container_is", "ordered_at"
+        "id", "status", "customer", "plan", "costs", "container", "container_is", "ordered_at"
     ]  # fmt: skip
     list_filter = [PaidNotCreated, "status", "plan", "ordered_at"]
     list_select_related = ["customer", "plan", "container"]
@@ -118,7 +118,7 @@ class OrderAdmin(Kept):
     ]  # fmt: skip
     date_hierarchy = "ordered_at"
     fields: ClassVar[tuple[str, ...]] = (
-        "status", "customer", "plan", "costs", "container", "container_is", "problem",
+        "status", "customer", "plan", "costs", "period", "container", "container_is", "problem",
         "ordered_at", "paid_at",
     )  # fmt: skip
     readonly_fields = fields
@@ -126,11 +126,12 @@ class OrderAdmin(Kept):
 
     @admin.display(description="price", ordering="price")
     def costs(self, order: Order) -> str:
-        return f"{money(order.price, order.currency)} a {order.period}"
+        return money(order.price, order.currency)
 
     @admin.display(description="container is", ordering="container__status")
     def container_is(self, order: Order) -> str:
-        return order.container.get_status_display()
+        container = order.container
+        return "withdrawn" if container.withdrawn_at else container.get_status_display()
 
     @admin.display(empty_value="none")
     def problem(self, order: Order) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.utils.timezone import localtime
 from payments import PaymentStatus
 
 from containers.models import Operation
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from panel.models import User
 
 DONE, CURRENT, TODO, FAILED = "done", "current", "todo", "failed"
+UNDECIDED = {PaymentStatus.WAITING, PaymentStatus.INPUT, PaymentStatus.PREAUTH}
 
 
 @dataclass(frozen=True)
@@ -117,14 +119,12 @@ def _now_and_next(order: Order, payments: list[Payment], under_way: Operation | 
 def _unpaid(order: Order, payments: list[Payment], *, exists: bool) -> Step:
     text = "The container is created as soon as it is paid."
     if exists:
-        text = "The container was created without waiting for the payment."
-    begun = next((p for p in payments if p.status in _NOT_DECIDED), None)
+        text = "An administrator has not waited for the payment to create the container."
+    begun = next((payment for payment in payments if payment.status in UNDECIDED), None)
     if begun is not None:
-        text += f" A payment was begun at {begun.created:%H:%M}; the gateway has not confirmed it."
+        at = localtime(begun.created)
+        text += f" A payment was begun at {at:%H:%M}; the gateway has not confirmed it."
     return Step(CURRENT, f"{money(order.price, order.currency)} to be paid", text=text)
-
-
-_NOT_DECIDED = {PaymentStatus.WAITING, PaymentStatus.INPUT, PaymentStatus.PREAUTH}
 
 
 def _waiting(order: Order) -> Step:
@@ -135,6 +135,6 @@ def _waiting(order: Order) -> Step:
                     again_at=container.create_again_at)  # fmt: skip
     return Step(
         FAILED, "The container could not be created",
-        text="It was tried several times. We have been told, look into it, and try again or give "
-        "the money back; you need not do anything.",
+        text="It was tried several times. We look into it: it is tried again, or your money is "
+        "given back. You need not do anything.",
     )  # fmt: skip

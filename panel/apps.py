@@ -1,8 +1,17 @@
 """The shell around containers and orders: people, dashboard, health."""
 
 from django.apps import AppConfig
+from django.core.checks import register
+from django.db.models.signals import post_migrate
 
 
 class PanelConfig(AppConfig):
     name = "panel"
     verbose_name = "People"
+
+    def ready(self) -> None:
+        from panel import checks, staff
+
+        post_migrate.connect(staff.make_group, dispatch_uid="berth")
+        register(checks.demo_people, deploy=True)
+        register(checks.dummy_gateway, deploy=True)

@@ -53,9 +53,14 @@ def power_of(container: Container) -> Power | None:
     return seen.power if seen else None
 
 
-def effects_on(*nodes: Node, of: Container) -> list[str]:
+def room_on(node: Node) -> Any:
+    """The node with what is promised on it and what is left."""
+    return Node.objects.with_room().get(pk=node.pk)
+
+
+def effects_on(*nodes: Node | None, of: Container) -> list[str]:
     """What the journals of these nodes say was done to one container, oldest first."""
-    lines = [line for node in nodes for line in simulated(node).journal()]
+    lines = [line for node in nodes if node for line in simulated(node).journal()]
     lines.sort(key=lambda line: (line["at"], line["did"]))
     return [line["did"] for line in lines if line["instance"] == of.instance_name]
 

@@ -1,4 +1,7 @@
-"""What happened to a container, for good: no row here is ever changed or deleted."""
+"""What happened to a container, for good: no row here is ever changed.
+
+One is taken out again: a FileChange of which the node is sure that it did not happen.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,11 @@ class StatusChange(models.Model):
 
 
 class FileChange(models.Model):
-    """What somebody did to a file in repair. `size` in bytes after it, where it has one."""
+    """What somebody did to a file in repair. `size` in bytes after it, where it has one.
+
+    The row is written before the node is asked, and taken back only where the node is sure
+    that it did nothing.
+    """
 
     container = models.ForeignKey(
         "containers.Container", on_delete=models.PROTECT, related_name="file_changes"

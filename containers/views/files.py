@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_GET, require_safe
 
 from containers import paths
 from containers.files import (
@@ -105,7 +105,7 @@ def browse(request: Request, pk: int) -> HttpResponseBase:
     return page(request, container, "browse.html", path, context)
 
 
-@require_safe
+@require_GET
 @never_cache
 @explained
 def download(request: Request, pk: int) -> HttpResponseBase:

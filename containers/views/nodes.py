@@ -178,10 +178,8 @@ def _why_not_moved(container: Container, request: Request) -> str:
     """Ask for one of them to be moved; returns why not, or nothing."""
     try:
         operations.request(container.pk, "migrate", by=request.user)
-    except NotAllowed as reason:
+    except (NotAllowed, NoRoomAnywhere) as reason:
         return reason.sentence
-    except NoRoomAnywhere:
-        return "No other node in service has room for it."
     return ""
 
 

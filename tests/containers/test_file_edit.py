@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from html import unescape
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
 
 from containers import operations
+from containers.connect import simulated
+from containers.drivers import FileInfo
+from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container
 from containers.statuses import Status
 from panel.models import User
@@ -153,6 +156,24 @@ def test_a_third_hand_is_not_overwritten_with_the_second(disk: Disk, as_lena: Cl
     assert disk.read(CONF) == b"third\n"
 
 
+def test_a_change_in_the_moment_of_saving_is_not_overwritten(disk: Disk, as_lena: Client) -> None:
+    write_file = SimulatedDriver.write_file
+
+    def outrun(*args: Any, **kwargs: Any) -> FileInfo:
+        patch.undo()
+        disk.write(CONF, b"a blink earlier\n")
+        return write_file(*args, **kwargs)
+
+    fields = opened(as_lena, disk)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimulatedDriver, "write_file", outrun)
+        answer = save(as_lena, disk, fields | {"content": "mine"})
+    assert answer.status_code == 409
+    assert "a blink earlier" in answer.content.decode()
+    assert disk.read(CONF) == b"a blink earlier\n"
+    assert disk.history() == []
+
+
 def test_two_people_who_wrote_the_same_have_no_conflict(disk: Disk, as_lena: Client) -> None:
     fields = opened(as_lena, disk)
     disk.write(CONF, b"the same\n")
@@ -257,9 +278,6 @@ def test_a_new_file_takes_no_name_that_is_taken_or_none(
 
 
 def test_a_full_node_is_said_next_to_the_text(disk: Disk, as_lena: Client) -> None:
-    from containers.connect import simulated
-    from containers.drivers.simulated import Faults
-
     assert disk.container.node is not None
     fields = opened(as_lena, disk)
     simulated(disk.container.node).set_faults(Faults(full=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -28,10 +27,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def watcher() -> Iterator[Watcher]:
-    watcher = Watcher()
-    yield watcher
-    watcher._pool.shutdown(wait=True)
+def watcher() -> Watcher:
+    return Watcher()
 
 
 def look(watcher: Watcher, times: int = 1) -> None:
@@ -273,9 +270,7 @@ def test_what_happens_on_a_node_by_itself_is_recorded_as_such(
     assert change.because.startswith("node node-a reports that it")
 
 
-def test_one_in_repair_is_not_taken_for_stopped(
-    node: Node, lena: User, watcher: Watcher
-) -> None:
+def test_one_in_repair_is_not_taken_for_stopped(node: Node, lena: User, watcher: Watcher) -> None:
     container = ContainerFactory.create(customer=lena, node=node, status=Status.REPAIRING)
     look(watcher)
     assert fresh(container).status == Status.REPAIRING
@@ -424,9 +419,7 @@ def test_a_container_with_work_under_way_is_the_workers_business(
 # --- nodes that take their time --------------------------------------------------------------
 
 
-def test_a_hanging_node_delays_no_other(
-    lena: User, watcher: Watcher, settings: Any
-) -> None:
+def test_a_hanging_node_delays_no_other(lena: User, watcher: Watcher, settings: Any) -> None:
     settings.NODE_TIMEOUT = 1.0
     hanging, quick = NodeFactory.create(name="hanging"), NodeFactory.create(name="quick")
     on_it = ContainerFactory.create(customer=lena, node=hanging, status=Status.RUNNING)

@@ -19,7 +19,7 @@ from containers.operations import NotAllowed, carrying, outcomes, work
 from containers.placement import NoRoomAnywhere
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import ContainerFactory, OrderFactory, effects_on, power_of, spec_of
+from tests.cast import ContainerFactory, OrderFactory, effects_on, power_of, room_on, spec_of
 from tests.conftest import Clock, Worker
 
 pytestmark = pytest.mark.django_db
@@ -344,7 +344,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_any_more(
     """It slept too long; another has taken the work over and is still at it."""
     operation = operations.request(container.pk, "start", by=lena)
     assert operation is not None
-    others: list[dict[str, Any]] = []
+    others: list[Any] = []
 
     def steps(job: work.Job) -> work.Steps:
         if others:
@@ -560,8 +560,7 @@ def test_a_node_that_claims_success_but_does_not_show_it_is_not_believed(
 
     def steps(job: work.Job) -> work.Steps:
         tries.append(job.name)
-        return
-        yield
+        yield from ()
 
     instead("start", steps)
     container = settle(ask_and_wait(container, "start", worker, lena), worker, clock)
@@ -588,8 +587,8 @@ def test_tries_are_counted_and_come_to_an_end(
 
     def steps(job: work.Job) -> work.Steps:
         tries.append(clock.now())
+        yield from ()
         raise Conflict("busy")
-        yield
 
     instead("start", steps)
     container = ask_and_wait(container, "start", worker, lena)
@@ -607,8 +606,8 @@ def test_a_worker_that_dies_each_time_does_not_do_so_for_ever(
 
     def steps(job: work.Job) -> work.Steps:
         deaths.append(job.name)
+        yield from ()
         raise Killed
-        yield
 
     instead("start", steps)
     operations.request(container.pk, "start", by=lena)
@@ -626,8 +625,8 @@ def test_a_bug_in_the_steps_leaves_nothing_stuck(
     container: Container, lena: User, worker: Worker, instead: Any, clock: Clock
 ) -> None:
     def steps(job: work.Job) -> work.Steps:
+        yield from ()
         raise ZeroDivisionError("a bug")
-        yield
 
     instead("start", steps)
     container = settle(ask_and_wait(container, "start", worker, lena), worker, clock)
@@ -701,8 +700,8 @@ def test_what_was_never_begun_before_its_deadline_is_given_up(
     container: Container, lena: User, worker: Worker, clock: Clock, instead: Any
 ) -> None:
     def steps(job: work.Job) -> work.Steps:
+        yield from ()
         raise Conflict("busy")
-        yield
 
     instead("start", steps)
     operations.request(container.pk, "start", by=lena)
@@ -728,7 +727,8 @@ def meanwhile(instead: Any, every_step: None) -> Callable[[str, Callable[[], Non
     """`meanwhile("stop", act)`: something that happens once while the node is at work."""
 
     def play(kind: str, act: Callable[[], None]) -> None:
-        real, acted = work.STEPS[kind], []
+        real = work.STEPS[kind]
+        acted: list[bool] = []
 
         def steps(job: work.Job) -> Iterator[Any]:
             for step in real(job):
@@ -849,12 +849,12 @@ def test_a_failed_creation_goes_back_to_ordered_and_gives_the_room_back(
 ) -> None:
     broken(node, **{fault: True})
     operations.request(ordered.pk, "create", by=None)
-    assert Node.objects.with_room().get(pk=node.pk).containers_here == 1
+    assert room_on(node).containers_here == 1
     worker.carry_out_all()
     container = fresh(ordered)
     assert (container.status, container.node) == (Status.ORDERED, None)
     assert container.problem
-    assert Node.objects.with_room().get(pk=node.pk).containers_here == 0
+    assert room_on(node).containers_here == 0
     assert simulated(node).instance(container.instance_name) is None
 
 
@@ -934,7 +934,9 @@ def test_where_no_node_has_room_it_waits_says_so_and_is_tried_again(
 
     clock.advance(settings.ROOM_PAUSE + 1)
     operations.sweep()
-    assert fresh(ordered).create_again_at > clock.now(), "still none: it waits once more"
+    waits = fresh(ordered).create_again_at
+    assert waits is not None
+    assert waits > clock.now(), "still none: it waits once more"
     assert worker.waiting == []
 
     Node.objects.update(in_service=True)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from containers import operations
 from containers.models import Container, Node
 from containers.placement import NoRoomAnywhere, candidates, place
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import ContainerFactory, NodeFactory
+from tests.cast import ContainerFactory, NodeFactory, room_on
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def ordered(lena: User) -> Container:
-    return ContainerFactory.create(
-        customer=lena, status=Status.ORDERED, memory_mb=1024, disk_gb=20
-    )
+    return ContainerFactory.create(customer=lena, status=Status.ORDERED, memory_mb=1024, disk_gb=20)
 
 
 def a_node(name: str, **fields: object) -> Node:
@@ -74,7 +75,7 @@ def test_it_has_to_fit_in_memory_and_on_disk(
 def test_whatever_is_on_a_node_takes_its_room(status: Status, ordered: Container) -> None:
     node = a_node("only", memory_mb=2048)
     fill(node, 1500, status=status)
-    room = Node.objects.with_room().get(pk=node.pk)
+    room = room_on(node)
     assert (room.memory_left, room.containers_here) == (548, 1)
     assert node not in candidates(ordered)
 
@@ -104,8 +105,7 @@ def test_one_that_moves_takes_room_on_both_nodes_until_it_is_there(
     moving = ContainerFactory.create(customer=lena, node=old, memory_mb=2048)
 
     def left() -> list[int]:
-        with_room = Node.objects.with_room().order_by("-name")
-        return [node.memory_left for node in with_room]
+        return [room_on(node).memory_left for node in (old, new)]
 
     assert left() == [0, 2048]
     operation = operations.request(moving.pk, "migrate", by=ada)
@@ -134,12 +134,12 @@ def test_a_wish_for_a_node_is_granted_where_it_can_be(ordered: Container) -> Non
 
 
 def test_room_is_counted_in_one_query(
-    lena: User, django_assert_num_queries: object
+    lena: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for name in ("a", "b", "c"):
         node = a_node(name)
         fill(node, 100)
         fill(node, 200, disk_gb=3)
-    with django_assert_num_queries(1):  # type: ignore[operator]
-        found = list(Node.objects.with_room())
+    with django_assert_num_queries(1):
+        found: list[Any] = list(Node.objects.with_room())
     assert {(n.memory_promised, n.disk_promised, n.containers_here) for n in found} == {(300, 4, 2)}

@@ -19,7 +19,7 @@ from django.apps import apps
 from django.db import models
 from django.test import Client
 from django.utils import timezone
-from django_fsm import FSMFieldMixin
+from django_fsm import FSMField
 
 from containers import who
 from containers.models import Container, Node, Operation, StatusChange
@@ -209,12 +209,12 @@ def test_a_button_does_with_the_node_what_it_says(
 # --- what the table promises of itself ------------------------------------------------------
 
 
-def models_with_a_status() -> list[tuple[type[models.Model], FSMFieldMixin]]:
+def models_with_a_status() -> list[tuple[type[models.Model], FSMField]]:
     return [
         (model, field)
         for model in apps.get_models()
         for field in model._meta.get_fields()
-        if isinstance(field, FSMFieldMixin)
+        if isinstance(field, FSMField)
     ]
 
 

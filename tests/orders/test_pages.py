@@ -7,11 +7,8 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from payments import PaymentStatus
 from pytest_django import DjangoAssertNumQueries
 
-from containers.connect import simulated
-from containers.drivers.simulated import Faults
 from containers.models import Container, Node
 from orders import checkout
 from orders.models import Order, Payment
@@ -24,12 +21,6 @@ pytestmark = pytest.mark.django_db
 Pay = Callable[[Order], Payment]
 HTMX = {"HX-Request": "true"}
 SECTIONS = ["", "pay/", "cancel/", "refund/", "try-again/"]
-
-
-def titles(client: Client, order: Order) -> list[str]:
-    """The time line, in short."""
-    steps = client.get(f"/orders/{order.pk}/").context["steps"]
-    return [f"{step.state}: {step.title}" for step in steps]
 
 
 # --- who sees what ---------------------------------------------------------------------------
@@ -148,60 +139,6 @@ def test_the_list_takes_the_same_number_of_queries_however_long(
     few = queries()
     OrderFactory.create_batch(20)
     assert queries() == few
-
-
-# --- the time line ---------------------------------------------------------------------------
-
-
-def test_the_time_line_goes_from_the_order_to_the_container(
-    as_lena: Client, order: Order, node: Node, pay: Pay, worker: Worker
-) -> None:
-    assert titles(as_lena, order) == [
-        "done: Ordered", "current: €4.90 to be paid", "todo: Container ready"
-    ]  # fmt: skip
-    pay(order)
-    assert titles(as_lena, order) == [
-        "done: Ordered", "done: Paid", "current: Creating the container", "todo: Container ready"
-    ]  # fmt: skip
-    worker.carry_out_all()
-    assert titles(as_lena, order) == [
-        "done: Ordered", "done: Paid", "done: Container created", "done: Fulfilled"
-    ]  # fmt: skip
-
-
-def test_the_time_line_shows_refused_payments_and_failed_creations(
-    as_lena: Client, order: Order, pay: Pay, worker: Worker
-) -> None:
-    checkout.open_payment(order, order.customer).change_status(PaymentStatus.REJECTED)
-    simulated(NodeFactory.create()).set_faults(Faults(full=True))
-    pay(order)
-    worker.carry_out_all()
-    assert titles(as_lena, order) == [
-        "done: Ordered", "failed: Payment refused", "done: Paid", "failed: Creation failed",
-        "current: Waiting to be created", "todo: Container ready",
-    ]  # fmt: skip
-    assert "The next try is at" in as_lena.get(f"/orders/{order.pk}/").content.decode()
-
-
-def test_a_creation_given_up_says_so(as_lena: Client, order: Order, pay: Pay) -> None:
-    pay(order)
-    Container.objects.filter(pk=order.container_id).update(create_again_at=None)
-    assert "failed: The container could not be created" in titles(as_lena, order)
-
-
-def test_the_time_line_says_who_cancelled(as_ada: Client, ada: User, order: Order) -> None:
-    checkout.cancel(order, ada)
-    page = as_ada.get(f"/orders/{order.pk}/")
-    last = page.context["steps"][-1]
-    assert (last.title, last.by) == ("Cancelled", ada)
-    assert f"/containers/{order.container_id}/" not in page.content.decode()
-
-
-def test_technical_reasons_are_for_staff(as_lena: Client, as_sten: Client, order: Order) -> None:
-    payment = checkout.open_payment(order, order.customer)
-    payment.change_status(PaymentStatus.ERROR, "E1234 upstream")
-    assert "E1234" not in as_lena.get(f"/orders/{order.pk}/").content.decode()
-    assert "E1234" in as_sten.get(f"/orders/{order.pk}/").content.decode()
 
 
 # --- the buttons -----------------------------------------------------------------------------

@@ -1,0 +1,43 @@
+"""What must not be so where the panel is used in earnest; `manage.py check --deploy` warns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning
+from django.db import Error
+
+from panel.models import User
+
+DUMMY = "payments.dummy.DummyProvider"
+
+
+def demo_people(**_: Any) -> list[CheckMessage]:
+    """berth.W001: people whose password everybody knows."""
+    try:
+        found = settings.HTTPS and User.objects.filter(is_demo=True, is_active=True).exists()
+    except Error:
+        return []
+    if not found:
+        return []
+    return [
+        Warning(
+            f"Demo people can sign in at {settings.URL.geturl()}: everybody knows their password.",
+            hint="Deactivate them in the Django admin, or begin with an empty BERTH_DATA.",
+            id="berth.W001",
+        )
+    ]
+
+
+def dummy_gateway(**_: Any) -> list[CheckMessage]:
+    """berth.W002: orders count as paid although nobody was charged."""
+    if not settings.HTTPS or all(path != DUMMY for path, _ in settings.PAYMENT_VARIANTS.values()):
+        return []
+    return [
+        Warning(
+            "Orders can be paid through the dummy gateway, which charges nobody.",
+            hint="Name a real gateway in BERTH_PAYMENT_VARIANTS.",
+            id="berth.W002",
+        )
+    ]

@@ -1,0 +1,287 @@
+"""Real processes, really killed: nothing is lost, nothing is done twice, nothing is left stuck."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from huey.contrib.djhuey import HUEY
+from huey.storage import SqliteStorage
+
+from containers import operations
+from containers.connect import simulated
+from containers.drivers import Power
+from containers.drivers.simulated import Faults
+from containers.models import Container, Node, Operation
+from containers.statuses import TRANSIENT, Status
+from panel.models import User
+from tests.cast import ContainerFactory, NodeFactory, effects_on, power_of, set_pace
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+# Seconds, for the processes: short, so that a test need not wait for long.
+LEASE = 1.5
+PATIENCE = 25.0
+
+
+def database_url() -> str:
+    """The test's own database, for another process."""
+    known = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{known['NAME']}"
+    login = f"{known['USER']}:{known['PASSWORD']}" if known["PASSWORD"] else known["USER"]
+    return f"postgres://{login}@{known['HOST']}:{known['PORT']}/{known['NAME']}"
+
+
+def until(true: Callable[[], Any], what: str) -> None:
+    """Wait for it, but not for ever."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"after {PATIENCE} s still not: {what}"
+        time.sleep(0.05)
+
+
+class Panel:
+    """The processes of a panel on the test's database and nodes."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.running: list[subprocess.Popen[bytes]] = []
+        self.environment = os.environ | {
+            "BERTH_DATA": str(data),
+            "BERTH_DATABASE_URL": database_url(),
+            "BERTH_QUEUE_URL": f"sqlite:///{data / 'queue.sqlite3'}",
+            "BERTH_LEASE": str(LEASE),
+            "BERTH_NODE_TIMEOUT": "1",
+            "BERTH_WATCH_EVERY": "0.5",
+            "BERTH_WORKER_THREADS": "4",
+        }
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.data / f"{command[0]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *command],
+                cwd=django_settings.BASE_DIR,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.running.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self.start("run_huey")
+
+    def watcher(self) -> subprocess.Popen[bytes]:
+        return self.start("watch")
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+
+    def close(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                self.kill(process)
+        for log in sorted(self.data.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text()}")  # noqa: T201
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here, the queue is a real one, and so is whoever works it off."""
+    queue = SqliteStorage("berth", filename=str(tmp_path / "queue.sqlite3"))
+    monkeypatch.setattr(HUEY, "storage", queue)
+
+
+@pytest.fixture
+def panel(transactional_db: None, tmp_path: Path) -> Iterator[Panel]:
+    panel = Panel(tmp_path)
+    yield panel
+    panel.close()
+
+
+def operation_of(container: Container) -> Operation:
+    return container.operations.latest("pk")
+
+
+def is_under_way(container: Container) -> bool:
+    """Whether the node has begun, and the worker has heard so."""
+    operation = operation_of(container)
+    return bool(operation.held_by) and operation.progress is not None
+
+
+def has_been_tried(container: Container, times: int) -> bool:
+    return operation_of(container).attempts == times
+
+
+def is_at_rest(container: Container) -> bool:
+    container.refresh_from_db()
+    return container.status not in {*TRANSIENT, Status.OFFLINE}
+
+
+def check_that_all_agree(container: Container, ends: str) -> None:
+    container.refresh_from_db()
+    assert (container.status, container.problem) == (ends, "")
+    expected = {"running": Power.RUNNING, "stopped": Power.STOPPED}.get(ends)
+    assert power_of(container) is expected
+    operation = operation_of(container)
+    assert (operation.outcome, container.operations.count()) == ("done", 1)
+    history = [(c.from_status, c.to_status) for c in container.changes.order_by("pk")]
+    assert history[-1][1] == ends
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(history))
+
+
+KINDS = [
+    pytest.param("create", "ordered", "stopped", 0.25, ["created"], id="create"),
+    pytest.param("start", "stopped", "running", 0.75, ["started"], id="start"),
+    pytest.param("stop", "running", "stopped", 0.6, ["stopped"], id="stop"),
+    pytest.param("restart", "running", "running", 0.6, ["stopped", "started"], id="restart"),
+    pytest.param(
+        "migrate", "stopped", "stopped", 0.3, ["moved_in", "moved_out"], id="migrate-stopped"
+    ),
+    pytest.param(
+        "migrate",
+        "running",
+        "running",
+        0.3,
+        ["stopped", "moved_in", "moved_out", "started"],
+        id="migrate-running",
+    ),
+    pytest.param("destroy", "stopped", "destroyed", 1.0, ["deleted"], id="destroy"),
+]
+
+
+@pytest.fixture
+def a_container(lena: User) -> Callable[..., Container]:
+    """On a node where things take their time, with another to go to."""
+
+    def make(status: str, pace: float) -> Container:
+        node, other = NodeFactory.create(name="a", memory_mb=65536), NodeFactory.create(name="b")
+        at = {} if status == "ordered" else {"node": node}
+        container: Container = ContainerFactory.create(customer=lena, status=status, **at)
+        Node.objects.filter(pk=other.pk).update(memory_mb=32768)
+        set_pace(node, pace)
+        set_pace(other, pace)
+        return container
+
+    return make
+
+
+@pytest.mark.parametrize(("kind", "status", "ends", "pace", "did"), KINDS)
+def test_a_worker_killed_in_the_middle_loses_nothing_and_does_nothing_twice(
+    kind: str,
+    status: str,
+    ends: str,
+    pace: float,
+    did: list[str],
+    panel: Panel,
+    a_container: Callable[..., Container],
+    ada: User,
+) -> None:
+    container = a_container(status, pace)
+    before = effects_on(*Node.objects.all(), of=container)
+    panel.watcher()
+    worker = panel.worker()
+    operations.request(container.pk, kind, by=ada)
+    until(lambda: is_under_way(container), f"{kind} under way")
+    panel.kill(worker)
+
+    container.refresh_from_db()
+    assert container.is_transient
+    assert operation_of(container).is_open
+    panel.worker()
+    until(lambda: is_at_rest(container), f"{kind} over")
+    check_that_all_agree(container, ends)
+    assert operation_of(container).attempts == 2
+    assert effects_on(*Node.objects.all(), of=container)[len(before) :] == did
+
+
+def test_a_worker_killed_again_and_again_gets_there(
+    panel: Panel, a_container: Callable[..., Container], ada: User
+) -> None:
+    container = a_container("running", 0.6)
+    panel.watcher()
+    worker = panel.worker()
+    operations.request(container.pk, "migrate", by=ada)
+    for attempt in (1, 2, 3):
+        until(partial(has_been_tried, container, attempt), f"try {attempt} begun")
+        time.sleep(0.3)
+        panel.kill(worker)
+        worker = panel.worker()
+    until(lambda: is_at_rest(container), "migration over")
+    check_that_all_agree(container, "running")
+    did = effects_on(*Node.objects.all(), of=container)
+    assert did == ["created", "stopped", "moved_in", "moved_out", "started"]
+
+
+def test_a_worker_that_is_told_to_stop_does_so_soon_and_its_work_goes_on(
+    panel: Panel, a_container: Callable[..., Container], ada: User
+) -> None:
+    container = a_container("stopped", 4.0)
+    panel.watcher()
+    worker = panel.worker()
+    operations.request(container.pk, "start", by=ada)
+    until(lambda: is_under_way(container), "start under way")
+    worker.terminate()
+    assert worker.wait(10) == 0
+    panel.worker()
+    until(lambda: is_at_rest(container), "start over")
+    check_that_all_agree(container, "running")
+    assert effects_on(*Node.objects.all(), of=container) == ["created", "started"]
+
+
+def test_a_watcher_that_was_killed_goes_on_where_it_was(
+    panel: Panel, a_container: Callable[..., Container], ada: User
+) -> None:
+    container = a_container("running", 0)
+    node = container.node
+    assert node is not None
+    watcher = panel.watcher()
+    until(lambda: Node.objects.get(pk=node.pk).seen_at, "the first look")
+    simulated(node).set_faults(Faults(unplugged=True))
+    until(lambda: Node.objects.get(pk=node.pk).misses > 0, "a miss")
+    panel.kill(watcher)
+    panel.watcher()
+    until(lambda: Container.objects.get().status == Status.OFFLINE, "off-line")
+    simulated(node).power(container.instance_name, Power.STOPPED)
+    simulated(node).set_faults(Faults())
+    until(lambda: is_at_rest(container), "back")
+    assert container.status == Status.STOPPED
+
+
+def test_work_on_a_node_that_goes_away_is_taken_up_when_it_is_back(
+    panel: Panel, a_container: Callable[..., Container], ada: User
+) -> None:
+    container = a_container("stopped", 1.0)
+    node = container.node
+    assert node is not None
+    panel.watcher()
+    panel.worker()
+    operations.request(container.pk, "start", by=ada)
+    until(lambda: is_under_way(container), "start under way")
+    simulated(node).set_faults(Faults(unplugged=True))
+    until(lambda: Container.objects.get().status == Status.OFFLINE, "off-line")
+    simulated(node).set_faults(Faults())
+    until(lambda: is_at_rest(container), "start over")
+    check_that_all_agree(container, "running")
+    assert effects_on(node, of=container) == ["created", "started"]
+
+
+def test_processes_stop_when_they_are_told_to(panel: Panel) -> None:
+    processes = [panel.worker(), panel.watcher()]
+    time.sleep(2)
+    for process in processes:
+        process.terminate()
+    assert [process.wait(10) for process in processes] == [0, 0]

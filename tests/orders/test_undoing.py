@@ -1,0 +1,197 @@
+"""Orders taken back: cancelled before they were paid, refunded before anything was created."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from payments import PaymentError, PaymentStatus
+from payments.dummy import DummyProvider
+
+from containers import operations
+from containers.models import Container, Node, Operation
+from containers.operations import NotAllowed
+from containers.statuses import Status
+from orders import checkout
+from orders.checkout import Refused
+from orders.models import Order, Payment, Plan, System
+from panel.models import User
+from tests.cast import ContainerFactory
+from tests.conftest import Clock, Worker
+
+Pay = Callable[[Order], Payment]
+
+
+def creations(order: Order) -> list[Operation]:
+    return list(order.container.operations.filter(kind="create"))
+
+
+def fresh(order: Order) -> Order:
+    return Order.objects.get(pk=order.pk)
+
+
+def withdrawn(order: Order) -> bool:
+    return Container.objects.filter(pk=order.container_id, withdrawn_at__isnull=False).exists()
+
+
+# --- cancelling ------------------------------------------------------------------------------
+
+
+def test_cancelling_takes_the_container_off_the_list_and_keeps_the_order(
+    order: Order, lena: User
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    assert fresh(order).status == Order.Status.CANCELLED
+    assert not Container.objects.visible_to(lena).exists()
+    assert list(Order.objects.visible_to(lena)) == [order]
+    assert order.changes.get(to_status="cancelled").by == lena
+    assert Payment.objects.get(pk=payment.pk).status == PaymentStatus.CANCELLED
+
+
+def test_the_name_of_a_cancelled_order_is_free_again(
+    order: Order, lena: User, plan: Plan, system: System
+) -> None:
+    checkout.cancel(order, lena)
+    again = checkout.place_order(customer=lena, by=lena, plan=plan, system=system, name="web-01")
+    assert again.container.name == "web-01"
+
+
+@pytest.mark.parametrize("name", ["omar", "sten"])
+def test_only_the_customer_and_administrators_cancel(
+    order: Order, name: str, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(Refused, match="not for you"):
+        checkout.cancel(order, request.getfixturevalue(name))
+    assert fresh(order).status == Order.Status.UNPAID
+
+
+def test_a_paid_order_is_not_cancelled(order: Order, lena: User, node: Node, pay: Pay) -> None:
+    pay(order)
+    with pytest.raises(Refused, match="is paid already"):
+        checkout.cancel(order, lena)
+
+
+def test_what_an_administrator_created_meanwhile_is_not_cancelled(
+    order: Order, lena: User, ada: User, node: Node
+) -> None:
+    operations.request(order.container_id, "create", by=ada)
+    with pytest.raises(Refused, match="creating already"):
+        checkout.cancel(order, lena)
+    assert not withdrawn(order)
+
+
+def test_what_was_cancelled_meanwhile_is_not_created(
+    order: Order, lena: User, ada: User, node: Node
+) -> None:
+    checkout.cancel(order, lena)
+    with pytest.raises(NotAllowed):
+        operations.request(order.container_id, "create", by=ada)
+    assert creations(order) == []
+
+
+def test_an_unpaid_order_whose_container_was_destroyed_can_be_cancelled_and_keeps_it_on_record(
+    order: Order, lena: User
+) -> None:
+    destroyed = ContainerFactory.create(customer=lena, name="old", status=Status.DESTROYED)
+    Order.objects.filter(pk=order.pk).update(container=destroyed)
+    checkout.cancel(order, lena)
+    assert fresh(order).status == Order.Status.CANCELLED
+    assert not withdrawn(fresh(order))
+
+
+# --- giving back -----------------------------------------------------------------------------
+
+
+def test_a_refund_gives_the_money_back_and_withdraws_the_container(
+    order: Order, sten: User, pay: Pay
+) -> None:
+    payment = pay(order)
+    checkout.refund(order, sten)
+    assert fresh(order).status == Order.Status.REFUNDED
+    assert withdrawn(order)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+    assert [c.because for c in order.changes.filter(by=sten)] == [
+        "", f"payment {payment.pk} given back"
+    ]  # fmt: skip
+
+
+def test_a_customer_cannot_refund(order: Order, lena: User, pay: Pay) -> None:
+    pay(order)
+    with pytest.raises(Refused, match="not for you"):
+        checkout.refund(order, lena)
+
+
+def test_what_was_created_is_not_refunded(
+    order: Order, sten: User, node: Node, pay: Pay, worker: Worker
+) -> None:
+    pay(order)
+    with pytest.raises(Refused, match="creating already"):
+        checkout.refund(order, sten)
+    worker.carry_out_all()
+    with pytest.raises(Refused, match="fulfilled already"):
+        checkout.refund(order, sten)
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+def test_money_that_the_gateway_keeps_stays_listed_until_it_is_given_back(
+    order: Order, sten: User, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keeps(*_: Any, **__: Any) -> Decimal:
+        raise PaymentError("no such charge")
+
+    payment = pay(order)
+    with monkeypatch.context() as broken:
+        broken.setattr(DummyProvider, "refund", keeps)
+        with pytest.raises(Refused, match="no such charge"):
+            checkout.refund(order, sten)
+    assert fresh(order).status == Order.Status.REFUNDED
+    assert Payment.objects.kept().get().is_surplus
+
+    checkout.give_back(payment, sten)
+    assert not Payment.objects.kept().exists()
+
+
+def test_money_is_given_back_once(
+    order: Order, lena: User, sten: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refund(_: DummyProvider, payment: Payment, amount: Decimal) -> Decimal:
+        asked.append(payment.pk)
+        with pytest.raises(Refused, match="nothing to be given back"):
+            checkout.give_back(payment, sten)
+        return amount
+
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    monkeypatch.setattr(DummyProvider, "refund", refund)
+    checkout.give_back(payment, sten)
+    with pytest.raises(Refused, match="nothing to be given back"):
+        checkout.give_back(payment, sten)
+    assert asked == [payment.pk]
+
+
+def test_the_payment_of_a_good_order_is_not_given_back(
+    order: Order, sten: User, node: Node, pay: Pay
+) -> None:
+    with pytest.raises(Refused, match="nothing to be given back"):
+        checkout.give_back(pay(order), sten)
+
+
+def test_a_gateway_that_died_while_giving_back_may_be_asked_again(
+    order: Order, lena: User, sten: User, clock: Clock
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    Payment.objects.update(giving_back_since=clock.now())
+    with pytest.raises(Refused):
+        checkout.give_back(payment, sten)
+    clock.advance(by=timedelta(minutes=6))
+    checkout.give_back(payment, sten)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
