@@ -10,8 +10,6 @@ from django.http import HttpRequest
 
 from containers import operations
 from containers.models import Container, FileChange, Node, Operation, StatusChange
-from containers.operations import NotAllowed
-from containers.placement import NoRoomAnywhere
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -41,16 +39,13 @@ def _bulk_action(name: str) -> Any:
 
     def run(_: ContainerAdmin, request: HttpRequest, ticked: QuerySet[Container]) -> None:
         user: User = request.user  # type: ignore[assignment]
-        accepted = 0
         for container in ticked:
-            try:
-                operations.request(container.pk, name, by=user, because="from the admin site")
-            except (NotAllowed, NoRoomAnywhere) as reason:
-                messages.warning(request, reason.sentence)
+            because = "from the admin site"
+            if why_not := operations.refusal(container.pk, name, by=user, because=because):
+                messages.warning(request, why_not)
             else:
-                accepted += 1
-        if accepted:
-            messages.success(request, f"{Container.actions()[name].label}: {accepted} accepted.")
+                label = Container.actions()[name].label
+                messages.success(request, f"{label}: {container.name}, accepted.")
 
     return run
 

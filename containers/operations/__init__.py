@@ -4,7 +4,7 @@
 kind, `outcomes` writes down what came of it. The row is the truth; the queue only wakes.
 """
 
-from containers.operations.asking import NotAllowed, request, try_again
+from containers.operations.asking import NotAllowed, refusal, request, try_again
 from containers.operations.carrying import carry_out
 from containers.operations.outcomes import container_created
 from containers.operations.sweeping import sweep
@@ -13,6 +13,7 @@ __all__ = [
     "NotAllowed",
     "carry_out",
     "container_created",
+    "refusal",
     "request",
     "sweep",
     "try_again",

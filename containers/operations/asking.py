@@ -52,6 +52,15 @@ def request(
         raise
 
 
+def refusal(container_id: int, action: str, *, by: User, because: str = "") -> str:
+    """Ask for an action on one of many: returns why not, in plain words, or nothing."""
+    try:
+        request(container_id, action, by=by, because=because)
+    except (NotAllowed, NoRoomAnywhere) as reason:
+        return reason.sentence
+    return ""
+
+
 @transaction.atomic
 def _request(
     container_id: int, name: str, *, by: User | None, because: str, target: int | None

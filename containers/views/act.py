@@ -136,15 +136,6 @@ def act_on_many(request: Request) -> HttpResponse:
         )
         return render(request, template, context, status=422 if context["wrong"] else 200)
 
-    context["results"] = [(row, _one_of_many(request, row, name)) for row in able]
+    context["results"] = [(row, operations.refusal(row.pk, name, by=request.user)) for row in able]
     template = "containers/_results.html" if request.htmx else "containers/results.html"
     return trigger_client_event(render(request, template, context), "refresh")
-
-
-def _one_of_many(request: Request, container: Container, name: str) -> str:
-    """Ask for one of them; returns why not, or nothing."""
-    try:
-        operations.request(container.pk, name, by=request.user)
-    except (NotAllowed, NoRoomAnywhere) as reason:
-        return reason.sentence
-    return ""

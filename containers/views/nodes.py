@@ -21,8 +21,6 @@ from containers.drivers.simulated import Faults
 from containers.forms import FaultsForm
 from containers.models import Container, Node, Operation
 from containers.models.node import NodeQuerySet
-from containers.operations import NotAllowed
-from containers.placement import NoRoomAnywhere
 from containers.statuses import Status
 from containers.templatetags.spans import memory
 from containers.views.listing import as_shown, with_actions
@@ -135,7 +133,9 @@ def move(request: Request, pk: int) -> HttpResponse:
         return render(request, "containers/nodes/move.html", context)
     if "out" in request.POST:
         _put_in_service(found, on=False)
-    context["results"] = [(row, _why_not_moved(row, request)) for row in able]
+    context["results"] = [
+        (row, operations.refusal(row.pk, "migrate", by=request.user)) for row in able
+    ]
     return render(request, "containers/nodes/moved.html", context)
 
 
@@ -172,15 +172,6 @@ def _can_move(row: Container) -> bool:
 
 def _put_in_service(node: Node, *, on: bool) -> None:
     Node.objects.filter(pk=node.pk).update(in_service=on)
-
-
-def _why_not_moved(container: Container, request: Request) -> str:
-    """Ask for one of them to be moved; returns why not, or nothing."""
-    try:
-        operations.request(container.pk, "migrate", by=request.user)
-    except (NotAllowed, NoRoomAnywhere) as reason:
-        return reason.sentence
-    return ""
 
 
 def _faults(node: Node) -> Faults | None:

@@ -202,7 +202,7 @@ def test_what_finds_no_room_stays_and_says_so(node: Node, as_ada: Client) -> Non
     first, second = (ContainerFactory.create(node=node, name=name) for name in ("aa", "bb"))
     page = as_ada.post(f"/nodes/{node.pk}/move/").content.decode()
     assert page.count("Is moving") == 1
-    assert "No other node in service has room for it." in page
+    assert "No other node in service has room for" in page
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.status, second.status) == (Status.MIGRATING, Status.STOPPED)
