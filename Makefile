@@ -10,8 +10,10 @@ TESTABLE := $(VENV)/requirements-dev.stamp
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# What `make check` takes for production: https, a gateway that charges, nothing stored yet.
-PRODUCTION = BERTH_DATA="$$data" BERTH_URL=https://panel.example.com \
+TEMPLATES = $(shell find templates -name '*.html')
+
+# What `make check` takes for production: https, and a gateway that charges.
+PRODUCTION = BERTH_URL=https://panel.example.com \
 	BERTH_PAYMENT_VARIANTS='{"card": ["payments.stripe.StripeProviderV3", {}]}'
 
 LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
@@ -30,19 +32,21 @@ run: $(RUNNABLE) ## Start web, worker and watcher here, with a demo where nothin
 test: $(TESTABLE) ## Pass the tests on SQLite, and on PostgreSQL where it is installed
 	@tests/run
 
+# Where nothing is stored, whatever there is in BERTH_DATA.
+check: export BERTH_DATA := $(CURDIR)/$(VENV)/check
 check: $(TESTABLE) ## Look for mistakes in code, types, templates, settings and migrations
 	ruff check
 	ruff format --check
 	mypy
-	djlint --check --lint --quiet templates
-	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && set -x && \
-	$(PRODUCTION) python manage.py check --deploy --fail-level WARNING && \
-	BERTH_DATA="$$data" python manage.py makemigrations --check --dry-run
+	djade --target-version 5.2 --check $(TEMPLATES)
+	djlint --lint --quiet templates
+	$(PRODUCTION) python manage.py check --deploy --fail-level WARNING
+	python manage.py makemigrations --check --dry-run
 
 format: $(TESTABLE) ## Put code and templates into their format
 	ruff check --fix
 	ruff format
-	djlint --reformat --quiet templates
+	djade --target-version 5.2 $(TEMPLATES)
 
 upgrade: $(TESTABLE) ## Lock the newest versions that pyproject.toml allows, and install them
 	$(LOCK) --upgrade --output-file requirements.txt pyproject.toml

@@ -32,7 +32,8 @@ def demo_people(**_: Any) -> list[CheckMessage]:
 
 def dummy_gateway(**_: Any) -> list[CheckMessage]:
     """berth.W002: orders count as paid although nobody was charged."""
-    if not settings.HTTPS or all(path != DUMMY for path, _ in settings.PAYMENT_VARIANTS.values()):
+    providers = [provider for provider, _ in dict(settings.PAYMENT_VARIANTS).values()]
+    if not settings.HTTPS or DUMMY not in providers:
         return []
     return [
         Warning(

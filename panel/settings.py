@@ -184,7 +184,7 @@ ROOM_PAUSE = env.float("BERTH_ROOM_PAUSE", 30.0)
 UPLOAD_LIMIT = env.int("BERTH_UPLOAD_LIMIT", 512 * 1024 * 1024)
 EDIT_LIMIT = env.int("BERTH_EDIT_LIMIT", 512 * 1024)
 FILE_UPLOAD_HANDLERS = [
-    "containers.uploads.UploadLimit",
+    "containers.repair.uploads.UploadLimit",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -273,5 +273,8 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("BERTH_LOG_LEVEL", "INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "huey": {"level": "WARNING", "handlers": ["console"], "propagate": False}},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "huey": {"level": "WARNING", "handlers": ["console"], "propagate": False},
+    },
 }

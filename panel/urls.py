@@ -5,7 +5,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, include, path
 from payments import urls as gateways
 
-from panel import views
+from panel import accounts, views
 
 # Gateways report payments here without signing in; what they send, they sign.
 for pattern in gateways.urlpatterns:
@@ -16,6 +16,7 @@ urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("", include("containers.urls")),
     path("", include("orders.urls")),
+    path("account/login/", accounts.SignIn.as_view(), name="account_login"),
     path("account/", include("allauth.account.urls")),
     path("payments/", include(gateways)),
     path("admin/", admin.site.urls),

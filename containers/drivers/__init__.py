@@ -130,6 +130,22 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a running instance, or a node as a whole, uses.
+
+    `memory_bytes` (without caches) and `disk_bytes` are what it holds now; the others are
+    counters that begin at 0 at each boot and only grow. What a node cannot tell is None; of
+    an instance every node can tell the processor, the memory and the network.
+    """
+
+    cpu_seconds: float | None
+    memory_bytes: int
+    disk_bytes: int | None
+    received_bytes: int | None
+    sent_bytes: int | None
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the node is: 0 to 100, or None where it cannot tell; `step` in plain words."""
 
@@ -180,6 +196,14 @@ class Driver(Protocol):
 
     def instance(self, name: str) -> Instance | None:
         """One instance, or None where the node is sure that it has none of that name."""
+
+    def describe(self, name: str) -> Spec:
+        """What an instance is: its host name, image and limits, as far as the node can tell.
+        "" or 0 stands for what it does not know or has no limit for. Raises NoSuchInstance."""
+
+    def usage(self) -> dict[str, Usage]:
+        """What every running instance of the panel's uses, by name, and under "" the node
+        itself with all that runs on it; in one call to the node, or two."""
 
     def create(self, spec: Spec) -> Iterator[Progress]:
         """Make `spec` exist, stopped. What a broken try left behind is completed or replaced;

@@ -71,6 +71,10 @@ class SimulatedDriver:
         state = self._node.state(name)
         return _instance(name, state) if state else None
 
+    def describe(self, name: str) -> Spec:
+        with self._settled(name):
+            return self._node.config(name).spec
+
     def create(self, spec: Spec) -> Iterator[Progress]:
         name = spec.name
         settings = self._reach()

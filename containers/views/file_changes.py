@@ -10,11 +10,11 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
-from containers import paths
-from containers.files import Changed, FileProblem, Files
 from containers.forms import NameForm, RenameForm, UploadForm, too_large
 from containers.models import Container
-from containers.uploads import is_too_large
+from containers.repair import paths
+from containers.repair.files import Changed, FileProblem, Files
+from containers.repair.uploads import is_too_large
 from containers.views.files import ask, asked, back_to, explained, status_of
 from panel.http import Request
 

@@ -12,11 +12,19 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods
 
-from containers import paths
-from containers.files import Changed, Closed, FileInfo, FileKind, FileProblem, Files, NotThere
 from containers.forms import NewTextForm, TextForm
 from containers.models import Container
-from containers.text import Text, difference, unified
+from containers.repair import paths
+from containers.repair.files import (
+    Changed,
+    Closed,
+    FileInfo,
+    FileKind,
+    FileProblem,
+    Files,
+    NotThere,
+)
+from containers.repair.text import Text, difference, unified
 from containers.views.files import address, asked, back_to, explained, page, status_of
 from panel.http import Request
 

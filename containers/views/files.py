@@ -16,8 +16,9 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_safe
 
-from containers import paths
-from containers.files import (
+from containers.models import Container
+from containers.repair import paths
+from containers.repair.files import (
     Changed,
     Closed,
     FileInfo,
@@ -28,7 +29,6 @@ from containers.files import (
     NotYours,
     Unanswered,
 )
-from containers.models import Container
 from containers.views import detail
 from panel.http import Request
 

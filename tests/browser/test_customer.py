@@ -104,7 +104,9 @@ def test_what_is_ticked_and_open_survives_the_poll(sign_in: SignIn) -> None:
     row.get_by_role("checkbox").check()
     row.locator("summary").click()
     before = page.locator("#containers").get_attribute("hx-get")
-    expect(page.locator("#containers")).not_to_have_attribute("hx-get", before or "", timeout=20_000)
+    expect(page.locator("#containers")).not_to_have_attribute(
+        "hx-get", before or "", timeout=20_000
+    )
     expect(row.get_by_role("checkbox")).to_be_checked()
     expect(row.locator("details")).to_have_attribute("open", "")
     expect(page.locator("[data-bulk-count]")).to_have_text("1")

@@ -22,7 +22,9 @@ def many(browser: Client, action: str, containers: list[Container], **more: str)
     return browser.post("/containers/act/", ticked)
 
 
-def test_a_button_of_a_row_answers_with_the_fresh_row(as_lena: Client, container: Container) -> None:
+def test_a_button_of_a_row_answers_with_the_fresh_row(
+    as_lena: Client, container: Container
+) -> None:
     answer = as_lena.post(
         f"/containers/{container.pk}/act/",
         {"action": "start"},
@@ -73,9 +75,7 @@ def test_without_javascript_a_button_of_a_row_leads_back_to_the_list(
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example", "javascript:1"])
-def test_a_button_leads_nowhere_else(
-    as_lena: Client, container: Container, elsewhere: str
-) -> None:
+def test_a_button_leads_nowhere_else(as_lena: Client, container: Container, elsewhere: str) -> None:
     answer = as_lena.post(
         f"/containers/{container.pk}/act/", {"action": "start", "next": elsewhere}
     )
@@ -110,9 +110,7 @@ def test_migrating_without_another_node_says_so_and_changes_nothing(
 
 def test_many_are_previewed_before_anything_happens(as_ada: Client, lena: User, node: Node) -> None:
     stopped = [ContainerFactory.create(customer=lena, node=node) for _ in range(2)]
-    running = ContainerFactory.create(
-        customer=lena, node=node, status=Status.RUNNING, name="runs"
-    )
+    running = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING, name="runs")
     preview = many(as_ada, "start", [*stopped, running]).content.decode()
     assert re.search(r"2 will start,\s+1 cannot", preview)
     assert "runs" in preview
@@ -139,9 +137,7 @@ def test_destroying_many_wants_it_typed(as_ada: Client, lena: User, node: Node) 
     assert Operation.objects.filter(kind="destroy").count() == 2
 
 
-def test_nobody_acts_on_many_that_are_not_theirs(
-    as_omar: Client, container: Container
-) -> None:
+def test_nobody_acts_on_many_that_are_not_theirs(as_omar: Client, container: Container) -> None:
     many(as_omar, "start", [container], confirmed="yes")
     assert not Operation.objects.exists()
 

@@ -58,7 +58,15 @@ class Nodes:
         )
 
 
-@pytest.fixture(params=["simulated"])
+@pytest.fixture(
+    params=[
+        "simulated",
+        *(
+            pytest.param(kind, marks=pytest.mark.incus)
+            for kind in ("incus", "incus_socket", "incus_cluster")
+        ),
+    ]
+)
 def nodes(request: pytest.FixtureRequest) -> Nodes:
     found: Nodes = request.getfixturevalue(f"{request.param}_nodes")
     return found

@@ -1,4 +1,4 @@
-"""The part of django-fsm-2 that Berth uses, as it is used: its own hints know no project's models."""
+"""What Berth uses of django-fsm-2, as it is used: its own hints know no project's models."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ class TransitionNotAllowed(Exception): ...
 class State:
     allowed_states: Sequence[str]
 
-class GET_STATE(State):
+class GET_STATE(State):  # noqa: N801
     def __init__(self, func: Callable[..., str], states: Sequence[str] | None = ...) -> None: ...
 
 def transition(

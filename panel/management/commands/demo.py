@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from panel import demo
-from panel.models import User
 
 
 class Command(BaseCommand):
-    help = "Set up the demo. The database must be empty."
+    help = "Set up the demo. Nothing must be stored yet."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--if-empty", action="store_true", help="Do nothing where somebody has an account."
+            "--if-empty", action="store_true", help="do nothing where a demo cannot be made"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if User.objects.exists():
+        try:
+            demo.make()
+        except demo.NotHere as reason:
             if options["if_empty"]:
                 return
-            raise CommandError(
-                "This panel has accounts already. The demo is made only in an empty one: "
-                "set BERTH_DATA to a new folder."
-            )
-        demo.make()
+            raise CommandError(str(reason)) from reason
         self.stdout.write(demo.WELCOME)

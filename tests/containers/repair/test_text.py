@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from containers.text import Text, difference
+from containers.repair.text import Text, difference
 
 MARK = b"\xef\xbb\xbf"
 ENDS = st.lists(

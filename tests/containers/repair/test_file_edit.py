@@ -17,7 +17,7 @@ from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container
 from containers.statuses import Status
 from panel.models import User
-from tests.containers.conftest import Disk
+from tests.containers.repair.conftest import Disk
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -14,12 +14,12 @@ from containers import operations
 from containers.connect import simulated
 from containers.drivers import Conflict, DriverError, NoRoom, NoSuchInstance, Refused, Unreachable
 from containers.drivers.simulated import Faults, SimulatedDriver
-from containers.files import Closed, Files, Unanswered
 from containers.models import Container, Node
+from containers.repair.files import Closed, Files, Unanswered
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory
-from tests.containers.conftest import Disk
+from tests.containers.repair.conftest import Disk
 
 READS = ["files", "file_download", "file_edit", "file_new", "file_upload", "folder_new",
          "file_rename", "file_delete"]  # fmt: skip
@@ -237,7 +237,7 @@ def test_a_node_that_does_not_answer_is_no_error_of_the_panel(
             assert answer.status_code == 503, page
             assert "does not answer" in answer.content.decode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.containers.test_files.version", lambda *args: sent)
+        patch.setattr("tests.containers.repair.test_files.version", lambda *args: sent)
         assert write(as_lena, disk).status_code == 503  # type: ignore[attr-defined]
 
 

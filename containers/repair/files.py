@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from django.db import transaction
 
-from containers import paths, who
+from containers import who
 from containers.connect import connect
 from containers.drivers import (
     BadPath,
@@ -23,6 +23,7 @@ from containers.drivers import (
     Unreachable,
 )
 from containers.models import Container, FileChange
+from containers.repair import paths
 from containers.statuses import Status
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from tests.containers.conftest import Disk
+from tests.containers.repair.conftest import Disk
 
 if TYPE_CHECKING:
     from pytest_django import Settings

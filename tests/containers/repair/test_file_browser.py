@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from containers.views.files import ENTRIES_PER_PAGE
-from tests.containers.conftest import Disk
+from tests.containers.repair.conftest import Disk
 
 NASTY = ['a "q" <b>&amp; ?#%.txt', "caf\udce9.txt", "a\u202eb\nc.txt", "ä ö.txt", "-rf", "…"]
 

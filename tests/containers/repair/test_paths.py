@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from containers import paths
+from containers.repair import paths
 
 NAMES = st.binary(min_size=1, max_size=20).filter(
     lambda name: not {0, 0x2F} & set(name) and name not in {b".", b".."}

@@ -1,0 +1,39 @@
+"""The documentation says what is: its picture, its settings, its links are held to the code."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from containers.management.commands.lifecycle import graph
+
+ROOT = Path(settings.BASE_DIR)
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md")]
+)
+
+
+def test_the_picture_of_a_containers_life_shows_every_transition_and_no_other() -> None:
+    """Draw it anew with: python manage.py lifecycle | dot -Tsvg > docs/lifecycle.svg"""
+    picture = html.unescape((ROOT / "docs/lifecycle.svg").read_text())
+    drawn = re.findall(r'class="edge">\s*<title>(\w+)->(\w+)</title>', picture)
+    table = re.findall(r"^  (\w+) -> (\w+) ", "\n".join(graph()), re.M)
+    assert sorted(drawn) == sorted(table)
+    words = set(re.findall(r'label="([^"]+)"', "\n".join(line for line in graph() if "->" in line)))
+    assert words <= set(re.findall(r"<text[^>]*>([^<]+)</text>", picture))
+
+
+def test_every_setting_is_described_and_no_other() -> None:
+    read = set(re.findall(r'"(BERTH_\w+)"', (ROOT / "panel/settings.py").read_text()))
+    told = set(re.findall(r"^\| `(BERTH_\w+)`", (ROOT / "docs/operate.md").read_text(), re.M))
+    assert told == read
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_link_leads_nowhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+    assert not [link for link in links if not (page.parent / link).exists()]
