@@ -1,4 +1,5 @@
-"""What people type about the files of a container, and tick about a simulated node."""
+"""What people type about the files of a container, what they adopt, and what they tick about a
+simulated node."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
+from containers.models.container import host_name
 from containers.repair import paths
 from containers.repair.text import unified
+from panel.models import User
 
 _AS_TYPED = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
 
@@ -100,6 +103,32 @@ class UploadForm(forms.Form):
 def too_large() -> str:
     """What is said of a file above the limit."""
     return f"The file is too large: {filesizeformat(settings.UPLOAD_LIMIT)} at most."
+
+
+class AdoptForm(forms.Form):
+    """Whose an instance will be, and what it will be called."""
+
+    customer = forms.ModelChoiceField(
+        User.objects.filter(is_active=True),
+        to_field_name="username",
+        help_text="User name of whoever it is for.",
+        error_messages={
+            "required": "Say whose it is.",
+            "invalid_choice": "Nobody with this user name can sign in.",
+        },
+        widget=forms.TextInput(_AS_TYPED),
+    )
+    name = forms.CharField(
+        max_length=63,
+        validators=[host_name],
+        help_text="What it is called here. The host name inside it stays as it is.",
+        widget=forms.TextInput(_AS_TYPED),
+    )
+
+    def clean(self) -> None:
+        customer, name = self.cleaned_data.get("customer"), self.cleaned_data.get("name")
+        if customer and name and customer.containers.living().filter(name=name).exists():
+            self.add_error("name", f"{customer} already has a container of this name.")
 
 
 class FaultsForm(forms.Form):

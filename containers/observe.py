@@ -14,12 +14,15 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from containers.connect import connect
 from containers.drivers import DriverError, Instance, Power
-from containers.models import Container, Node, Operation, StatusChange
+from containers.inventory import Stocktaking
+from containers.models import Container, Node, Operation, StatusChange, Stray
+from containers.models.stray import reserve
+from containers.news import Listener
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
 from containers.statuses import NOWHERE, TRANSIENT, Status
@@ -50,19 +53,38 @@ def look_at(node: Node) -> Look:
 
 
 class Watcher:
-    """Asks every node in turn with `ask`, and writes down what has come back with `collect`."""
+    """Asks every node in turn with `ask`, and writes down what has come back with `collect`.
+
+    Now and then a node is also asked what it has; nothing here waits for that answer.
+    """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=256, thread_name_prefix="look")
         self._pending: dict[Future[Look], Node] = {}
+        self._stock = Stocktaking()
+        self._news = Listener()
+        self._wanted: set[int] = set()
 
     def ask(self) -> None:
         """Ask every node; one that still owes the last answer has missed once more."""
+        nodes = list(Node.objects.all())
         silent = {node.pk for node in self._pending.values()}
-        for node in Node.objects.all():
+        for node in nodes:
             if node.pk in silent:
                 missed(node, "no answer in time")
             else:
+                self._pending[self._pool.submit(look_at, node)] = node
+            self._stock.begin_when_due(node)
+        self._news.attend(nodes)
+
+    def ask_where_something_happened(self) -> None:
+        """Ask the nodes that have told of something, out of turn. Where a question is still
+        open, its answer may be older than the news: that node is asked once more after it."""
+        self._wanted |= self._news.heard()
+        silent = {node.pk for node in self._pending.values()}
+        if now := self._wanted - silent:
+            self._wanted -= now
+            for node in Node.objects.filter(pk__in=now):
                 self._pending[self._pool.submit(look_at, node)] = node
 
     def collect(self, *, seconds: float) -> None:
@@ -78,6 +100,9 @@ class Watcher:
                 else:
                     found(node, future.result())
                     answered.append(node.pk)
+        self._stock.keep_what_came()
+        if not answered:
+            return
         with transaction.atomic():
             rows = Node.objects.filter(pk__in=answered)
             list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
@@ -139,9 +164,30 @@ def found(node: Node, look: Look) -> None:
         .filter(container__node=node, container__status=Status.OFFLINE)
         .values_list("container_id", "during")
     )
-    for container in Container.objects.filter(node=node).exclude(status__in=NOWHERE):
+    here = list(Container.objects.filter(node=node).exclude(status__in=NOWHERE))
+    for container in here:
         if _arrow(container, node, look, under_way.get(container.pk)):
             _correct(container.pk, node, look)
+    _note_strays(node, look, {container.pk for container in here})
+
+
+def _note_strays(node: Node, look: Look, known: set[int]) -> None:
+    """Keep which instances on a node the database does not know there; nothing is done to
+    them. `known` are the ids of the containers that it has there."""
+    numbers = {n for n in map(Stray.number_of, look.instances) if n is not None}
+    if unknown := numbers - known:
+        arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
+        since_then = Q(node=node) | Q(status_since__gte=look.began, missing=False)
+        explained = Container.objects.filter(arriving | since_then, pk__in=unknown)
+        unknown -= set(explained.values_list("pk", flat=True))
+    noted = set(node.strays.values_list("number", flat=True))
+    if settled := noted - unknown:
+        node.strays.filter(number__in=settled).delete()
+    if new := sorted(unknown - noted):
+        reserve(new[-1])
+        strays = [Stray(node=node, number=number) for number in new]
+        Stray.objects.bulk_create(strays, ignore_conflicts=True)
+        logger.warning("not known to be on node %s: %s", node.name, ", ".join(map(str, strays)))
 
 
 def _arrow(
@@ -161,7 +207,7 @@ def _arrow(
     if seen is None:
         if container.status != Status.OFFLINE:
             return "vanished", ""
-        return ("", "") if container.problem != _gone_from(node) else None
+        return None if container.missing else ("", "")
     if seen.power is Power.RUNNING and container.status != Status.RUNNING:
         return "found_running", ""
     if seen.power is Power.STOPPED and container.status in Container.sources_of("found_stopped"):
@@ -182,18 +228,20 @@ def _correct(pk: int, node: Node, look: Look) -> None:
     if arrow is None:
         return
     name, now = arrow
-    was = container.status
+    was, was_missing = container.status, container.missing
     seen = look.instances.get(container.instance_name)
     if seen is not None and seen.address:
         container.address = seen.address
     if not name:
-        container.problem = container.problem if seen else _gone_from(node)
+        if seen is None:
+            container.missing, container.problem = True, _gone_from(node)
         container.revision += 1
-        container.save(update_fields=["address", "problem", "revision"])
+        container.save(update_fields=["address", "missing", "problem", "revision"])
         return
     getattr(container, name)(**({"now": now} if now else {}))
     container.problem = _gone_from(node) if name == "vanished" else ""
-    record(container, was, operation, because=_because(name, was, node))
+    because = _because(name, was, node, was_missing=was_missing)
+    record(container, was, operation, because=because)
     if operation is not None:
         _take_up_again(operation)
 
@@ -202,9 +250,9 @@ def _gone_from(node: Node) -> str:
     return f"Node {node.name} does not have this container any more. Support has been told."
 
 
-def _because(name: str, was: str, node: Node) -> str:
+def _because(name: str, was: str, node: Node, *, was_missing: bool) -> str:
     if was == Status.OFFLINE:
-        return f"node {node.name} is back"
+        return f"node {node.name} has it again" if was_missing else f"node {node.name} is back"
     return {
         "found_running": f"node {node.name} reports that it was started there",
         "found_stopped": f"node {node.name} reports that it stopped by itself",

@@ -1,4 +1,5 @@
-"""Which node gets a container: the on-line one with the most room, reserved in the same breath."""
+"""Which node gets a container: the on-line one that has its image and the most room, reserved in
+the same breath."""
 
 from __future__ import annotations
 
@@ -22,22 +23,47 @@ class NoRoomAnywhere(Exception):
             self.sentence = f"No other node in service has room for {container.name} now."
 
 
+class NoImageAnywhere(NoRoomAnywhere):
+    """No node in service has the system that was ordered."""
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(container)
+        self.sentence = (
+            f"No node has {container.system} just now. It is tried again by itself, "
+            "and created as soon as one has it."
+        )
+
+
 def candidates(container: Container) -> NodeQuerySet:
-    """The nodes that could take it, most room first; never the one it is on."""
-    others = Node.objects.filter(~Q(pk=container.node_id), online=True, in_service=True)
+    """The nodes that could take it, most room first; never the one it is on. One that moves
+    brings its files along; a new one is made of an image."""
+    others = _at_work().filter(~Q(pk=container.node_id))
+    able = others if container.node_id else others.filter(images__name=container.image)
     room = {"memory_left__gte": container.memory_mb, "disk_left__gte": container.disk_gb}
-    return others.with_room().filter(**room).order_by("-memory_left", "name")  # type: ignore[misc]  # annotated
+    return able.with_room().filter(**room).order_by("-memory_left", "name")  # type: ignore[misc]  # annotated
+
+
+def _at_work() -> NodeQuerySet:
+    return Node.objects.filter(online=True, in_service=True)
 
 
 def place(container: Container, *, wanted: int | None = None) -> Node:
     """Choose a node, `wanted` if it is given and can take it.
 
     Must be called in a transaction that then writes the choice down: the nodes stay locked
-    until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere.
+    until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere,
+    and NoImageAnywhere where it is no room that is missing.
     """
     list(Node.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     found = candidates(container)
     node = (found.filter(pk=wanted) if wanted is not None else found).first()
     if node is None:
-        raise NoRoomAnywhere(container)
+        raise _why_none(container)
     return node
+
+
+def _why_none(container: Container) -> NoRoomAnywhere:
+    is_new = container.node_id is None
+    if is_new and _at_work() and not _at_work().filter(images__name=container.image):
+        return NoImageAnywhere(container)
+    return NoRoomAnywhere(container)

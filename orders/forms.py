@@ -18,6 +18,25 @@ if TYPE_CHECKING:
     from django.utils.datastructures import MultiValueDict
 
 
+class SystemSelect(forms.Select):
+    """What no node has can be seen, and not chosen."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
+        if value and not value.instance.is_available:
+            option["attrs"]["disabled"] = True
+        return option
+
+
+class SystemField(forms.ModelChoiceField):
+    """A system, from those `with_availability()`."""
+
+    widget = SystemSelect
+
+    def label_from_instance(self, system: Any) -> str:
+        return f"{system}" if system.is_available else f"{system} (not available just now)"
+
+
 class OrderForm(forms.Form):
     """One container to order. `placed` is the order that this very form has made before."""
 
@@ -39,7 +58,7 @@ class OrderForm(forms.Form):
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         ),
     )
-    system = forms.ModelChoiceField(
+    system = SystemField(
         System.objects.none(),
         empty_label="Choose…",
         error_messages={
@@ -77,7 +96,7 @@ class OrderForm(forms.Form):
         self.placed: Order | None = None
         plans = Plan.objects.offered().prefetch_related("systems")
         self.fields["plan"].queryset = plans  # type: ignore[attr-defined]
-        systems = System.objects.filter(plans__in=plans).distinct()
+        systems = System.objects.offered().with_availability()
         self.fields["system"].queryset = systems  # type: ignore[attr-defined]
         if not user.sees_everything:
             del self.fields["customer"]
@@ -87,7 +106,10 @@ class OrderForm(forms.Form):
         return ssh_keys.parse(text) if text else ""
 
     def clean(self) -> None:
+        self._check_name()
         self._check_system()
+
+    def _check_name(self) -> None:
         if "name" in self.errors or "customer" in self.errors:
             return
         customer: User = self.cleaned_data.setdefault("customer", self.user)
@@ -99,12 +121,18 @@ class OrderForm(forms.Form):
 
     def _check_system(self) -> None:
         plan, system = self.cleaned_data.get("plan"), self.cleaned_data.get("system")
-        if plan and system and system not in plan.systems.all():
-            offered = ", ".join(str(system) for system in plan.systems.all())
-            self.add_error(
-                "system",
-                ValidationError(f"{plan} does not come with {system}. It offers: {offered}."),
-            )
+        if not (plan and system) or self.placed:
+            return
+        offered = plan.systems.with_availability()
+        if system not in offered:
+            names = ", ".join(map(str, offered))
+            sentence = f"{plan} does not come with {system}. It offers: {names}."
+            self.add_error("system", ValidationError(sentence))
+        elif not system.is_available:
+            others = ", ".join(str(other) for other in offered if other.is_available)
+            instead = f"Choose {others}, or" if others else "Please"
+            sentence = f"{system} is not available just now. {instead} come back later."
+            self.add_error("system", ValidationError(sentence))
 
 
 class SimulatedPaymentForm(forms.Form):

@@ -97,6 +97,7 @@ class NodeFactory(DjangoModelFactory[Node]):
         pace = fields.pop("pace")
         node: Node = super()._create(model_class, *args, **fields)
         set_pace(node, pace)
+        node.images.create(name=IMAGE)
         return node
 
 

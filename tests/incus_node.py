@@ -147,7 +147,7 @@ class IncusNode:
 
 
 @contextlib.contextmanager
-def incus_nodes(count: int) -> Iterator[list[IncusNode]]:
+def daemons(count: int) -> Iterator[list[IncusNode]]:
     """So many folders for daemons; whatever runs in them at the end is no more."""
     require_incus()
     made = [IncusNode() for _ in range(count)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -29,16 +29,19 @@ from . import (
     Resources,
     Spec,
     Unreachable,
+    Usage,
 )
 from .rootfs import Rootfs
 from .simulated_image import pretty
 from .simulated_node import SimulatedNode, progress
 from .simulated_store import Config, Doing, Faults, Settings, State, Work, write_config
+from .simulated_usage import node_usage, usage_of
 
 __all__ = ["Faults", "SimulatedDriver"]
 
 _POLL = 0.2
 _SLOW_ANSWER = 0.5
+_SEEDED_UPTIME = 30 * 86_400.0
 
 _HAPPENS = {Power.RUNNING: "started", Power.STOPPED: "stopped"}
 
@@ -74,6 +77,18 @@ class SimulatedDriver:
     def describe(self, name: str) -> Spec:
         with self._settled(name):
             return self._node.config(name).spec
+
+    def usage(self) -> dict[str, Usage]:
+        self._reach()
+        names = self._node.names()
+        self._node.catch_up(names)
+        now, used = time.time(), {}
+        for name in names:
+            state = self._node.state(name)
+            if state and state.power is Power.RUNNING:
+                with suppress(FileNotFoundError):  # it has been deleted since
+                    used[name] = usage_of(self._node.config(name).spec, state.booted, now)
+        return used | {"": node_usage(used.values())}
 
     def create(self, spec: Spec) -> Iterator[Progress]:
         name = spec.name
@@ -286,6 +301,7 @@ class SimulatedDriver:
         stubborn: bool = False,
     ) -> None:
         """Put a container there at once, unless it is there. BUSY: its creation is under way.
+        RUNNING: it has been for a month.
 
         `pace` is its own from now on, in place of the node's. A `stubborn` one ignores a
         gentle stop for ever."""
@@ -301,7 +317,9 @@ class SimulatedDriver:
             state = self._node.settle(spec.name)
             if state is None:
                 raise Refused(f"{self.root.name} does not create {spec.name}")
-            state.power, state.address = power, address or state.address
+            state.turn(power)
+            state.booted -= _SEEDED_UPTIME
+            state.address = address or state.address
             write_config(self._node.instances / spec.name, config)
             self._node.save(spec.name, state)
 
@@ -313,7 +331,8 @@ class SimulatedDriver:
                 raise NoSuchInstance(f"{self.root.name} has no {name}")
             if power is not state.power and power in _HAPPENS:
                 self._node.record(name, _HAPPENS[power], uuid4().hex)
-            state.power, state.work = power, None
+            state.turn(power)
+            state.work = None
             self._node.save(name, state)
 
     def lose(self, name: str) -> None:

@@ -153,7 +153,8 @@ class SimulatedNode(Store):
             self.record(name, "deleted", work.id)
             self.discard(self.instances / name)
             return None
-        did, state.power = _EFFECTS[work.doing]
+        did, power = _EFFECTS[work.doing]
+        state.turn(power)
         self.record(name, did, work.id)
         self.discard(self.instances / name / "aside")
         state.work = None

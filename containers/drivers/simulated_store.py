@@ -100,13 +100,21 @@ class Failure:
 
 @dataclass
 class State:
-    """What `state.json` holds. `uid` tells one container from another of the same name."""
+    """What `state.json` holds. `uid` tells one container from another of the same name;
+    `booted` is when it last began to run."""
 
     uid: str
     power: Power
     address: str = ""
     work: Work | None = None
     failed: Failure | None = None
+    booted: float = 0.0
+
+    def turn(self, power: Power) -> None:
+        """Be in that power state from now on."""
+        if power is Power.RUNNING and self.power is not Power.RUNNING:
+            self.booted = time.time()
+        self.power = power
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,23 @@
-"""What is kept of containers: the container, its node, the work on it, its history."""
+"""What is kept of containers: the container, its node, the work on it, its history, its usage."""
 
 from containers.models.container import Container
 from containers.models.history import FileChange, StatusChange
 from containers.models.lifecycle import Action, Lifecycle
-from containers.models.node import Node
+from containers.models.node import Node, NodeImage
 from containers.models.operation import Operation
+from containers.models.stray import Stray
+from containers.models.usage import Span, UsageSample
 
-__all__ = ["Action", "Container", "FileChange", "Lifecycle", "Node", "Operation", "StatusChange"]
+__all__ = [
+    "Action",
+    "Container",
+    "FileChange",
+    "Lifecycle",
+    "Node",
+    "NodeImage",
+    "Operation",
+    "Span",
+    "StatusChange",
+    "Stray",
+    "UsageSample",
+]

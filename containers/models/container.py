@@ -58,6 +58,7 @@ class Container(Lifecycle):
 
     What was ordered is copied here, so that a plan may change without changing what is sold.
     `problem` is what went wrong last, in the customer's words; empty while all is well.
+    `missing` says that its node was asked, and does not have it.
     `revision` grows whenever anything that a page shows of it changes.
     """
 
@@ -86,6 +87,7 @@ class Container(Lifecycle):
     )
     status_since = models.DateTimeField(default=timezone.now, editable=False)
     problem = models.TextField(blank=True, editable=False)
+    missing = models.BooleanField(default=False, editable=False)
     revision = models.PositiveBigIntegerField(default=1, editable=False)
 
     create_tries = models.PositiveIntegerField(default=0, editable=False)
@@ -149,6 +151,10 @@ class Container(Lifecycle):
     def is_overdue(self) -> bool:
         """Whether it takes longer to stop than it should."""
         return self.status == Status.STOPPING and timezone.now() >= self.overdue_at
+
+    def is_gone(self) -> bool:
+        """Whether it is nowhere, as far as can be known: its node answers, without it."""
+        return self.missing and self.node is not None and self.node.online
 
     @property
     def progress(self) -> int | None:
@@ -312,16 +318,35 @@ class Container(Lifecycle):
     )  # fmt: skip
     def vanished(self) -> None:
         """Its node answers, and does not have it."""
+        self.missing = True
 
     @transition(
         status, [Status.STOPPED, Status.REPAIRING, Status.OFFLINE], Status.RUNNING,
         permission=who.nobody,
     )  # fmt: skip
-    def found_running(self) -> None: ...
+    def found_running(self) -> None:
+        self.missing = False
 
     @transition(status, [Status.RUNNING, Status.OFFLINE], Status.STOPPED, permission=who.nobody)
-    def found_stopped(self) -> None: ...
+    def found_stopped(self) -> None:
+        self.missing = False
 
     @transition(status, Status.OFFLINE, as_reported(*TRANSIENT), permission=who.nobody)
     def resumed(self, now: str) -> None:
         """Its node is back, and so is the work that was under way."""
+
+    # --- what is left to do when its node does not have it: see containers.differences ---------
+
+    @transition(
+        status, Status.OFFLINE, Status.DESTROYED, permission=who.nobody, conditions=[is_gone]
+    )
+    def given_up(self) -> None:
+        """Nobody looks for it any more; the record stays."""
+        self.missing = False
+
+    @transition(
+        status, Status.OFFLINE, Status.CREATING, permission=who.nobody, conditions=[is_gone]
+    )
+    def begun_again(self) -> None:
+        """It is made anew where it was, with nothing of what was in it."""
+        self.missing = False

@@ -1,4 +1,5 @@
-"""A hardware node: whether it answers, what room it has, whether it takes new containers."""
+"""A hardware node: whether it answers, what room and which images it has, whether it takes
+new containers."""
 
 from __future__ import annotations
 
@@ -52,6 +53,7 @@ class Node(models.Model):
 
     class Kind(models.TextChoices):
         SIMULATED = "simulated", "simulated"
+        INCUS = "incus", "Incus"
 
     name = models.SlugField(max_length=63, unique=True)
     kind = models.CharField(max_length=20, choices=Kind)
@@ -82,3 +84,22 @@ class Node(models.Model):
     @property
     def is_simulated(self) -> bool:
         return self.kind == self.Kind.SIMULATED
+
+
+class NodeImage(models.Model):
+    """An image that a node can create from, as the node said when it was last asked.
+
+    A node about which nothing is known yet has none.
+    """
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="images")
+    name = models.TextField()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["node", "name"], name="an_image_once_a_node"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from containers.models import Container, Operation
+from containers.models import Container, Node, Operation
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
 from containers.placement import NoRoomAnywhere, place
@@ -46,9 +46,9 @@ def request(
     """
     try:
         return _request(container_id, action, by=by, because=because, target=target)
-    except NoRoomAnywhere:
+    except NoRoomAnywhere as reason:
         if action == "create":
-            _wait_for_room(container_id)
+            _wait_for_room(container_id, reason.sentence)
         raise
 
 
@@ -74,7 +74,7 @@ def _request(
     if action is None:
         raise NotAllowed(container, _why_not(container, name))
 
-    was, now = container.status, timezone.now()
+    was = container.status
     destination = None
     if name == "create":
         container.node = place(container)
@@ -89,23 +89,40 @@ def _request(
     elif action.deadline is None:
         operation = None
     else:
-        operation = Operation.objects.create(
-            container=container,
-            kind=name,
-            node=container.node,
-            target=destination,
-            was=was,
-            during=container.status,
-            asked_by=by,
-            because=because,
-            asked_at=now,
-            woken_at=now,
-            not_before=now,
-            deadline_at=now + action.deadline,
+        operation = open_operation(
+            container, name, was=was, target=destination, by=by, because=because
         )
     record(container, was, operation, by=by, because=because or action.label)
-    if operation is not None:
-        wake(operation.pk)
+    return operation
+
+
+def open_operation(
+    container: Container,
+    kind: str,
+    *,
+    was: str,
+    by: User | None,
+    because: str = "",
+    target: Node | None = None,
+) -> Operation:
+    """The work on a container that has just been put into a transient status, out of `was`;
+    a worker is woken for it on commit. `kind` is the action whose steps it takes."""
+    now = timezone.now()
+    operation = Operation.objects.create(
+        container=container,
+        kind=kind,
+        node=container.node,
+        target=target,
+        was=was,
+        during=container.status,
+        asked_by=by,
+        because=because,
+        asked_at=now,
+        woken_at=now,
+        not_before=now,
+        deadline_at=now + Container.deadline_of(kind),
+    )
+    wake(operation.pk)
     return operation
 
 
@@ -114,6 +131,7 @@ def _harden(container: Container) -> Operation:
     operation = container.operations.open().get()
     operation.forced = True
     operation.save(update_fields=["forced"])
+    wake(operation.pk)
     return operation
 
 
@@ -124,11 +142,11 @@ def _why_not(container: Container, name: str) -> str:
     return f"{container.name} is {container.get_status_display()} now: {label} is not possible."
 
 
-def _wait_for_room(container_id: int) -> None:
+def _wait_for_room(container_id: int, problem: str) -> None:
     """Nothing changes but the words shown, and the time of the next try."""
     again = timezone.now() + timedelta(seconds=settings.ROOM_PAUSE)
     Container.objects.filter(pk=container_id, node=None, withdrawn_at=None).update(
-        create_again_at=again, problem=NoRoomAnywhere.sentence, revision=F("revision") + 1
+        create_again_at=again, problem=problem, revision=F("revision") + 1
     )
 
 

@@ -16,6 +16,9 @@ from containers.views.listing import as_shown, pace, with_actions
 from panel.http import Request
 
 HISTORY_PER_PAGE = 50
+OVERVIEW = "overview"
+# The tabs, each a page of its own, that share the head with the overview.
+TABS = {"usage", "files", "activity"}
 
 
 @require_safe
@@ -28,12 +31,13 @@ def container(request: Request, pk: int) -> HttpResponse:
 
 def page(request: Request, container: Container, *, status: int = 200) -> HttpResponse:
     """The overview, or for htmx the part of it that changes; on other tabs only the head."""
-    tab = request.GET.get("tab", "overview")
+    asked = request.GET.get("tab")
+    tab = asked if request.htmx and asked in TABS else OVERVIEW
     if request.htmx:
-        template = "containers/_head.html" if tab == "files" else "containers/_overview.html"
+        template = "containers/_overview.html" if tab == OVERVIEW else "containers/_head.html"
     else:
         template = "containers/detail.html"
-    context = frame(request, container, tab=tab if tab == "files" else "overview")
+    context = frame(request, container, tab=tab)
     return render(request, template, context, status=status)
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from containers import operations, who
 from containers.connect import simulated
+from containers.differences import differences_on
 from containers.digest import digest
 from containers.drivers import DriverError
 from containers.drivers.simulated import Faults
@@ -57,7 +58,7 @@ class Room:
 
 @require_safe
 def nodes(request: Request) -> HttpResponse:
-    found = list(_visible(request).with_room())
+    found = list(visible_nodes(request).with_room())
     seen = digest([_trace(node) for node in found])
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
@@ -73,14 +74,18 @@ def nodes(request: Request) -> HttpResponse:
 
 @require_safe
 def node(request: Request, pk: int) -> HttpResponse:
-    found = get_object_or_404(_visible(request).with_room(), pk=pk)
+    found = get_object_or_404(visible_nodes(request).with_room(), pk=pk)
     here = _living_on(found, request)
     page = Paginator(as_shown(here), CONTAINERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = list(page.object_list)
     arriving = Operation.objects.open().filter(target=found).select_related("container__node")
     faults = _faults(found)
+    differences = differences_on(found)
+    images = [image.name for image in found.images.all()]
     seen = digest(
         _trace(found),
+        [(each.number, each.text, each.actions) for each in differences],
+        images,
         [(row.pk, row.revision) for row in rows],
         [(operation.pk, operation.container.revision) for operation in arriving],
         faults,
@@ -94,6 +99,8 @@ def node(request: Request, pk: int) -> HttpResponse:
         "page_obj": page,
         "rows": rows,
         "arriving": arriving,
+        "differences": differences,
+        "images": images,
         "faults": FaultsForm(initial=asdict(faults)) if faults else None,
         "query": "",
         "seen": seen,
@@ -105,7 +112,7 @@ def node(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 def service(request: Request, pk: int) -> HttpResponse:
-    found = get_object_or_404(_visible(request), pk=pk)
+    found = get_object_or_404(visible_nodes(request), pk=pk)
     _put_in_service(found, on="on" in request.POST)
     takes = "takes new containers again" if "on" in request.POST else "takes no new containers now"
     messages.success(request, f"{found.name} {takes}.")
@@ -114,12 +121,12 @@ def service(request: Request, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def move(request: Request, pk: int) -> HttpResponse:
-    found = get_object_or_404(_visible(request), pk=pk)
+    found = get_object_or_404(visible_nodes(request), pk=pk)
     rows = with_actions(as_shown(_living_on(found, request)), request.user)
     able = [row for row in rows if _can_move(row)]
     context: dict[str, Any] = {"section": "nodes", "node": found}
     if request.method != "POST":
-        elsewhere = _visible(request).with_room().filter(online=True, in_service=True)
+        elsewhere = visible_nodes(request).with_room().filter(online=True, in_service=True)
         context |= {
             "able": able,
             "unable": [row for row in rows if row not in able],
@@ -141,7 +148,7 @@ def move(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 def faults(request: Request, pk: int) -> HttpResponse:
-    simulated_nodes = _visible(request).filter(kind=Node.Kind.SIMULATED)
+    simulated_nodes = visible_nodes(request).filter(kind=Node.Kind.SIMULATED)
     found = get_object_or_404(simulated_nodes, pk=pk)
     form = FaultsForm(request.POST)
     if form.is_valid():
@@ -154,7 +161,7 @@ def faults(request: Request, pk: int) -> HttpResponse:
     return redirect(found)
 
 
-def _visible(request: Request) -> NodeQuerySet:
+def visible_nodes(request: Request) -> NodeQuerySet:
     """The nodes; to everybody but administrators there is no such page."""
     if not who.administrator(Node, request.user):
         raise Http404

@@ -7,12 +7,32 @@ from decimal import Decimal
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from containers.models import Node, NodeImage
+
+
+class SystemQuerySet(models.QuerySet["System"]):
+    def offered(self) -> SystemQuerySet:
+        """What can be chosen with some plan that can be ordered now."""
+        return self.filter(plans__in=Plan.objects.offered()).distinct()
+
+    def with_availability(self) -> SystemQuerySet:
+        """Adds `is_available`: whether a node in service has it. One that does not answer
+        just now counts: an order waits for it."""
+        having = NodeImage.objects.filter(node__in_service=True, name=models.OuterRef("image"))
+        return self.annotate(is_available=models.Exists(having))
+
+    def lacking_on(self, node: Node) -> SystemQuerySet:
+        """What a node does not have, as far as it has said."""
+        return self.exclude(image__in=node.images.values("name"))
+
 
 class System(models.Model):
     """An operating system to choose from, and the image that a node makes it of."""
 
     name = models.CharField(max_length=80, unique=True)
     image = models.CharField(max_length=120, help_text="As the nodes know it: debian/12")
+
+    objects = SystemQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

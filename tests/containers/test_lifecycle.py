@@ -149,9 +149,9 @@ class World:
             self.look()
             self.work()
             self.check()
-            if not Operation.objects.open().exists():
+            waiting = Container.objects.filter(create_again_at__isnull=False)
+            if not Operation.objects.open().exists() and not waiting.exists():
                 break
-        self.wait(60)
         self.look()
 
     # --- what must hold ----------------------------------------------------------------------

@@ -66,9 +66,11 @@ def test_the_third_miss_in_a_row_makes_a_node_off_line_and_its_containers_with_i
     look(watcher, 2)
     assert fresh(container).status == Status.STOPPED
     assert Node.objects.get().online
+    revision = fresh(container).revision
     look(watcher)
     node.refresh_from_db()
     assert (node.online, node.misses) == (False, 3)
+    assert fresh(container).revision > revision
     assert "no route" in node.problem
     assert fresh(container).status == Status.OFFLINE
     assert "node-a" in fresh(container).problem
@@ -180,16 +182,18 @@ def test_work_that_was_under_way_waits_and_is_taken_up_again(
     assert fresh(container).status == Status.OFFLINE
     assert fresh(container).operation == operation
 
+    before = Operation.objects.values().get(), Container.objects.values().get()
     clock.advance(by=timedelta(hours=12))
     operations.sweep()
     operations.carry_out(operation.pk)
-    assert fresh(container).status == Status.OFFLINE, "nothing is concluded before it is back"
-    operation.refresh_from_db()
-    assert operation.is_open
+    after = Operation.objects.values().get(), Container.objects.values().get()
+    assert after == before, "nothing is tried before it is back"
 
     plug(node)
     look(watcher)
     assert fresh(container).status == status
+    operation.refresh_from_db()
+    assert operation.deadline_at - clock.now() > timedelta(minutes=4), "all its time once more"
     worker.carry_out_all()
     operation.refresh_from_db()
     assert (operation.outcome, operation.error) == ("done", "")

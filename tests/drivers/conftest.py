@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from containers.drivers import (
     Resources,
     Spec,
 )
+from containers.drivers.incus import IncusDriver, Server, files, trust
 from containers.drivers.simulated import SimulatedDriver
+from tests.incus_node import IMAGE as INCUS_IMAGE
+from tests.incus_node import PROJECT, IncusNode, daemons, make_cluster
 
 PATIENCE = 60.0  # seconds after which any work counts as stuck
 IMAGE = "debian/12"
@@ -122,6 +126,94 @@ def simulated_nodes(tmp_path: Path) -> Nodes:
         return lambda: file.read_text() == "mine" and len(list(file.parent.iterdir())) == 1
 
     return Nodes(here, there, IMAGE, put_link, mark, put_stranger)
+
+
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The panel's key and certificate."""
+    return trust.make_identity(tmp_path_factory.mktemp("identity") / "panel.pem")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[list[IncusNode]]:
+    """Two Incus servers that know nothing of each other."""
+    with daemons(2) as nodes:
+        for node in nodes:
+            node.prepare()
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def incus_drivers(servers: list[IncusNode], identity: Path) -> list[IncusDriver]:
+    """Drivers that speak to them over HTTPS, and are let into the panel's project only."""
+    tokens = [trust.read_token(node.prepare()) for node in servers]
+    return [IncusDriver(trust.join(token, identity)) for token in tokens]
+
+
+@pytest.fixture(scope="session")
+def members() -> Iterator[list[IncusNode]]:
+    """`node1` and `node2`, a cluster."""
+    with daemons(2) as nodes:
+        make_cluster(*nodes)
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def member_drivers(members: list[IncusNode], identity: Path) -> list[IncusDriver]:
+    """A driver for each member at its own address; a cluster has one certificate."""
+    joined = trust.join(trust.read_token(members[0].prepare()), identity)
+    return [
+        IncusDriver(replace(joined, address=f"https://{node.address}"), member=f"node{number}")
+        for number, node in enumerate(members, start=1)
+    ]
+
+
+@pytest.fixture
+def incus_nodes(servers: list[IncusNode], incus_drivers: list[IncusDriver]) -> Iterator[Nodes]:
+    with contract_nodes(servers, *incus_drivers) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def incus_socket_nodes(servers: list[IncusNode]) -> Iterator[Nodes]:
+    here, there = (IncusDriver(Server(node.socket)) for node in servers)
+    with contract_nodes(servers, here, there) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def incus_cluster_nodes(
+    members: list[IncusNode], member_drivers: list[IncusDriver]
+) -> Iterator[Nodes]:
+    with contract_nodes(members, *member_drivers) as nodes:
+        yield nodes
+
+
+@contextmanager
+def contract_nodes(
+    nodes: list[IncusNode], here: IncusDriver, there: IncusDriver
+) -> Iterator[Nodes]:
+    strangers: list[str] = []
+
+    def put_link(name: str, path: str, target: str) -> None:
+        link = f"{name}{path}"
+        nodes[0].incus("file", "create", "--type=symlink", link, target, f"--project={PROJECT}")
+
+    def mark(name: str, path: str, mode: int) -> tuple[int, int]:
+        with files.session(here.client, name) as sftp:
+            sftp.give(path, uid=33, gid=34, mode=mode)
+        return 33, 34
+
+    def put_stranger(name: str) -> Callable[[], bool]:
+        nodes[0].incus("init", "--empty", name, f"--project={PROJECT}", "-c=user.whose=mine")
+        strangers.append(name)
+        return lambda: (
+            "mine" in nodes[0].incus("config", "get", name, "user.whose", f"--project={PROJECT}")
+        )
+
+    yield Nodes(here, there, INCUS_IMAGE, put_link, mark, put_stranger)
+    for name in strangers:
+        nodes[0].incus("delete", name, f"--project={PROJECT}")
 
 
 def install(root: Path, pace: float = 0) -> SimulatedDriver:

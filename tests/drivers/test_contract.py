@@ -115,6 +115,24 @@ def test_what_is_missing_is_known_to_be_missing(nodes: Nodes, name: str) -> None
         node.write_file(name, "/root/x", BytesIO(b"x"))
 
 
+@pytest.mark.parametrize("instance", ["stopped", "running"])
+def test_a_node_tells_what_an_instance_was_made_with(
+    nodes: Nodes, instance: str, request: pytest.FixtureRequest
+) -> None:
+    asked = nodes.spec(request.getfixturevalue(instance))
+    told = nodes.here.describe(asked.name)
+    assert (told.name, told.hostname, told.image) == (asked.name, asked.hostname, asked.image)
+    assert (told.cpus, told.memory_mb, told.disk_gb) == (asked.cpus, asked.memory_mb, asked.disk_gb)
+
+
+def test_of_what_is_not_there_or_not_ours_a_node_tells_nothing(nodes: Nodes, name: str) -> None:
+    with pytest.raises(NoSuchInstance):
+        nodes.here.describe(name)
+    nodes.put_stranger(name)
+    with pytest.raises(NoSuchInstance):
+        nodes.here.describe(name)
+
+
 def test_start_makes_it_run_and_again_changes_nothing(nodes: Nodes, stopped: str) -> None:
     for _ in range(2):
         finish(nodes.here.start(stopped))

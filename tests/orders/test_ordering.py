@@ -10,7 +10,7 @@ from django.utils.datastructures import MultiValueDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from containers.models import Container
+from containers.models import Container, Node
 from containers.statuses import Status
 from orders.forms import OrderForm
 from orders.models import Order, Plan, System
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def filled_in(plan: Plan, system: System) -> dict[str, Any]:
+def filled_in(plan: Plan, system: System, node: Node) -> dict[str, Any]:
     """What a browser sends for web-01, with the token of one form."""
     return {
         "plan": plan.pk,
@@ -129,6 +129,60 @@ def test_a_system_that_the_plan_does_not_offer_is_refused_with_those_it_offers(
     PlanFactory.create(name="Tiny", systems=[alpine])
     found = errors(as_lena, filled_in | {"system": alpine.pk})
     assert found["system"] == ["Small 1 GB does not come with Alpine 3.20. It offers: Debian 12."]
+
+
+@pytest.fixture
+def ubuntu(plan: Plan) -> System:
+    """Offered with the plan, and on no node."""
+    ubuntu = SystemFactory.create(name="Ubuntu 24.04", image="ubuntu/24.04")
+    plan.systems.add(ubuntu)
+    return ubuntu
+
+
+def test_a_system_that_no_node_has_is_shown_and_cannot_be_chosen(
+    as_lena: Client, node: Node, ubuntu: System
+) -> None:
+    field = as_lena.get("/orders/new/").context["form"]["system"]
+    options = {str(o.data["label"]): o.data["attrs"] for o in field if o.data["value"]}
+    assert options["Ubuntu 24.04 (not available just now)"]["disabled"]
+    assert "disabled" not in options["Debian 12"]
+
+
+def test_a_system_that_no_node_has_is_refused_beside_the_field(
+    as_lena: Client, filled_in: dict[str, Any], ubuntu: System
+) -> None:
+    found = errors(as_lena, filled_in | {"system": ubuntu.pk})
+    assert found["system"] == [
+        "Ubuntu 24.04 is not available just now. Choose Debian 12, or come back later."
+    ]
+    assert not Order.objects.exists()
+
+
+def test_where_no_node_has_anything_it_says_to_come_back(
+    as_lena: Client, filled_in: dict[str, Any], node: Node
+) -> None:
+    node.images.all().delete()
+    assert errors(as_lena, filled_in)["system"] == [
+        "Debian 12 is not available just now. Please come back later."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [({"online": False}, 302), ({"in_service": False}, 422)]
+)
+def test_a_node_out_of_service_does_not_count_and_one_that_is_off_line_does(
+    state: dict[str, bool], status: int, as_lena: Client, filled_in: dict[str, Any]
+) -> None:
+    Node.objects.update(**state)
+    assert as_lena.post("/orders/new/", filled_in).status_code == status
+
+
+def test_a_replayed_form_leads_to_its_order_whatever_became_of_the_images(
+    as_lena: Client, filled_in: dict[str, Any], node: Node
+) -> None:
+    first = as_lena.post("/orders/new/", filled_in)
+    node.images.all().delete()
+    assert as_lena.post("/orders/new/", filled_in)["Location"] == first["Location"]
 
 
 def test_a_plan_taken_off_meanwhile_is_refused(

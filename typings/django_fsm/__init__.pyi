@@ -34,6 +34,7 @@ class State:
 class GET_STATE(State):  # noqa: N801
     def __init__(self, func: Callable[..., str], states: Sequence[str] | None = ...) -> None: ...
 
+def can_proceed(bound_method: Callable[..., Any], check_conditions: bool = ...) -> bool: ...
 def transition(
     field: Any,
     source: str | Sequence[str] = ...,

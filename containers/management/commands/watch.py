@@ -1,4 +1,7 @@
-"""The watcher's process: looks at every node, and sweeps up what got lost, until it is stopped."""
+"""The watcher's process: looks at every node, and sweeps up what got lost, until it is stopped.
+
+Beside that, in a thread of its own, it measures what is used.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,23 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from containers import operations
 from containers.observe import Watcher
+from containers.usage import Sampler, thin
 
 logger = logging.getLogger(__name__)
 
 # Seconds between two sweeps, and the longest that a signal to stop goes unheard.
 BEAT = 1.0
+MINUTE = 60.0
 
 
 class Command(BaseCommand):
-    help = "Ask every node what is true, and take up work that got lost, until stopped."
+    help = "Ask every node what is true, take up work that got lost, measure usage, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        threading.Thread(target=measure, args=[stop], name="measure", daemon=True).start()
         watch(stop)
         connections.close_all()
         logging.shutdown()
@@ -46,10 +52,19 @@ def watch(stop: threading.Event) -> None:
         if beat >= next_look:
             next_look = beat + settings.WATCH_EVERY
             _surviving(watcher.ask)
+        _surviving(watcher.ask_where_something_happened)
         _surviving(lambda: watcher.collect(seconds=BEAT))
         _surviving(operations.sweep)
         # collect() is back early where no node owes an answer.
         stop.wait(beat + BEAT - time.monotonic())
+
+
+def measure(stop: threading.Event) -> None:
+    """Measure usage at the start of every minute until `stop` is set."""
+    sampler = Sampler()
+    while not stop.wait(MINUTE - time.time() % MINUTE):
+        _surviving(sampler.sample)
+        _surviving(thin)
 
 
 def _surviving(step: Callable[[], None]) -> None:

@@ -1,0 +1,88 @@
+"""Where the database and a node disagree about what is there. Nothing is changed by itself: an
+administrator settles it, through the doors of `settling`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from containers.models import Action, Container, Node, Stray
+from containers.statuses import Status
+
+ADOPT = Action("adopt", "Adopt", "plus")
+TAKE_OVER = Action(
+    "take_over", "Take over", "check",
+    warning="From now on the panel looks for it on this node, and shows the status that this "
+    "node reports. Nothing is touched on either node.",
+)  # fmt: skip
+CREATE_AGAIN = Action(
+    "create_again", "Create again", "refresh",
+    warning="It is made anew on this node, from the image of its system. Nothing of what was in "
+    "it comes back.",
+)  # fmt: skip
+FORGET = Action(
+    "forget", "Forget", "trash", danger=True, typed=True,
+    warning="It counts as Destroyed from now on; its record is kept. Nothing is touched on the "
+    "node. Should the container turn up again, the panel cannot take it back.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An instance that a node has unknown to the database, or has not although it should.
+
+    `number` is the id of the container that it is named for, `container` that container, if
+    there is one. `elsewhere` is another node that has to do with it.
+    """
+
+    number: int
+    name: str
+    is_here: bool
+    text: str
+    container: Container | None = None
+    elsewhere: Node | None = None
+    actions: tuple[Action, ...] = ()
+
+
+def differences_on(node: Node) -> list[Difference]:
+    """What differs, as far as the node has said: it is not asked now. While it does not
+    answer, nothing can be done about any of it."""
+    strays = list(node.strays.all())
+    known = Container.objects.select_related("node").in_bulk([stray.number for stray in strays])
+    missing = node.containers.filter(status=Status.OFFLINE, missing=True).order_by("name", "pk")
+    seen = Stray.objects.filter(number__in=missing.order_by().values("pk")).select_related("node")
+    elsewhere = {stray.number: stray.node for stray in seen}
+    found = [
+        *(_unknown(stray, known.get(stray.number)) for stray in strays),
+        *(_missing(container, elsewhere.get(container.pk)) for container in missing),
+    ]
+    return found if node.online else [replace(each, actions=()) for each in found]
+
+
+def _unknown(stray: Stray, container: Container | None) -> Difference:
+    """What the node has and the database does not have there."""
+    elsewhere = container.node if container else None
+    actions: tuple[Action, ...] = ()
+    if container is None:
+        text, actions = "The database has no container of this number.", (ADOPT,)
+    elif container.withdrawn_at:
+        text = "Its order was cancelled before anything was to be created."
+    elif elsewhere is None:
+        text = f"The database has it as {container.get_status_display()}, on no node."
+    elif container.is_gone():
+        text, actions = "The database has it on a node that does not have it:", (TAKE_OVER,)
+    elif elsewhere.online:
+        text = "The database has it on another node, which has it as well:"
+    else:
+        text = "The database has it on another node, which does not answer now:"
+    return Difference(stray.number, stray.name, True, text, container, elsewhere, actions)
+
+
+def _missing(container: Container, elsewhere: Node | None) -> Difference:
+    """What the database has on the node, and the node does not have."""
+    name = container.instance_name
+    if elsewhere is not None:
+        text = "The database has it here. Take it over where it is now:"
+        return Difference(container.pk, name, False, text, container, elsewhere)
+    text = "The database has it here, and it was not the panel that deleted it."
+    actions = (CREATE_AGAIN, FORGET)
+    return Difference(container.pk, name, False, text, container, None, actions)

@@ -1,0 +1,196 @@
+"""HTTP to one Incus server: who is spoken to is proved both ways, and no answer is waited for
+longer than the time-out."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import httpx
+
+from containers.drivers import DriverError, NoSuchInstance, Unreachable
+
+from .errors import NotFound, NotTrusted, error
+
+_UNTRUSTED = "the server does not accept the panel's certificate"
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to reach a server, or a member of a cluster.
+
+    `address` is an `https://` URL, or the path of a local socket; then neither `certificate`
+    (the server's, PEM: it is pinned) nor `identity` (a PEM file with the panel's own key and
+    certificate) is needed. `timeout` is in seconds, 2 at
+    least. Of the server's projects only `project` is seen.
+    """
+
+    address: str
+    certificate: str = ""
+    identity: Path | None = None
+    project: str = "berth"
+    timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.timeout < 2:
+            raise ValueError("a server needs two seconds at least to answer")
+
+    @property
+    def is_local(self) -> bool:
+        return self.address.startswith("/")
+
+    def tls(self) -> ssl.SSLContext:
+        """Trusts the pinned certificate and no other, whatever host name it was made for.
+        Raises NotTrusted where the panel has no certificate that can be read."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        try:
+            context.load_verify_locations(cadata=self.certificate)
+            if self.identity:
+                context.load_cert_chain(self.identity)
+        except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
+            raise NotTrusted(
+                f"{self.address}: a certificate cannot be read: {failure}"
+            ) from failure
+        return context
+
+
+class Client:
+    """Asks one server. May be shared between threads; a forked process opens connections of
+    its own. Opens nothing before the first question.
+
+    Every method raises Unreachable (NotTrusted where the server shuts the panel out), and for
+    what the server refuses the error that its answer stands for.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._lock = threading.Lock()
+        self._opened: tuple[int, httpx.Client] | None = None
+
+    def get(self, path: str, **params: str | int) -> Any:
+        """The metadata of an answer."""
+        return self._ask("GET", path, params)["metadata"]
+
+    def get_within(self, seconds: float, path: str, **params: str | int) -> Any:
+        """The same, for what is not worth the whole time-out."""
+        return self._ask("GET", path, params, seconds=seconds)["metadata"]
+
+    def find(self, path: str, **params: str | int) -> Any:
+        """The same, or None where there is no such thing."""
+        try:
+            return self.get(path, **params)
+        except (NotFound, NoSuchInstance):
+            return None
+
+    def change(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, **params: str | int
+    ) -> dict[str, Any]:
+        """Ask for a change. What began in the background comes back as its operation, {} for
+        what is done already."""
+        answer = self._ask(method, path, params, body)
+        return answer["metadata"] or {} if answer["type"] == "async" else {}
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the server lets the panel in. This one question it answers to everybody."""
+        return bool(self.get("/1.0")["auth"] == "trusted")
+
+    @contextmanager
+    def upgraded(self, path: str, protocol: str) -> Iterator[httpcore.NetworkStream]:
+        """A connection of its own that speaks another protocol, until the block ends."""
+        headers = {"Connection": "Upgrade", "Upgrade": protocol}
+        with (
+            self._errors(),
+            self._http().stream(
+                "GET", path, headers=headers, params={"project": self.server.project}
+            ) as response,
+        ):
+            if response.status_code != httpx.codes.SWITCHING_PROTOCOLS:
+                response.read()
+                self._checked(response)
+                raise error(f"{path} does not switch to {protocol}")
+            yield response.extensions["network_stream"]
+
+    def close(self) -> None:
+        """Close what is open; the next question opens it again."""
+        with self._lock:
+            if self._opened and self._opened[0] == os.getpid():
+                self._opened[1].close()
+            self._opened = None
+
+    def _http(self) -> httpx.Client:
+        with self._lock:
+            if self._opened is None or self._opened[0] != os.getpid():
+                self._opened = os.getpid(), self._open()
+            return self._opened[1]
+
+    def _open(self) -> httpx.Client:
+        server = self.server
+        if server.is_local:
+            transport = httpx.HTTPTransport(uds=server.address)
+        else:
+            transport = httpx.HTTPTransport(verify=server.tls())
+        base = "http://incus" if server.is_local else server.address
+        # Proxies and netrc of the environment are none of a node's business.
+        return httpx.Client(
+            base_url=base, transport=transport, timeout=server.timeout, trust_env=False
+        )
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int],
+        body: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> dict[str, Any]:
+        with self._errors():
+            response = self._http().request(
+                method,
+                path,
+                params={"project": self.server.project, **params},
+                json=body,
+                timeout=seconds or self.server.timeout,
+            )
+        return self._checked(response)
+
+    def _checked(self, response: httpx.Response) -> dict[str, Any]:
+        """The answer as Incus means it."""
+        try:
+            answer: dict[str, Any] = response.json()
+            failed = answer["type"] == "error"
+        except (ValueError, TypeError, KeyError) as failure:
+            raise Unreachable(f"{self._where}: this is not Incus: {failure!r}") from failure
+        if not failed:
+            return answer
+        shut_out = response.status_code == 403 or "unauthenticated" in answer["error"].lower()
+        if shut_out and not self.is_trusted:
+            raise NotTrusted(f"{self._where}: {_UNTRUSTED}")
+        raise error(answer["error"], response.status_code)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.TimeoutException, httpcore.TimeoutException) as failure:
+            raise Unreachable(f"{self._where}: no answer in time") from failure
+        except (httpx.TransportError, httpcore.NetworkError, httpcore.ProtocolError) as failure:
+            raise self._broken(failure) from failure
+
+    def _broken(self, failure: Exception) -> DriverError:
+        if "CERTIFICATE_VERIFY_FAILED" in str(failure):
+            return Unreachable(f"{self._where}: its certificate is not the one that was pinned")
+        return Unreachable(f"{self._where}: {failure or repr(failure)}")
+
+    @property
+    def _where(self) -> str:
+        return self.server.address

@@ -1,0 +1,221 @@
+"""One Incus server, or one member of a cluster, as the panel's driver protocol wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from containers.drivers import (
+    Conflict,
+    Driver,
+    DriverError,
+    FileInfo,
+    NoSuchImage,
+    Power,
+    Progress,
+    Refused,
+    Spec,
+    Unreachable,
+)
+
+from . import files, moving
+from .instances import MOVE, SSH_KEY, STATE, WHOLE, Found, creation, is_name, refuse_unless_stopped
+from .operations import Doing, follow, under_way
+from .reading import NodeReader
+from .sftp import Sftp
+
+
+class IncusDriver(NodeReader):
+    """See `containers.drivers.Driver`."""
+
+    def create(self, spec: Spec) -> Iterator[Progress]:
+        name = spec.name
+        if not is_name(name):
+            raise Refused(f"{name!r} cannot be the name of an instance")
+        yield from self._join(name, Doing.CREATE, "Creating")
+        found = self.look(name)
+        if found and not found.is_ours:
+            raise Refused(f"there is an instance {name} that is not the panel's")
+        if found and MOVE in found.config and not found.is_whole:
+            raise Conflict(f"{name} is on its way here")
+        if found and not found.is_whole:
+            yield from self.discard(name, "Clearing away a broken try")
+            found = None
+        if found is None:
+            yield from self._unpack(spec)
+            yield from self._join(name, Doing.CREATE, "Creating")
+            found = self.look(name)
+        if not (found and found.is_whole):
+            raise Conflict(f"{name}: something came in between")
+        self.complete(found)
+
+    def _unpack(self, spec: Spec) -> Iterator[Progress]:
+        body = creation(spec, self.pool, self._image(spec.image))
+        begun = self.client.change("POST", "/1.0/instances", body, **self.at_member)
+        try:
+            yield from follow(self.client, begun["id"], "Unpacking")
+        except Unreachable:
+            raise
+        except DriverError:
+            # Of two who create the same at once the other one may have been the first.
+            found = self.look(spec.name)
+            if not (found and found.is_ours):
+                raise
+
+    def start(self, name: str) -> Iterator[Progress]:
+        yield from self._join(name, Doing.CREATE, "Creating")
+        found = self.whole(name)
+        if found.power is Power.RUNNING:
+            return
+        self._use(found)
+        yield from self._make_it(name, Doing.START, {"action": "start"}, Power.RUNNING, "Booting")
+
+    def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
+        if self.whole(name).power is Power.STOPPED:
+            # It may be about to run: then what counts is what it comes to.
+            yield from self._join(name, Doing.START, "Booting")
+            if self.whole(name).power is Power.STOPPED:
+                return
+        if force:
+            body, step = {"action": "stop", "force": True}, "Pulling the plug"
+        else:
+            body, step = {"action": "stop", "timeout": -1}, "Waiting for the system to shut down"
+        yield from self._make_it(name, Doing.STOP, body, Power.STOPPED, step)
+
+    def delete(self, name: str) -> Iterator[Progress]:
+        for doing in (Doing.CREATE, Doing.DELETE):
+            yield from self._join(name, doing, "Deleting its files")
+        found = self.look(name)
+        if found is None or not found.is_ours:
+            return
+        refuse_unless_stopped(found)
+        yield from self.discard(name, "Deleting its files")
+
+    def discard(self, name: str, step: str) -> Iterator[Progress]:
+        """Delete what is there under a name, which is known to be the panel's."""
+        try:
+            begun = self.client.change("DELETE", f"/1.0/instances/{name}")
+            yield from follow(self.client, begun["id"], step)
+        except Unreachable:
+            raise
+        except DriverError:
+            if self.look(name):
+                raise
+
+    def move(self, name: str, target: Driver) -> Iterator[Progress]:
+        if not isinstance(target, IncusDriver):
+            raise Refused(f"{target!r} is a node of another kind")
+        yield from moving.move(self, target, name)
+
+    def list_folder(self, name: str, path: str) -> list[FileInfo]:
+        with self._files(name) as sftp:
+            return files.list_folder(sftp, path)
+
+    def file_info(self, name: str, path: str) -> FileInfo:
+        with self._files(name) as sftp:
+            return files.file_info(sftp, path)
+
+    def read_file(self, name: str, path: str) -> Iterator[bytes]:
+        pieces = self._pieces(name, path)
+        next(pieces)  # opens the file: an error comes now, and not in the middle of an answer
+        return pieces
+
+    def _pieces(self, name: str, path: str) -> Iterator[bytes]:
+        with self._files(name) as sftp:
+            yield from files.read(sftp, path)
+
+    def write_file(
+        self, name: str, path: str, content: BinaryIO, *, version: str | None = None
+    ) -> FileInfo:
+        with self._files(name, to_change=True) as sftp:
+            return files.write(sftp, path, content, version)
+
+    def make_folder(self, name: str, path: str) -> None:
+        with self._files(name, to_change=True) as sftp:
+            files.make_folder(sftp, path)
+
+    def rename(self, name: str, path: str, to: str) -> None:
+        with self._files(name, to_change=True) as sftp:
+            files.rename(sftp, path, to)
+
+    def remove(self, name: str, path: str) -> None:
+        with self._files(name, to_change=True) as sftp:
+            files.remove(sftp, path)
+
+    def note(self, name: str, **notes: str) -> None:
+        """Write the panel's notes on an instance; "" takes one away."""
+        config = {_NOTES[key]: value for key, value in notes.items()}
+        self.client.change("PATCH", f"/1.0/instances/{name}", {"config": config})
+
+    def complete(self, found: Found) -> None:
+        """Do what Incus leaves to us after unpacking, once."""
+        if found.config.get(STATE) == WHOLE:
+            return
+        key = found.config.get(SSH_KEY)
+        if key and not found.has_cloud_init and found.power is Power.STOPPED:
+            with files.session(self.client, found.name) as sftp:
+                files.put_ssh_key(sftp, key)
+        self.note(found.name, state=WHOLE)
+
+    @contextmanager
+    def _files(self, name: str, *, to_change: bool = False) -> Iterator[Sftp]:
+        found = self.whole(name)
+        if found.power is not Power.STOPPED:
+            raise Conflict(
+                f"{name} is {found.power}, its files want it stopped",
+                "The files can be reached only while the container is stopped.",
+            )
+        if to_change:
+            self._use(found)
+        with files.session(self.client, name) as sftp:
+            yield sftp
+
+    def _use(self, found: Found) -> None:
+        """See to it that what is used again is complete, and not taken for a copy's source."""
+        self.complete(found)
+        if MOVE in found.config:
+            self.note(found.name, move="")
+
+    def _image(self, alias: str) -> dict[str, Any]:
+        found = self.client.find(f"/1.0/images/aliases/{quote(alias, safe='')}")
+        if found is None:
+            raise NoSuchImage(f"{self.label} has no image {alias!r}")
+        image: dict[str, Any] = self.client.get(f"/1.0/images/{found['target']}")
+        return image
+
+    def _join(self, name: str, doing: Doing, step: str) -> Iterator[Progress]:
+        """Wait for the end of what the node is doing with an instance, whatever that is."""
+        for operation in under_way(self.client, name):
+            if operation.doing == doing and not operation.waits:
+                with suppress(Refused, Conflict):
+                    yield from follow(self.client, operation.id, step)
+
+    def _make_it(
+        self, name: str, doing: Doing, body: dict[str, Any], power: Power, step: str
+    ) -> Iterator[Progress]:
+        """Change the power, or join whoever is at it. Raises what the node says, unless the
+        instance has come to that power all the same."""
+        failure: DriverError | None = None
+        for _ in range(2):  # once more where the node was started anew meanwhile
+            try:
+                operations = [] if body.get("force") else under_way(self.client, name)
+                joined = [each.id for each in operations if each.doing == doing]
+                yield from follow(self.client, joined[0] if joined else self._ask(name, body), step)
+            except Unreachable:
+                raise
+            except DriverError as error:
+                failure = error
+            if self.whole(name).power is power:
+                return
+            if failure:
+                break
+        raise failure or Conflict(f"{name} is not {power}: something came in between")
+
+    def _ask(self, name: str, body: dict[str, Any]) -> str:
+        begun = self.client.change("PUT", f"/1.0/instances/{name}/state", body)
+        return str(begun["id"])
+
+
+_NOTES = {"state": STATE, "move": MOVE}

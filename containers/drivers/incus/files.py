@@ -1,0 +1,294 @@
+"""The files of a stopped container, by SFTP.
+
+Incus serves them from a process of its own whose root folder is the container's: neither a
+link nor `..` leads that process out. A link at the end of a path is followed here, step by
+step, and each step is walked by that process again.
+
+SFTP tells times in whole seconds, so a version is the time of the last change and the size,
+and every write through here makes that time differ from the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import BinaryIO
+from uuid import uuid4
+
+from containers.drivers import BadPath, FileChanged, FileInfo, FileKind, NoRoom, Progress, Refused
+
+from .client import Client
+from .sftp import LATEST, WINDOW, Attributes, Sftp, SftpError
+
+MAX_DEPTH = 100  # folders within each other that are deleted or compared
+MAX_PATH = 4096
+MAX_LINKS = 40  # as Linux
+_SOON = 60  # seconds
+
+_NO_ROOM = ("no space left", "quota exceeded", "file too large")
+_BROKEN = ("input/output error", "read-only file system", "stale file handle")
+
+
+@contextmanager
+def session(client: Client, name: str) -> Iterator[Sftp]:
+    """The files of one container. Raises what the driver protocol says of paths, of room,
+    and of a server that does not answer."""
+    with client.upgraded(f"/1.0/instances/{name}/sftp", "sftp") as stream:
+        try:
+            yield Sftp(stream, client.server.timeout)
+        except SftpError as error:
+            raise _meaning(error) from error
+        except EOFError as error:
+            raise Refused(f"{name}: {error}") from error
+
+
+def _meaning(error: SftpError) -> BadPath | NoRoom | Refused:
+    text = str(error)
+    if any(known in text for known in _NO_ROOM):
+        return NoRoom(text)
+    return Refused(text) if any(known in text for known in _BROKEN) else BadPath(text)
+
+
+def list_folder(sftp: Sftp, path: str) -> list[FileInfo]:
+    path, found = _followed(sftp, path)
+    if found is None or not found.is_folder:
+        raise BadPath(f"{path!r} is not a folder")
+    [entries] = sftp.folders([path])
+    infos = _infos(sftp, path, entries)
+    return sorted(infos, key=lambda info: (info.kind is not FileKind.FOLDER, info.name))
+
+
+def file_info(sftp: Sftp, path: str) -> FileInfo:
+    path, found = _followed(sftp, path)
+    if found is None:
+        raise BadPath(f"{path!r} does not exist")
+    folder, name = posixpath.split(path.rstrip("/"))
+    [info] = _infos(sftp, folder or "/", [(name or "/", found)])
+    return info
+
+
+def read(sftp: Sftp, path: str) -> Iterator[bytes]:
+    """The first, empty, piece comes as soon as the file is open."""
+    path, found = _followed(sftp, path)
+    if found is None or not found.is_file:
+        raise BadPath(f"{path!r} is not a file")
+    yield from sftp.read(path)
+
+
+def write(sftp: Sftp, path: str, content: BinaryIO, version: str | None) -> FileInfo:
+    """What a killed process leaves is a file `.upload-…` beside the one that was meant."""
+    path, before = _followed(sftp, path)
+    _check_writable(path, before, version)
+    now = int(time.time())
+    draft = f"{posixpath.dirname(path)}/.upload-{uuid4().hex}"
+    try:
+        sftp.write(
+            draft,
+            content,
+            uid=before.uid if before else 0,
+            gid=before.gid if before else 0,
+            mode=stat.S_IMODE(before.mode) if before else 0o644,
+            modified=_later(now, before),
+        )
+        _check_writable(path, sftp.lstat(path), version)
+        if version == "":
+            sftp.link(draft, path)
+            sftp.remove([draft])
+        else:
+            sftp.rename(draft, path)
+    except BaseException:
+        with suppress(SftpError):
+            sftp.remove([draft])
+        raise
+    return file_info(sftp, path)
+
+
+def _later(now: int, before: Attributes | None) -> int:
+    """A time of change that no version of these minutes has had."""
+    if before and now <= before.modified <= now + _SOON:
+        return min(before.modified + 1, LATEST)
+    return now
+
+
+def _check_writable(path: str, found: Attributes | None, version: str | None) -> None:
+    if found is not None and not found.is_file:
+        raise BadPath(f"{path!r} is not a file")
+    if version is not None and version != _version(found):
+        raise FileChanged(f"{path!r} is {_version(found)!r} now, not {version!r}")
+
+
+def put_ssh_key(sftp: Sftp, key: str) -> None:
+    """Let its owner in as root, unless the image says otherwise already."""
+    with suppress(BadPath):  # an image without a home for root, or with a folder for keys
+        make_folder(sftp, "/root/.ssh")
+        sftp.give("/root/.ssh", uid=0, gid=0, mode=0o700)
+    path = "/root/.ssh/authorized_keys"
+    with suppress(BadPath, FileChanged):
+        write(sftp, path, BytesIO(f"{key.strip()}\n".encode()), "")
+        sftp.give(path, uid=0, gid=0, mode=0o600)
+
+
+def make_folder(sftp: Sftp, path: str) -> None:
+    path = _entry(path)
+    if sftp.lstat(path):
+        raise BadPath(f"{path!r} exists")
+    sftp.make_folder(path)
+    sftp.give(path, uid=0, gid=0, mode=0o755)
+
+
+def rename(sftp: Sftp, path: str, to: str) -> None:
+    path, to = _entry(path), _entry(to)
+    if sftp.lstat(path) is None:
+        raise BadPath(f"{path!r} does not exist")
+    if sftp.lstat(to):
+        raise BadPath(f"{to!r} exists")
+    sftp.rename(path, to)
+
+
+def remove(sftp: Sftp, path: str) -> None:
+    path = _entry(path)
+    found = sftp.lstat(path)
+    if found is None:
+        raise BadPath(f"{path!r} does not exist")
+    if found.is_folder:
+        _remove_folders(sftp, [path], MAX_DEPTH)
+    else:
+        sftp.remove([path])
+
+
+def _remove_folders(sftp: Sftp, paths: Sequence[str], depth: int) -> None:
+    if not depth:
+        raise BadPath(f"{paths[0]!r} is nested too deeply")
+    for start in range(0, len(paths), WINDOW):
+        batch = paths[start : start + WINDOW]
+        entries = [
+            (f"{folder}/{name}", found)
+            for folder, listed in zip(batch, sftp.folders(batch), strict=True)
+            for name, found in listed
+        ]
+        sftp.remove(path for path, found in entries if not found.is_folder)
+        inner = [path for path, found in entries if found.is_folder]
+        if inner:
+            _remove_folders(sftp, inner, depth - 1)
+        sftp.remove_folders(batch)
+
+
+class Survey:
+    """Looks at every file of a container; `digest` is the same for two of them only where
+    names, kinds, permissions, owners, and the sizes and times of files are."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    @property
+    def digest(self) -> str:
+        return f"{self._sum % 2**256:064x}"
+
+    def look(self, sftp: Sftp, step: str) -> Iterator[Progress]:
+        """Yields after each round of questions."""
+        waiting = [""]
+        while waiting:
+            batch, waiting = waiting[-WINDOW:], waiting[:-WINDOW]
+            for folder, entries in zip(
+                batch, sftp.folders([folder or "/" for folder in batch]), strict=True
+            ):
+                for name, found in entries:
+                    self._add(f"{folder}/{name}", found)
+                    if found.is_folder:
+                        waiting.append(f"{folder}/{name}")
+            yield Progress(None, step)
+
+    def _add(self, path: str, found: Attributes) -> None:
+        told = [os.fsencode(path), found.mode, found.uid, found.gid]
+        if found.is_file:
+            told += [found.size, found.modified]
+        self._sum += int.from_bytes(hashlib.sha256(repr(told).encode()).digest())
+
+
+def _followed(sftp: Sftp, path: str) -> tuple[str, Attributes | None]:
+    """Where a path leads once the links at its end are followed, and what is there."""
+    path = _checked(path)
+    for _ in range(MAX_LINKS):
+        found = sftp.lstat(path)
+        if found is None:
+            # A missing file may be made, in a folder that exists; a missing folder may not.
+            folder, name = posixpath.split(path)
+            if name in ("", ".", "..") or not _is_folder(sftp, folder):
+                raise BadPath(f"{path!r} does not exist")
+            return path, None
+        if not found.is_link:
+            return path, found
+        [target] = sftp.readlinks([path])
+        path = _checked(posixpath.join(posixpath.dirname(path), target))
+    raise BadPath(f"{path!r} leads through too many links")
+
+
+def _is_folder(sftp: Sftp, path: str) -> bool:
+    found = sftp.lstat(f"{path.rstrip('/')}/.")
+    return found is not None and found.is_folder
+
+
+def _checked(path: str) -> str:
+    """The path without what does not matter. Where it leads only the container knows."""
+    if not path.startswith("/") or len(path) > MAX_PATH or "\0" in path:
+        raise BadPath(f"{path!r} is not an absolute path")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise BadPath(f"{path!r} cannot be the name of a file") from error
+    return "/" + "/".join(step for step in path.split("/") if step not in ("", "."))
+
+
+def _entry(path: str) -> str:
+    """A path that names something in a folder, not the root and not a folder from within."""
+    path = _checked(path)
+    if posixpath.basename(path) in ("", ".."):
+        raise BadPath(f"{path!r} cannot be made, renamed or removed")
+    return path
+
+
+def _infos(sftp: Sftp, folder: str, entries: Sequence[tuple[str, Attributes]]) -> list[FileInfo]:
+    def path(name: str) -> str:
+        return posixpath.join(folder, name)
+
+    inner = [name for name, found in entries if found.is_folder]
+    links = [name for name, found in entries if found.is_link]
+    sizes: dict[str, int] = {}
+    for start in range(0, len(inner), WINDOW):
+        batch = inner[start : start + WINDOW]
+        listed = sftp.folders([path(name) for name in batch])
+        sizes |= {name: len(found) for name, found in zip(batch, listed, strict=True)}
+    targets = dict(zip(links, sftp.readlinks([path(name) for name in links]), strict=True))
+    return [
+        FileInfo(
+            name=name,
+            kind=_kind(found),
+            size=sizes.get(name, found.size),
+            mode=stat.S_IMODE(found.mode),
+            uid=found.uid,
+            gid=found.gid,
+            modified=datetime.fromtimestamp(found.modified, UTC),
+            version=_version(found),
+            target=targets.get(name, ""),
+        )
+        for name, found in entries
+    ]
+
+
+def _kind(found: Attributes) -> FileKind:
+    if found.is_file:
+        return FileKind.FILE
+    if found.is_folder:
+        return FileKind.FOLDER
+    return FileKind.LINK if found.is_link else FileKind.OTHER
+
+
+def _version(found: Attributes | None) -> str:
+    return f"{found.modified}-{found.size}" if found else ""

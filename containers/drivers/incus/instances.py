@@ -1,0 +1,191 @@
+"""An instance as Incus describes it, and what the panel notes on it to know it again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from uuid import uuid4
+
+from containers.drivers import Conflict, Instance, Power, Refused, Spec
+
+# The panel's own notes; `Spec.labels` are kept as `user.berth.label.<name>`.
+ID = "user.berth.id"  # the same on whichever node the container is
+STATE = "user.berth.state"
+MOVE = "user.berth.move"  # the move of which this is the source, or the copy
+SSH_KEY = "user.berth.ssh-key"
+_HOSTNAME = "user.berth.hostname"
+_IMAGE = "user.berth.image"
+_LABEL = "user.berth.label."
+
+NEW = "new"  # whole as soon as Incus has unpacked it
+ARRIVING = "arriving"  # a copy that nobody has verified yet
+WHOLE = "whole"
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+_POWERS = {
+    "Running": Power.RUNNING,
+    "Ready": Power.RUNNING,
+    "Frozen": Power.RUNNING,
+    "Thawed": Power.RUNNING,
+    "Stopped": Power.STOPPED,
+    "Error": Power.ERROR,
+}
+
+
+def is_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name))
+
+
+@dataclass(frozen=True)
+class Found:
+    """One instance of the panel's project."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.raw["name"])
+
+    @property
+    def config(self) -> Mapping[str, str]:
+        return self.raw["config"] or {}
+
+    @property
+    def location(self) -> str:
+        """The member of a cluster that it is on."""
+        return str(self.raw["location"])
+
+    @property
+    def power(self) -> Power:
+        return _POWERS.get(self.raw["status"], Power.BUSY)
+
+    @property
+    def is_ours(self) -> bool:
+        return ID in self.config
+
+    @property
+    def is_unpacked(self) -> bool:
+        """Incus notes the one when all files are there, the other at every start."""
+        return bool({"volatile.apply_template", "volatile.last_state.power"} & self.config.keys())
+
+    @property
+    def is_whole(self) -> bool:
+        state = self.config.get(STATE)
+        return self.is_ours and (state == WHOLE or (state == NEW and self.is_unpacked))
+
+    @property
+    def has_cloud_init(self) -> bool:
+        return self.config.get("image.variant") == "cloud"
+
+    @property
+    def address(self) -> str:
+        """Its address in the network: of IPv4 where it has one."""
+        networks = (self.raw.get("state") or {}).get("network") or {}
+        found = [
+            ip_address(each["address"])
+            for name, network in networks.items()
+            if name != "lo"
+            for each in network["addresses"]
+            if each["scope"] == "global"
+        ]
+        return str(min(found, key=lambda address: address.version)) if found else ""
+
+    def spec(self) -> Spec:
+        """What it was made to be, with the limits that it has now."""
+        config = self.config
+        size = self.raw["devices"].get("root", {}).get("size", "")
+        cpus = config.get("limits.cpu", "")
+        labels = [key for key in config if key.startswith(_LABEL)]
+        return Spec(
+            name=self.name,
+            hostname=config.get(_HOSTNAME, ""),
+            image=config.get(_IMAGE, ""),
+            cpus=int(cpus) if cpus.isdigit() else 0,
+            memory_mb=_bytes(config.get("limits.memory", "")) // 2**20,
+            disk_gb=_bytes(size) // 2**30,
+            ssh_key=config.get(SSH_KEY, ""),
+            labels={key.removeprefix(_LABEL): config[key] for key in labels},
+        )
+
+    def report(self) -> Instance:
+        return Instance(self.name, self.power, self.address)
+
+
+def _bytes(size: str) -> int:
+    """What a size as Incus writes it stands for; 0 where it is relative or none."""
+    found = re.fullmatch(r"(\d+)([kKMGTPE]?)(i?)B?", size.strip())
+    if not found:
+        return 0
+    number, prefix, binary = found.groups()
+    power = " KMGTPE".index(prefix.upper() or " ")
+    return int(number) * int((1024 if binary else 1000) ** power)
+
+
+def creation(spec: Spec, pool: str, image: Mapping[str, Any]) -> dict[str, Any]:
+    """What to ask Incus for."""
+    config = {
+        ID: uuid4().hex,
+        STATE: NEW,
+        _HOSTNAME: spec.hostname,
+        _IMAGE: spec.image,
+        "limits.cpu": str(spec.cpus),
+        "limits.memory": f"{spec.memory_mb}MiB",
+        **{f"{_LABEL}{name}": value for name, value in spec.labels.items()},
+    }
+    if spec.ssh_key:
+        config[SSH_KEY] = spec.ssh_key
+    if image["properties"].get("variant") == "cloud":
+        config["cloud-init.user-data"] = _first_boot(spec)
+    return {
+        "name": spec.name,
+        "type": "container",
+        "source": {"type": "image", "fingerprint": image["fingerprint"]},
+        "config": config,
+        "devices": {
+            "root": {"type": "disk", "path": "/", "pool": pool, "size": f"{spec.disk_gb}GiB"}
+        },
+    }
+
+
+def _first_boot(spec: Spec) -> str:
+    """For cloud-init; all JSON is YAML."""
+    settings: dict[str, Any] = {"hostname": spec.hostname, "manage_etc_hosts": True}
+    if spec.ssh_key:
+        settings |= {"ssh_authorized_keys": [spec.ssh_key], "disable_root": False}
+    return f"#cloud-config\n{json.dumps(settings)}\n"
+
+
+def copy_of(here: Found, pool: str) -> dict[str, Any]:
+    """What a copy on another server is to be. Its network cards keep their addresses, its
+    disk comes from that server's pool."""
+    kept = {
+        key: value
+        for key, value in here.config.items()
+        if not key.startswith("volatile.")
+        or key == "volatile.base_image"
+        or key.endswith(".hwaddr")
+    }
+    devices = {
+        name: {**device, "pool": pool} if device.get("path") == "/" else device
+        for name, device in here.raw["devices"].items()
+    }
+    return {
+        "name": here.name,
+        "type": "container",
+        "architecture": here.raw["architecture"],
+        "profiles": here.raw["profiles"],
+        "devices": devices,
+        "config": {**kept, STATE: ARRIVING},
+    }
+
+
+def refuse_unless_stopped(found: Found) -> None:
+    if found.power is Power.BUSY:
+        raise Conflict(f"{found.name} is busy: {found.raw['status']}")
+    if found.power is not Power.STOPPED:
+        raise Refused(f"{found.name} is {found.power}", "The container still runs: stop it first.")

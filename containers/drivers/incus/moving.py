@@ -1,0 +1,195 @@
+"""Moving a stopped container to another server, or to another member of the same cluster.
+
+Between two servers the target fetches a copy. These are the steps, each noted on an instance
+before the next begins, so that whoever is asked again after a crash can go on:
+
+1. The source is given the mark of this move. It loses it when it is used again, in any way.
+2. The copy is made with the same mark, as one that is arriving: it is not shown as a container.
+3. Copy and source are compared, file by file. A copy whose mark is not that of its source is
+   out of date and thrown away.
+4. The copy is whole from now on.
+5. The source is deleted. Were both found whole, the same mark says that the source is the one
+   to go.
+
+A cluster does all that by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from containers.drivers import Conflict, DriverError, NoSuchInstance, Progress, Refused, Unreachable
+
+from . import files
+from .instances import ID, MOVE, WHOLE, Found, copy_of, refuse_unless_stopped
+from .operations import Doing, cancel, follow, under_way
+
+if TYPE_CHECKING:
+    from .driver import IncusDriver
+
+_COPYING, _VERIFYING = "Copying", "Verifying the copy"
+
+
+def move(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:
+    """See `Driver.move`."""
+    here, there = source.look(name), target.look(name)
+    if _ours(here) is None and _ours(there) is None:
+        raise NoSuchInstance(f"neither {source.label} nor {target.label} has {name}")
+    if source.label == target.label:
+        return
+    environments = [driver.client.get("/1.0")["environment"] for driver in (source, target)]
+    prints = {environment["certificate_fingerprint"] for environment in environments}
+    if len(prints) > 1:
+        yield from _carry_over(source, target, name, environments[0])
+    elif source.member and target.member and source.member != target.member:
+        yield from _within_cluster(source, target, name)
+
+
+def _within_cluster(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:
+    failure: DriverError | None = None
+    for _ in range(2):  # once more where what was joined came to nothing
+        if _is_whole(target.look(name)):
+            return
+        here = _fit_to_move(source, name)
+        joined = [
+            operation.id
+            for operation in under_way(source.client, name)
+            if operation.doing == Doing.MOVE and not operation.waits
+        ]
+        try:
+            if not joined:
+                source.complete(here)
+                begun = source.client.change(
+                    "POST", f"/1.0/instances/{name}", {"migration": True}, **target.at_member
+                )
+                joined = [begun["id"]]
+            yield from follow(source.client, joined[0], _COPYING)
+        except Unreachable:
+            raise
+        except DriverError as error:
+            failure = error
+    if not _is_whole(target.look(name)):
+        raise failure or Conflict(f"{name} is not on {target.member} yet")
+
+
+def _carry_over(
+    source: IncusDriver, target: IncusDriver, name: str, environment: dict[str, Any]
+) -> Iterator[Progress]:
+    for operation in under_way(target.client, name):
+        if operation.doing == Doing.CREATE:
+            yield from follow(target.client, operation.id, _COPYING)
+    here, there = source.look(name), target.look(name)
+    if _ours(here) is None:
+        if _is_whole(there):
+            return
+        raise Conflict(f"{target.label} has a copy of {name} that was never verified")
+    assert here is not None
+    _refuse_another(here, there, target)
+    if there and not (_is_copy(here, there) and there.is_unpacked):
+        yield from target.discard(name, "Clearing away an old copy")
+        there = None
+    if there is None:
+        here = yield from _copy(source, target, name, environment)
+        there = target.look(name)
+    if there is None or not (_is_copy(here, there) and there.is_unpacked):
+        raise Conflict(f"{name} on {target.label}: something came in between")
+    if not there.is_whole:
+        _fit_to_move(source, name)
+        yield from _verify(source, target, here, there)
+        target.note(name, state=WHOLE)
+    yield from source.discard(name, "Deleting the original")
+    target.note(name, move="")
+
+
+def _refuse_another(here: Found, there: Found | None, target: IncusDriver) -> None:
+    """Raise Refused where the target has something of this name that must stay."""
+    if there is None:
+        return
+    if not there.is_ours or there.config[ID] != here.config[ID]:
+        raise Refused(f"{target.label} has another {here.name}")
+    if there.is_whole and not _is_copy(here, there):
+        raise Refused(f"{target.label} has a {here.name} from an earlier move that was given up")
+
+
+def _copy(
+    source: IncusDriver, target: IncusDriver, name: str, environment: dict[str, Any]
+) -> Generator[Progress, None, Found]:
+    """Returns the source as it was when the copy began."""
+    here = _fit_to_move(source, name)
+    source.complete(here)
+    source.note(name, move=f"{uuid4().hex} {here.raw['last_used_at']}")
+    here = _fit_to_move(source, name)
+    for operation in under_way(source.client, name):
+        if operation.doing == Doing.MOVE:  # of a move that nobody follows any more
+            cancel(source.client, operation.id)
+    offer = source.client.change(
+        "POST", f"/1.0/instances/{name}", {"migration": True, "live": False}
+    )
+    origin = {
+        "type": "migration",
+        "mode": "pull",
+        "operation": f"{_address(source, environment)}/1.0/operations/{offer['id']}",
+        "certificate": environment["certificate"],
+        "secrets": offer["metadata"],
+    }
+    body = {**copy_of(here, target.pool), "source": origin}
+    try:
+        begun = target.client.change("POST", "/1.0/instances", body, **target.at_member)
+        yield from follow(target.client, begun["id"], _COPYING)
+        yield from follow(source.client, offer["id"], _COPYING)
+    except DriverError:
+        cancel(source.client, offer["id"])
+        raise
+    return here
+
+
+def _verify(
+    source: IncusDriver, target: IncusDriver, here: Found, there: Found
+) -> Iterator[Progress]:
+    surveys = []
+    for driver in (source, target):
+        surveys.append(files.Survey())
+        with files.session(driver.client, here.name) as sftp:
+            yield from surveys[-1].look(sftp, _VERIFYING)
+    if surveys[0].digest != surveys[1].digest:
+        yield from target.discard(here.name, "Clearing away a copy that is not the same")
+        raise Conflict(f"the copy of {here.name} on {target.label} is not the same")
+    now = source.look(here.name)
+    if now is None or not _is_copy(now, there):
+        raise Conflict(f"{here.name} was used while it was copied")
+
+
+def _fit_to_move(driver: IncusDriver, name: str) -> Found:
+    found = driver.look(name)
+    if not (found and found.is_whole):
+        raise NoSuchInstance(f"{driver.label} has no {name}")
+    refuse_unless_stopped(found)
+    return found
+
+
+def _is_copy(here: Found, there: Found) -> bool:
+    """Whether one is a copy of the other as it is now: not started, not changed since."""
+    mark = here.config.get(MOVE, "")
+    return bool(
+        mark and mark == there.config.get(MOVE) and mark.endswith(f" {here.raw['last_used_at']}")
+    )
+
+
+def _ours(found: Found | None) -> Found | None:
+    return found if found and found.is_ours else None
+
+
+def _is_whole(found: Found | None) -> bool:
+    return found is not None and found.is_whole
+
+
+def _address(source: IncusDriver, environment: dict[str, Any]) -> str:
+    """Where the target finds the source: as the panel does, unless that is a local socket."""
+    if not source.server.is_local:
+        return source.server.address
+    addresses = environment["addresses"]
+    if not addresses:
+        raise Refused(f"{source.label} listens on its local socket only")
+    return f"https://{addresses[0]}"

@@ -1,0 +1,69 @@
+"""Instances that bear the panel's name on a node, and of which the database does not know there."""
+
+from __future__ import annotations
+
+import re
+
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from containers.models.container import Container
+from containers.models.node import Node
+
+# More digits than any panel will ever count to: somebody else's.
+_NAME = re.compile(r"ct-([1-9][0-9]{0,11})")
+
+
+class Stray(models.Model):
+    """One such instance. `number` is the id of the container that its name stands for."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="strays")
+    number = models.BigIntegerField()
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["node", "number"], name="a_stray_once_a_node"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What the instance is called."""
+        return Container(pk=self.number).instance_name
+
+    @staticmethod
+    def number_of(name: str) -> int | None:
+        """The id that the name of an instance stands for; None where it is not the panel's."""
+        found = _NAME.fullmatch(name)
+        return int(found[1]) if found else None
+
+
+@transaction.atomic
+def reserve(number: int) -> None:
+    """See to it that no container made from now on gets an id up to `number`.
+
+    Or else the container of a new customer would find an instance of its name, and be taken
+    for it. Call it while no other row is locked.
+    """
+    with connection.cursor() as cursor:
+        for statement in _RESERVE[connection.vendor]:
+            cursor.execute(statement, {"number": number})
+
+
+_RESERVE = {
+    "postgresql": (
+        # Nobody may be given an id between the look and the leap.
+        "LOCK TABLE containers_container IN SHARE ROW EXCLUSIVE MODE",
+        "SELECT setval('containers_container_id_seq', %(number)s) "
+        "FROM containers_container_id_seq WHERE last_value <= %(number)s",
+    ),
+    "sqlite": (
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'containers_container', 0 WHERE "
+        "NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'containers_container')",
+        "UPDATE sqlite_sequence SET seq = max(seq, %(number)s) WHERE name = 'containers_container'",
+    ),
+}

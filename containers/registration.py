@@ -1,0 +1,148 @@
+"""How real nodes come to the panel: a join token or a local socket, and what they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+
+from containers import inventory
+from containers.connect import incus, server_at
+from containers.drivers import DriverError
+from containers.drivers.incus import Client, Server
+from containers.drivers.incus.about import describe, obstacles
+from containers.drivers.incus.trust import join, make_identity, read_token, renew
+from containers.models import Node
+from containers.models.node import NodeQuerySet
+
+
+class CannotAdd(Exception):
+    """The server cannot be worked with; `sentences` say why, to an administrator."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = sentences
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A server, or one member of a cluster, that can be added as a Node. Memory in MiB, disk in
+    GiB. `problem` says why it cannot be added just now; `known_as` is the Node that it is
+    already, if it is one."""
+
+    name: str
+    member: str | None
+    cpus: int = 0
+    memory_mb: int = 0
+    disk_gb: int = 0
+    version: str = ""
+    problem: str = ""
+    known_as: str = ""
+
+
+def reach(where: str, *, project: str) -> Server:
+    """How to reach the server that a join token or the path of a local socket leads to; a token
+    is used up by this. Raises DriverError."""
+    if where.startswith("/"):
+        return server_at(where, "", project)
+    identity = make_identity(settings.INCUS_IDENTITY)
+    return join(read_token(where), identity, project=project, timeout=settings.NODE_TIMEOUT)
+
+
+def offers(server: Server, *, pool: str) -> list[Offer]:
+    """What can be added of a server: itself, or each member of its cluster. Raises CannotAdd
+    where the panel cannot work with it, and DriverError."""
+    client = Client(server)
+    try:
+        if found := obstacles(client, pool):
+            raise CannotAdd(*found)
+        about = describe(client, pool)
+    finally:
+        client.close()
+    if not about.members:
+        return [_offer(server, pool, about.name, None)]
+    return [
+        _offer(server, pool, member.name, member.name)
+        if member.is_online
+        else Offer(member.name, member.name, problem=f"{member.status}: {member.message}")
+        for member in about.members
+    ]
+
+
+def _offer(server: Server, pool: str, name: str, member: str | None) -> Offer:
+    known = _same(server, member).first()
+    try:
+        has = incus(_row(server, pool, member, name)).resources()
+    except DriverError as error:
+        return Offer(name, member, problem=error.detail)
+    return Offer(
+        name=name,
+        member=member,
+        cpus=has.cpus,
+        memory_mb=has.memory_mb,
+        disk_gb=has.disk_gb,
+        version=has.version,
+        known_as=known.name if known else "",
+    )
+
+
+def add(server: Server, *, pool: str, chosen: Iterable[tuple[str, str | None]]) -> list[Node]:
+    """Make a Node of each chosen pair of name and member. All of them, or none: raises
+    CannotAdd where a name is taken or a server is a Node already, and DriverError where one
+    does not answer."""
+    with transaction.atomic():
+        nodes = []
+        for name, member in chosen:
+            if Node.objects.filter(name=name).exists():
+                raise CannotAdd(f"There is a node called {name} already. Choose another name.")
+            if same := _same(server, member).first():
+                raise CannotAdd(f"This server is node {same.name} already.")
+            nodes.append(_row(server, pool, member, name))
+            nodes[-1].save()
+    for node in nodes:
+        inventory.learn(node)
+    return nodes
+
+
+def rotate() -> list[str]:
+    """Give the panel a new key and certificate, at every server that it knows. Returns the
+    addresses; asked again after a crash it goes on. Raises DriverError, with the old key still
+    in use, where a server cannot be told."""
+    fresh = make_identity(settings.INCUS_IDENTITY.with_suffix(".new"))
+    known = Node.objects.filter(kind=Node.Kind.INCUS).values_list("settings", flat=True)
+    servers = {
+        server_at(has["address"], has["certificate"], has["project"])
+        for has in known
+        if not has["address"].startswith("/")
+    }
+    for server in sorted(servers, key=lambda server: server.address):
+        renew(server, fresh)
+    fresh.replace(settings.INCUS_IDENTITY)
+    return sorted(server.address for server in servers)
+
+
+def _row(server: Server, pool: str, member: str | None, name: str) -> Node:
+    return Node(
+        name=name,
+        kind=Node.Kind.INCUS,
+        settings={
+            "address": server.address,
+            "certificate": server.certificate,
+            "project": server.project,
+            "member": member,
+            "pool": pool,
+        },
+    )
+
+
+def _same(server: Server, member: str | None) -> NodeQuerySet:
+    """The Nodes that are this server, or this member of a cluster, already."""
+    here = Node.objects.filter(kind=Node.Kind.INCUS)
+    if server.certificate:
+        # All members of a cluster show one certificate, at whichever address they were asked.
+        here = here.filter(settings__certificate=server.certificate)
+    else:
+        here = here.filter(settings__address=server.address)
+    return here.filter(settings__member=member)

@@ -1,0 +1,240 @@
+"""What an administrator can do where the database and a node disagree.
+
+Each door asks the nodes first, with no transaction open; it then decides with the row locked,
+and writes into the history who did what. It returns a sentence that says what was done, and
+raises NotPossible. Nothing here changes anything on a node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django_fsm import can_proceed
+
+from containers import who
+from containers.connect import connect
+from containers.drivers import DriverError, Instance, Power, Spec
+from containers.models import Container, Node, StatusChange, Stray
+from containers.operations.asking import open_operation
+from containers.operations.outcomes import record
+from containers.statuses import Status
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+_AT_REST = {Power.RUNNING: Status.RUNNING, Power.STOPPED: Status.STOPPED}
+
+
+class NotPossible(Exception):
+    """It cannot be done, or not now; `sentence` says why in plain words."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Found:
+    """An instance that can be adopted: how it is, and what it is."""
+
+    instance: Instance
+    spec: Spec
+
+    @property
+    def status(self) -> Status:
+        """What it will be here."""
+        return _AT_REST[self.instance.power]
+
+
+def proposal(node: Node, number: int) -> Found:
+    """What can be adopted, as the node reports it now. Raises NotPossible."""
+    name = Stray(number=number).name
+    _check_unknown(number)
+    instance = _at_rest(node, name)
+    try:
+        spec = connect(node).describe(name)
+    except DriverError as error:
+        raise _no_answer(node, error) from error
+    limits = {"processor": spec.cpus, "memory": spec.memory_mb, "disk": spec.disk_gb}
+    if missing := [limit for limit, value in limits.items() if not value]:
+        raise NotPossible(
+            f"{name} has no limit for its {' and its '.join(missing)}, as every container has. "
+            f"Set one on node {node.name} first."
+        )
+    return Found(instance, spec)
+
+
+def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> str:
+    """Make a container of an instance that the database does not know: `customer`'s, called
+    `name`, with the limits and in the status that the node reports."""
+    _check_permission(by)
+    found = proposal(node, number)
+    try:
+        with transaction.atomic():
+            # Of two who adopt it one finds the note.
+            noted, _ = node.strays.filter(number=number).delete()
+            if not noted:
+                raise NotPossible("This is settled already.")
+            container = _make(node, number, found, customer=customer, name=name)
+            StatusChange.objects.create(
+                container=container,
+                to_status=container.status,
+                by=by,
+                because=f"adopted on node {node.name}",
+            )
+    except IntegrityError as error:
+        _check_unknown(number)
+        raise NotPossible(f"{customer} already has a container called {name}.") from error
+    return f"{container.instance_name} is {name} of {customer} now."
+
+
+def _make(node: Node, number: int, found: Found, *, customer: User, name: str) -> Container:
+    spec = found.spec
+    return Container.objects.create(
+        pk=number,
+        customer=customer,
+        name=name,
+        plan="Adopted",
+        cpus=spec.cpus,
+        memory_mb=spec.memory_mb,
+        disk_gb=spec.disk_gb,
+        system=spec.image or "Unknown",
+        image=spec.image,
+        ssh_key=spec.ssh_key,
+        node=node,
+        address=found.instance.address,
+        status=found.status,
+    )
+
+
+def take_over(node: Node, number: int, *, by: User) -> str:
+    """Look for a container on this node from now on: this one has it, its own has not."""
+    _check_permission(by)
+    container = _container(number)
+    instance = _at_rest(node, container.instance_name)
+    own = _check_gone(container)
+    if own == node:
+        raise NotPossible(f"{container.name} is on node {node.name} as it is.")
+    with transaction.atomic():
+        fresh = _locked(container)
+        was = fresh.status
+        fresh.node, fresh.address, fresh.problem = node, instance.address, ""
+        if instance.power is Power.RUNNING:
+            fresh.found_running()
+        else:
+            fresh.found_stopped()
+        record(fresh, was, by=by, because=f"taken over: node {own.name} does not have it")
+        node.strays.filter(number=number).delete()
+    return f"{fresh.name} is on node {node.name} now, and {fresh.get_status_display()}."
+
+
+def forget(node: Node, number: int, *, by: User) -> str:
+    """Give up a container that its node does not have."""
+    _check_permission(by)
+    container = _missing_on(node, number)
+    with transaction.atomic():
+        fresh = _locked(container)
+        was = fresh.status
+        fresh.given_up()
+        fresh.node, fresh.address, fresh.problem = None, "", ""
+        record(fresh, was, by=by, because=f"forgotten, as node {node.name} does not have it")
+    return f"{fresh.name} is forgotten: it counts as {fresh.get_status_display()} now."
+
+
+def create_again(node: Node, number: int, *, by: User) -> str:
+    """Make a container anew on its node, which does not have it any more."""
+    _check_permission(by)
+    container = _missing_on(node, number)
+    if not node.images.filter(name=container.image).exists():
+        raise NotPossible(f"Node {node.name} does not have {container.system} to make it of.")
+    with transaction.atomic():
+        fresh = _locked(container)
+        was = fresh.status
+        fresh.begun_again()
+        fresh.address, fresh.problem, fresh.create_tries = "", "", 0
+        because = f"created again, as node {node.name} does not have it"
+        operation = open_operation(fresh, "create", was=was, by=by, because=because)
+        record(fresh, was, operation, by=by, because=because)
+    return f"{fresh.name} is {fresh.get_status_display()} now."
+
+
+# --- what they look at -------------------------------------------------------------------------
+
+
+def _check_permission(by: User) -> None:
+    if not who.administrator(Node, by):
+        raise NotPossible("This is an administrator's to decide.")
+
+
+def _container(number: int) -> Container:
+    container = Container.objects.select_related("node").filter(pk=number).first()
+    if container is None:
+        raise NotPossible("The database has no container of this number.")
+    return container
+
+
+def _check_unknown(number: int) -> None:
+    known = Container.objects.filter(pk=number).first()
+    if known is not None:
+        raise NotPossible(f"{known.instance_name} is known by now: it is {known.name}.")
+
+
+def _ask(node: Node, name: str) -> Instance | None:
+    try:
+        return connect(node).instance(name)
+    except DriverError as error:
+        raise _no_answer(node, error) from error
+
+
+def _no_answer(node: Node, error: DriverError) -> NotPossible:
+    return NotPossible(f"Node {node.name} cannot be asked now: {error.detail}. Try again later.")
+
+
+def _at_rest(node: Node, name: str) -> Instance:
+    """An instance that a node has, running or stopped."""
+    found = _ask(node, name)
+    if found is None:
+        raise NotPossible(f"Node {node.name} does not have {name} any more.")
+    if found.power not in _AT_REST:
+        raise NotPossible(f"Node {node.name} reports {name} as {found.power}. Try again later.")
+    return found
+
+
+def _missing_on(node: Node, number: int) -> Container:
+    """A container that the database has on a node, and no node has."""
+    container = _container(number)
+    if container.node_id != node.pk:
+        raise NotPossible(f"{container.name} is not on node {node.name} any more.")
+    _check_gone(container)
+    other = Stray.objects.filter(number=number).select_related("node").first()
+    if other is not None:
+        raise NotPossible(f"Node {other.node.name} has {container.name}: take it over there.")
+    return container
+
+
+def _check_gone(container: Container) -> Node:
+    """The node that a container should be on, asked now, does not have it."""
+    if not can_proceed(container.given_up):
+        raise _not_gone(container)
+    assert container.node is not None
+    if _ask(container.node, container.instance_name) is not None:
+        raise NotPossible(f"Node {container.node.name} has {container.name} again.")
+    return container.node
+
+
+def _locked(container: Container) -> Container:
+    """The row, fresh and locked, if nothing has come of it meanwhile."""
+    rows = Container.objects.select_for_update(of=("self",)).select_related("node")
+    fresh = rows.get(pk=container.pk)
+    if fresh.node_id != container.node_id or not can_proceed(fresh.given_up):
+        raise _not_gone(fresh)
+    return fresh
+
+
+def _not_gone(container: Container) -> NotPossible:
+    status, node = container.get_status_display(), container.node
+    if node is not None and not node.online:
+        return NotPossible(f"Node {node.name} does not answer: {container.name} may be there.")
+    return NotPossible(f"{container.name} is {status} now: there is nothing to be settled.")

@@ -1,0 +1,87 @@
+"""Where the database and a node disagree: what will be done is said first, and done when it is
+confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+
+from containers import settling
+from containers.differences import ADOPT, CREATE_AGAIN, FORGET, TAKE_OVER, differences_on
+from containers.forms import AdoptForm
+from containers.models import Node
+from containers.settling import NotPossible
+from containers.views.nodes import visible_nodes
+from panel.http import Request
+
+DOORS: dict[str, Callable[..., str]] = {
+    TAKE_OVER.name: settling.take_over,
+    CREATE_AGAIN.name: settling.create_again,
+    FORGET.name: settling.forget,
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def settle(request: Request, pk: int, number: int, name: str) -> HttpResponse:
+    """One of the doors for one difference. Whatever comes of it leads back to the node."""
+    node = get_object_or_404(visible_nodes(request), pk=pk)
+    difference = next((each for each in differences_on(node) if each.number == number), None)
+    actions = difference.actions if difference else ()
+    action = next((each for each in actions if each.name == name), None)
+    if difference is None or action is None:
+        messages.info(request, "This is settled already, or cannot be settled now.")
+        return _back(request, node)
+    context = {"section": "nodes", "node": node, "difference": difference, "action": action}
+    try:
+        if action is ADOPT:
+            return _adopt(request, node, number, context)
+        return _confirm(request, node, number, context)
+    except NotPossible as reason:
+        messages.error(request, reason.sentence)
+        return _back(request, node)
+
+
+def _confirm(request: Request, node: Node, number: int, context: dict[str, Any]) -> HttpResponse:
+    action, container = context["action"], context["difference"].container
+    typed = request.POST.get("name", "").strip()
+    right = not action.typed or typed == container.name
+    if request.method == "POST" and right:
+        done = DOORS[action.name](node, number, by=request.user)
+        messages.success(request, done)
+        return _back(request, node)
+    context |= {"typed": typed, "wrong": request.method == "POST"}
+    return _ask(request, "confirm", context)
+
+
+def _adopt(request: Request, node: Node, number: int, context: dict[str, Any]) -> HttpResponse:
+    if request.method == "POST":
+        form = AdoptForm(request.POST)
+        if form.is_valid():
+            done = settling.adopt(node, number, by=request.user, **form.cleaned_data)
+            messages.success(request, done)
+            return _back(request, node)
+    found = settling.proposal(node, number)
+    if request.method != "POST":
+        name = found.spec.hostname.partition(".")[0] or found.spec.name
+        form = AdoptForm(initial={"name": name})
+    return _ask(request, "adopt", context | {"found": found, "form": form})
+
+
+def _ask(request: Request, what: str, context: dict[str, Any]) -> HttpResponse:
+    """The question, as a page or for the dialog."""
+    template = f"containers/nodes/_{what}.html" if request.htmx else "containers/nodes/ask.html"
+    context["question"] = f"containers/nodes/_{what}.html"
+    return render(request, template, context, status=422 if request.method == "POST" else 200)
+
+
+def _back(request: Request, node: Node) -> HttpResponse:
+    """To the node, also out of a dialog."""
+    if request.htmx:
+        return HttpResponseClientRedirect(node.get_absolute_url())
+    return redirect(node)

@@ -1,0 +1,121 @@
+"""Adding a real node: how to reach the server, then what of it becomes a Node."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_slug
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from containers import registration
+from containers.connect import server_at
+from containers.drivers import DriverError
+from containers.registration import CannotAdd, Offer
+from containers.views.nodes import visible_nodes
+from panel.http import Request
+
+# Where the session keeps the server between the two steps: the token is used up by the first.
+_REACHED = "node_reached"
+
+
+class ReachForm(forms.Form):
+    """A join token, or the path of a local socket."""
+
+    where = forms.CharField(
+        label="Join token",
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"}),
+        help_text="What “incus config trust add” or deploy/incus-node prints; "
+        "or the path of a local socket, such as /var/lib/incus/unix.socket.",
+    )
+    project = forms.SlugField(
+        initial="berth", help_text="The Incus project that the panel owns. It touches no other."
+    )
+    pool = forms.CharField(
+        label="Storage pool", initial="default", help_text="Where the containers' disks are made."
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def reach(request: Request) -> HttpResponse:
+    """The first step: the server is asked to trust the panel."""
+    visible_nodes(request)
+    form = ReachForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            server = registration.reach(
+                form.cleaned_data["where"].strip(), project=form.cleaned_data["project"]
+            )
+        except DriverError as error:
+            form.add_error("where", ValidationError(f"{error.sentence} ({error.detail})"))
+        else:
+            request.session[_REACHED] = {
+                "address": server.address,
+                "certificate": server.certificate,
+                "project": server.project,
+                "pool": form.cleaned_data["pool"],
+            }
+            return redirect("containers:node_choose")
+    context = {"section": "nodes", "form": form}
+    status = 422 if form.errors else 200
+    return render(request, "containers/nodes/reach.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def choose(request: Request) -> HttpResponse:
+    """The second step: what the server is and has; of a cluster, which members."""
+    visible_nodes(request)
+    reached = request.session.get(_REACHED)
+    if reached is None:
+        return redirect("containers:node_add")
+    server = server_at(reached["address"], reached["certificate"], reached["project"])
+    errors: list[str] = []
+    found: list[Offer] = []
+    try:
+        found = registration.offers(server, pool=reached["pool"])
+        if request.method == "POST":
+            chosen = _chosen(request, found)
+            nodes = registration.add(server, pool=reached["pool"], chosen=chosen)
+            del request.session[_REACHED]
+            names = ", ".join(node.name for node in nodes)
+            messages.success(request, f"Added {names}.")
+            return redirect("containers:nodes")
+    except CannotAdd as reason:
+        errors = list(reason.sentences)
+    except DriverError as error:
+        errors = [f"{error.sentence} ({error.detail})"]
+    context = {
+        "section": "nodes",
+        "errors": errors,
+        "address": server.address,
+        "offers": [
+            asdict(offer) | {"typed": request.POST.get(f"name-{number}", offer.name)}
+            for number, offer in enumerate(found)
+        ],
+    }
+    status = 422 if errors else 200
+    return render(request, "containers/nodes/choose.html", context, status=status)
+
+
+def _chosen(request: Request, found: list[Offer]) -> list[tuple[str, str | None]]:
+    """The pairs of name and member that were ticked. Raises CannotAdd."""
+    ticked = [
+        (request.POST.get(f"name-{number}", "").strip(), offer.member)
+        for number, offer in enumerate(found)
+        if f"add-{number}" in request.POST
+    ]
+    if not ticked:
+        raise CannotAdd("Tick at least one.")
+    for name, _ in ticked:
+        try:
+            validate_slug(name)
+        except ValidationError as error:
+            raise CannotAdd(f"{name!r} cannot be the name of a node: use letters, digits, "
+                            "hyphens and underscores.") from error  # fmt: skip
+    if len({name for name, _ in ticked}) < len(ticked):
+        raise CannotAdd("Two of them have the same name.")
+    return ticked

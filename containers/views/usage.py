@@ -1,0 +1,237 @@
+"""What a container or a node uses: processor, memory, disk and network as charts over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.template.defaultfilters import filesizeformat, pluralize
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.views.decorators.http import require_safe
+
+from containers import charts
+from containers.models import Container, Node, Span, UsageSample
+from containers.models.usage import begin
+from containers.templatetags.spans import memory
+from containers.views.detail import frame
+from panel.http import Request
+
+MIB, GIB = 1024**2, 1024**3
+# A scale ends no lower, so that what is next to nothing looks like it.
+LEAST_PERCENT, LEAST_RATE = 10.0, 1024.0
+
+
+@dataclass(frozen=True)
+class Period:
+    """How far back a page looks: `count` buckets of one `step`, from samples of one `span`.
+    A bucket is named as `moment` says, with `at` before it where that stands in a sentence;
+    the axis names the first bucket of each `group`, as `tick` says."""
+
+    label: str
+    span: Span
+    step: timedelta
+    each: str
+    count: int
+    at: str
+    moment: str
+    tick: str
+    group: Callable[[datetime], object]
+
+    def buckets(self, now: datetime) -> list[datetime]:
+        """When each begins; `now` is in the last."""
+        last = begin(now, self.step)
+        return [last - self.step * back for back in reversed(range(self.count))]
+
+
+PERIODS = {
+    "day": Period(
+        "Day", Span.MINUTE, timedelta(minutes=10), "ten minutes", 144, "at", "H:i", "H:i",
+        lambda at: (at.date(), at.hour // 4),
+    ),
+    "month": Period(
+        "Month", Span.HOUR, timedelta(hours=4), "four hours", 186, "on", "j M, H:i", "j M",
+        lambda at: at.isocalendar()[:2],
+    ),
+    "years": Period(
+        "Two years", Span.DAY, timedelta(days=7), "seven days", 104,
+        "in the week of", "j M Y", "M Y",
+        lambda at: (at.year, at.month > 6),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart: its paths, and what it comes to in words."""
+
+    name: str
+    line: str
+    area: str
+    latest: str
+    latest_at: str
+    average: str
+    peak: str
+    peak_at: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """`scale` has the labels of the top, the middle and the bottom; `axis` labels, each with its
+    place in percent from the left.
+    `rows` are the buckets that have values: which it is, when it began, the values in words.
+    Without rows there is nothing to draw."""
+
+    title: str
+    of: str
+    curves: list[Curve]
+    scale: list[str]
+    axis: list[tuple[float, str]]
+    rows: list[tuple[int, str, list[str]]]
+
+
+@require_safe
+def container(request: Request, pk: int) -> HttpResponse:
+    found = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
+    context = _context(request, found)
+    if request.htmx:
+        return render(request, "containers/_usage.html", context)
+    context |= frame(request, found, tab="usage")
+    return render(request, "containers/usage.html", context)
+
+
+@require_safe
+def node(request: Request, pk: int) -> HttpResponse:
+    found = get_object_or_404(Node.objects.visible_to(request.user), pk=pk)
+    context = _context(request, found)
+    if request.htmx:
+        return render(request, "containers/_usage.html", context)
+    context |= {"section": "nodes", "node": found}
+    return render(request, "containers/nodes/usage.html", context)
+
+
+def _context(request: Request, subject: Container | Node) -> dict[str, Any]:
+    chosen = request.GET.get("span", "")
+    chosen = chosen if chosen in PERIODS else "day"
+    return {
+        "periods": PERIODS.items(),
+        "chosen": chosen,
+        "period": PERIODS[chosen],
+        "charts": charts_of(subject, PERIODS[chosen], timezone.now()),
+    }
+
+
+def charts_of(subject: Container | Node, period: Period, now: datetime) -> list[Chart]:
+    """Processor, memory, disk and network, in one query; no charts where nothing was measured
+    in that time."""
+    buckets = period.buckets(now)
+    samples = list(subject.usage.filter(span=period.span, at__gte=buckets[0]).order_by("at"))
+    if not samples:
+        return []
+
+    def values(of: Callable[[UsageSample], float | None]) -> charts.Values:
+        weighed = ((sample.at, sample.minutes, of(sample)) for sample in samples)
+        return charts.averages(weighed, buckets[0], period.step, period.count)
+
+    has_memory, has_disk = subject.memory_mb * MIB, subject.disk_gb * GIB
+    cores = max(subject.cpus, 1)
+    cpu = values(lambda sample: 100 * sample.cpu / cores)
+    used = values(lambda sample: sample.memory_bytes)
+    stored = values(lambda sample: sample.disk_bytes)
+    network = values(lambda sample: sample.received), values(lambda sample: sample.sent)
+    draw = partial(_chart, period, [timezone.localtime(at) for at in buckets])
+    return [
+        draw(
+            "Processor",
+            f"of {cores} core{pluralize(cores)}",
+            {"": cpu},
+            charts.top_of(cpu, charts.ROUND, LEAST_PERCENT),
+            _percent,
+        ),
+        draw(
+            "Memory",
+            f"of {memory(subject.memory_mb)}",
+            {"": used},
+            charts.top_of(used, [], has_memory),
+            _size,
+        ),
+        draw(
+            "Disk",
+            f"of {subject.disk_gb} GB",
+            {"": stored},
+            charts.top_of(stored, [], has_disk),
+            _size,
+        ),
+        draw(
+            "Network",
+            "in and out",
+            {"In": network[0], "Out": network[1]},
+            charts.top_of([*network[0], *network[1]], charts.ROUND_BYTES, LEAST_RATE),
+            _rate,
+        ),
+    ]
+
+
+def _chart(
+    period: Period,
+    begins: Sequence[datetime],
+    title: str,
+    of: str,
+    curves: dict[str, charts.Values],
+    top: float,
+    words: Callable[[float], str],
+) -> Chart:
+    def when(bucket: int) -> str:
+        return date_format(begins[bucket], period.moment)
+
+    def curve(name: str, values: charts.Values) -> Curve:
+        known = [(bucket, value) for bucket, value in enumerate(values) if value is not None]
+        latest, peak = known[-1], max(known, key=lambda each: each[1])
+        return Curve(
+            name,
+            charts.line(values, top),
+            charts.area(values, top),
+            words(latest[1]),
+            when(latest[0]),
+            words(fmean(value for _, value in known)),
+            words(peak[1]),
+            when(peak[0]),
+        )
+
+    together = enumerate(zip(*curves.values(), strict=True))
+    rows = [
+        (bucket, when(bucket), [words(value) for value in values])
+        for bucket, values in together
+        if None not in values
+    ]
+    return Chart(
+        title,
+        of,
+        [curve(name, values) for name, values in curves.items()] if rows else [],
+        [words(top), words(top / 2), "0"],
+        [
+            (round(100 * bucket / period.count, 2), date_format(begins[bucket], period.tick))
+            for bucket in range(1, period.count)
+            if period.group(begins[bucket]) != period.group(begins[bucket - 1])
+        ],
+        rows,
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") + " %"
+
+
+def _size(value: float) -> str:
+    number, unit = filesizeformat(value).split()
+    return f"{number.removesuffix('.0')} {unit}"
+
+
+def _rate(value: float) -> str:
+    return f"{_size(value)}/s"

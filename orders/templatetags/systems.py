@@ -1,0 +1,18 @@
+"""What the pages of nodes show of the systems that are on offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django import template
+
+from containers.models import Node
+from orders.models import System
+
+register = template.Library()
+
+
+@register.simple_tag
+def systems_lacking_on(node: Node) -> Iterable[System]:
+    """The systems on offer that a node does not have."""
+    return System.objects.offered().lacking_on(node)

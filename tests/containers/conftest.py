@@ -1,0 +1,47 @@
+"""Steps of work that a test plays itself, to be in the middle of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from containers.operations import carrying, work
+from tests.containers.acts import Steps
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease is renewed at each sign of life, not only once a second."""
+    monkeypatch.setattr(carrying, "PULSE", 0)
+
+
+@pytest.fixture
+def instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Steps], None]:
+    """`instead("start", steps)`: the steps of a kind of work, played by the test."""
+
+    def play(kind: str, steps: Steps) -> None:
+        monkeypatch.setitem(work.STEPS, kind, steps)
+
+    return play
+
+
+@pytest.fixture
+def meanwhile(instead: Any, every_step: None) -> Callable[[str, Callable[[], None]], None]:
+    """`meanwhile("stop", act)`: something that happens once while the node is at work."""
+
+    def play(kind: str, act: Callable[[], None]) -> None:
+        real = work.STEPS[kind]
+        acted: list[bool] = []
+
+        def steps(job: work.Job) -> Iterator[Any]:
+            for step in real(job):
+                yield step
+                if not acted:
+                    acted.append(True)
+                    act()
+
+        instead(kind, steps)
+
+    return play

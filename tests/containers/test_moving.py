@@ -1,0 +1,225 @@
+"""A container moves: it ends on one node, as what it was, or stays and says why."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from containers import operations
+from containers.connect import simulated
+from containers.drivers import Conflict, Power, Refused
+from containers.models import Container, Node, Operation
+from containers.operations import carrying, work
+from containers.placement import NoRoomAnywhere
+from containers.statuses import Status
+from panel.models import User
+from tests.cast import (
+    ContainerFactory,
+    effects_on,
+    power_of,
+    set_pace,
+)
+from tests.conftest import Clock, Worker
+from tests.containers.acts import (
+    Killed,
+    ask_and_wait,
+    broken,
+    fresh,
+    history,
+    last_operation,
+    settle,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("status", "did"),
+    [
+        ("stopped", ["moved_in", "moved_out"]),
+        ("running", ["stopped", "moved_in", "moved_out", "started"]),
+    ],
+)
+def test_a_container_moves_and_is_what_it_was(
+    status: str,
+    did: list[str],
+    lena: User,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+) -> None:
+    container = ContainerFactory.create(customer=lena, status=status, node=node)
+    before = power_of(container)
+    effects = effects_on(node, other_node, of=container)
+    operation = operations.request(container.pk, "migrate", by=ada)
+    assert operation is not None
+    assert operation.target == other_node
+    assert fresh(container).status == Status.MIGRATING
+    worker.carry_out_all()
+
+    container = fresh(container)
+    assert (container.status, container.node, container.problem) == (status, other_node, "")
+    assert power_of(container) == before
+    assert simulated(node).instance(container.instance_name) is None
+    assert effects_on(node, other_node, of=container)[len(effects) :] == did
+    assert history(container) == [(status, "migrating"), ("migrating", status)]
+    seen = simulated(other_node).instance(container.instance_name)
+    assert seen is not None
+    assert container.address == seen.address
+
+
+def test_the_files_move_along(
+    container: Container, ada: User, node: Node, other_node: Node, worker: Worker
+) -> None:
+    from io import BytesIO
+
+    name = container.instance_name
+    simulated(node).write_file(name, "/root/kept", BytesIO(b"dear"))
+    ask_and_wait(container, "migrate", worker, ada)
+    assert b"".join(simulated(other_node).read_file(name, "/root/kept")) == b"dear"
+
+
+@pytest.mark.parametrize("status", ["stopped", "running"])
+@pytest.mark.parametrize("fault", ["failing", "full"])
+def test_a_move_that_the_target_refuses_ends_on_the_old_node_as_it_was(
+    fault: str,
+    status: str,
+    lena: User,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+) -> None:
+    container = ContainerFactory.create(customer=lena, status=status, node=node)
+    before = power_of(container)
+    broken(other_node, **{fault: True})
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert (container.status, container.node) == (status, node)
+    assert power_of(container) == before
+    assert container.problem
+    assert simulated(other_node).instance(container.instance_name) is None
+    assert last_operation(container).outcome == "failed"
+
+
+def test_a_container_that_moved_but_does_not_boot_there_is_stopped_there_and_says_why(
+    lena: User, ada: User, node: Node, other_node: Node, worker: Worker, instead: Any
+) -> None:
+    container = ContainerFactory.create(customer=lena, status=Status.RUNNING, node=node)
+
+    def steps(job: work.Job) -> work.Steps:
+        yield from job.node.stop(job.name)
+        assert job.target is not None
+        yield from job.node.move(job.name, job.target)
+        raise Refused("no boot here")
+
+    instead("migrate", steps)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert (container.status, container.node) == (Status.STOPPED, other_node)
+    assert container.problem == Refused.sentence
+
+
+def test_a_container_that_moved_is_booted_there_even_if_that_takes_a_second_try(
+    lena: User,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+) -> None:
+    container = ContainerFactory.create(customer=lena, status=Status.RUNNING, node=node)
+    real = work.STEPS["migrate"]
+
+    def steps(job: work.Job) -> work.Steps:
+        instead("migrate", real)
+        yield from job.node.stop(job.name)
+        assert job.target is not None
+        yield from job.node.move(job.name, job.target)
+        raise Conflict("busy, ask again")
+
+    instead("migrate", steps)
+    container = settle(ask_and_wait(container, "migrate", worker, ada), worker, clock)
+    assert (container.status, container.node) == (Status.RUNNING, other_node)
+    assert container.problem == ""
+
+
+def test_a_move_that_is_taken_up_again_on_its_way_is_joined(
+    container: Container,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    instead: Any,
+    clock: Clock,
+    settings: Any,
+) -> None:
+    """Its worker was killed, and the nodes go on with it meanwhile."""
+    set_pace(node, 0.1)
+    real = work.STEPS["migrate"]
+
+    def steps(job: work.Job) -> work.Steps:
+        instead("migrate", real)
+        assert job.target is not None
+        for _ in job.node.move(job.name, job.target):
+            raise Killed
+        yield from ()
+
+    instead("migrate", steps)
+    with pytest.raises(Killed):
+        ask_and_wait(container, "migrate", worker, ada)
+    clock.advance(by=settings.LEASE + timedelta(seconds=1))
+    operations.sweep()
+    worker.carry_out_all()
+    assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
+    assert last_operation(container).attempts == 2
+    did = effects_on(node, other_node, of=container)
+    assert did == ["created", "moved_in", "moved_out"]
+
+
+def test_a_move_whose_target_stays_away_is_given_up_at_its_deadline(
+    lena: User, ada: User, node: Node, other_node: Node, worker: Worker, clock: Clock
+) -> None:
+    container = ContainerFactory.create(customer=lena, status=Status.RUNNING, node=node)
+    broken(other_node, unplugged=True)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert container.status == Status.MIGRATING
+    clock.advance(by=Container.deadline_of("migrate"))
+    operations.sweep()
+    worker.carry_out_all()
+    container = fresh(container)
+    assert (container.status, container.node) == (Status.RUNNING, node)
+    assert container.problem == carrying.Overdue.sentence
+    assert power_of(container) is Power.RUNNING
+
+
+def test_an_administrator_may_choose_the_target(
+    container: Container, ada: User, other_node: Node
+) -> None:
+    from tests.cast import NodeFactory
+
+    chosen = NodeFactory.create(memory_mb=2048)
+    operation = operations.request(container.pk, "migrate", by=ada, target=chosen.pk)
+    assert operation is not None
+    assert operation.target == chosen
+
+
+@pytest.mark.parametrize("why", ["off-line", "out of service", "too small", "where it is"])
+def test_a_target_that_cannot_take_it_is_refused_and_nothing_changes(
+    why: str, container: Container, ada: User, node: Node, other_node: Node
+) -> None:
+    changes: dict[str, dict[str, Any]] = {
+        "off-line": {"online": False},
+        "out of service": {"in_service": False},
+        "too small": {"memory_mb": 100},
+        "where it is": {},
+    }
+    Node.objects.filter(pk=other_node.pk).update(**changes[why])
+    target = node if why == "where it is" else other_node
+    with pytest.raises(NoRoomAnywhere):
+        operations.request(container.pk, "migrate", by=ada, target=target.pk)
+    container = fresh(container)
+    assert (container.status, container.problem) == (Status.STOPPED, "")
+    assert not Operation.objects.exists()

@@ -1,0 +1,176 @@
+"""What takes too long: deadlines, Force off, and the plug that is pulled by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from containers import operations
+from containers.connect import simulated
+from containers.drivers import Conflict, Power, Progress
+from containers.models import Container, Node
+from containers.operations import NotAllowed, carrying, work
+from containers.statuses import Status
+from panel.models import User
+from tests.cast import (
+    ContainerFactory,
+    effects_on,
+    power_of,
+    spec_of,
+)
+from tests.conftest import Clock, Worker
+from tests.containers.acts import ask_and_wait, fresh, history, last_operation
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_takes_longer_than_its_deadline_is_given_up_and_the_node_is_asked(
+    container: Container, lena: User, worker: Worker, instead: Any, clock: Clock, every_step: None
+) -> None:
+    went_on: list[str] = []
+
+    def steps(job: work.Job) -> work.Steps:
+        yield Progress(1)
+        clock.advance(by=Container.deadline_of("start"))
+        yield Progress(2)
+        went_on.append(job.name)
+
+    instead("start", steps)
+    container = ask_and_wait(container, "start", worker, lena)
+    assert not went_on
+    assert container.status == Status.STOPPED
+    assert container.problem == carrying.Overdue.sentence
+
+
+def test_what_was_done_just_before_the_deadline_counts(
+    container: Container, lena: User, worker: Worker, instead: Any, clock: Clock, every_step: None
+) -> None:
+    def steps(job: work.Job) -> work.Steps:
+        yield from job.node.start(job.name)
+        clock.advance(by=Container.deadline_of("start"))
+        yield Progress(99)
+
+    instead("start", steps)
+    container = ask_and_wait(container, "start", worker, lena)
+    assert (container.status, container.problem) == (Status.RUNNING, "")
+
+
+def test_what_was_never_begun_before_its_deadline_is_given_up(
+    container: Container, lena: User, worker: Worker, clock: Clock, instead: Any
+) -> None:
+    def steps(job: work.Job) -> work.Steps:
+        yield from ()
+        raise Conflict("busy")
+
+    instead("start", steps)
+    operations.request(container.pk, "start", by=lena)
+    clock.advance(by=Container.deadline_of("start") * 2)
+    worker.carry_out_all()
+    container = fresh(container)
+    assert container.status == Status.STOPPED
+    assert container.problem == carrying.Overdue.sentence
+
+
+@pytest.fixture
+def stubborn(lena: User, node: Node) -> Container:
+    """Runs, and ignores every gentle stop."""
+    container = ContainerFactory.create(
+        customer=lena, status=Status.RUNNING, node=node, on_node=False
+    )
+    simulated(node).seed(spec_of(container), Power.RUNNING, stubborn=True)
+    return container
+
+
+def test_force_off_hardens_the_open_operation_instead_of_opening_a_second(
+    stubborn: Container,
+    lena: User,
+    ada: User,
+    node: Node,
+    worker: Worker,
+    clock: Clock,
+    meanwhile: Any,
+    settings: Any,
+) -> None:
+    def force() -> None:
+        with pytest.raises(NotAllowed):
+            operations.request(stubborn.pk, "force_off", by=ada)
+        clock.advance(by=settings.STOP_PATIENCE)
+        with pytest.raises(NotAllowed):
+            operations.request(stubborn.pk, "force_off", by=lena)
+        forced = operations.request(stubborn.pk, "force_off", by=ada)
+        assert forced == last_operation(stubborn)
+
+    meanwhile("stop", force)
+    container = ask_and_wait(stubborn, "stop", worker, lena)
+    assert (container.status, container.problem) == (Status.STOPPED, "")
+    assert power_of(container) is Power.STOPPED
+    assert effects_on(node, of=container)[-1] == "forced"
+    assert container.operations.count() == 1
+    assert last_operation(container).forced
+    assert history(container) == [
+        ("running", "stopping"),
+        ("stopping", "stopping"),
+        ("stopping", "stopped"),
+    ]
+    assert [change.by for change in container.changes.order_by("pk")] == [lena, ada, None]
+
+
+def test_force_off_of_a_restart_goes_on_to_boot(
+    stubborn: Container,
+    lena: User,
+    ada: User,
+    node: Node,
+    worker: Worker,
+    clock: Clock,
+    meanwhile: Any,
+    settings: Any,
+) -> None:
+    def force() -> None:
+        clock.advance(by=settings.STOP_PATIENCE)
+        operations.request(stubborn.pk, "force_off", by=ada)
+
+    meanwhile("restart", force)
+    container = ask_and_wait(stubborn, "restart", worker, lena)
+    assert container.status == Status.RUNNING
+    assert effects_on(node, of=container)[-2:] == ["forced", "started"]
+
+
+def test_force_off_while_nobody_is_at_work_is_there_when_somebody_is(
+    stubborn: Container,
+    lena: User,
+    ada: User,
+    node: Node,
+    worker: Worker,
+    clock: Clock,
+    settings: Any,
+) -> None:
+    operations.request(stubborn.pk, "stop", by=lena)
+    worker.lose_everything()
+    clock.advance(by=settings.STOP_PATIENCE)
+    operations.request(stubborn.pk, "force_off", by=ada)
+    worker.carry_out_all()
+    assert fresh(stubborn).status == Status.STOPPED
+    assert effects_on(node, of=stubborn)[-1] == "forced"
+
+
+@pytest.mark.parametrize(
+    ("action", "ends"), [("stop", "stopped"), ("restart", "running"), ("migrate", "running")]
+)
+def test_the_plug_is_pulled_by_itself_where_stopping_takes_for_ever(
+    action: str,
+    ends: str,
+    stubborn: Container,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    meanwhile: Any,
+    settings: Any,
+) -> None:
+    meanwhile(action, lambda: clock.advance(by=settings.STOP_LIMIT + timedelta(seconds=1)))
+    container = ask_and_wait(stubborn, action, worker, ada)
+    assert container.status == ends
+    assert "forced" in effects_on(node, of=container)
