@@ -21,13 +21,17 @@ LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 export CUSTOM_COMPILE_COMMAND := make upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format upgrade lock clean
+.PHONY: help run incus test check format upgrade lock clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUNNABLE) ## Start web, worker and watcher here, with a demo where nothing is stored yet
 	@python manage.py launch
+
+incus: $(RUNNABLE) ## Put a real node beside the simulated ones: Incus on this machine, as root
+	@token=$$(deploy/incus-node --address 127.0.0.1:8443 --network none --test-image) && \
+	python manage.py add_node "$$token" --name real-1
 
 test: $(TESTABLE) ## Pass the tests on SQLite, and on PostgreSQL where it is installed
 	@tests/run

@@ -20,7 +20,17 @@ from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
 from orders.models import Plan, System
 from panel.accounts import DEMO_PASSWORD as PASSWORD
-from panel.demo.cast import NODES, PASTS, PEOPLE, PLANS, SYSTEMS, UNPLUGGED
+from panel.demo.cast import (
+    NODES,
+    PASTS,
+    PEOPLE,
+    PLANS,
+    REAL_IMAGE,
+    REAL_PLAN,
+    REAL_SYSTEM,
+    SYSTEMS,
+    UNPLUGGED,
+)
 from panel.demo.placing import put_on_node
 from panel.demo.story import Story
 from panel.demo.world import World
@@ -98,6 +108,7 @@ def _plans() -> dict[str, Plan]:
             is_offered=offer.is_offered,
         )
         plans[name].systems.set(systems)
+    plans[REAL_PLAN].systems.create(name=REAL_SYSTEM, image=REAL_IMAGE)
     return plans
 
 

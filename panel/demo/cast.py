@@ -30,6 +30,10 @@ SYSTEMS = {
     "Ubuntu 24.04": "ubuntu/24.04",
     "Alpine 3.20": "alpine/3.20",
 }
+# No simulated node has it: it can be ordered once `make incus` has added a real one.
+REAL_SYSTEM = "BusyBox"
+REAL_IMAGE = "busybox"
+REAL_PLAN = "Small 1 GB"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from containers import operations
 from containers.connect import simulated
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation
+from containers.observe import Watcher
 from containers.operations import work
 from panel.models import User
 from tests.conftest import Clock, Worker
@@ -54,3 +55,10 @@ def settle(container: Container, worker: Worker, clock: Clock) -> Container:
         operations.sweep()
         worker.carry_out_all()
     return fresh(container)
+
+
+def look(watcher: Watcher, times: int = 1) -> None:
+    """So many beats of the watcher, each with all the time it wants."""
+    for _ in range(times):
+        watcher.ask()
+        watcher.collect(seconds=10)

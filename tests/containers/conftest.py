@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from containers.observe import Watcher
 from containers.operations import carrying, work
 from tests.containers.acts import Steps
 
@@ -45,3 +46,8 @@ def meanwhile(instead: Any, every_step: None) -> Callable[[str, Callable[[], Non
         instead(kind, steps)
 
     return play
+
+
+@pytest.fixture
+def watcher() -> Watcher:
+    return Watcher()

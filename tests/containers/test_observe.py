@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,41 +13,16 @@ from django.test.utils import CaptureQueriesContext
 from containers import observe, operations
 from containers.connect import simulated
 from containers.drivers import Power, Progress
-from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation, StatusChange
 from containers.observe import Watcher, look_at
 from containers.operations import work
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
-from tests.cast import ContainerFactory, NodeFactory, effects_on, power_of
+from tests.cast import ContainerFactory, effects_on
 from tests.conftest import Clock, Worker
+from tests.containers.acts import broken, fresh, history, look
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def watcher() -> Watcher:
-    return Watcher()
-
-
-def look(watcher: Watcher, times: int = 1) -> None:
-    """So many beats of the watcher, each with all the time it wants."""
-    for _ in range(times):
-        watcher.ask()
-        watcher.collect(seconds=10)
-
-
-def plug(node: Node, **faults: bool) -> None:
-    simulated(node).set_faults(Faults(**faults))
-
-
-def fresh(container: Container) -> Container:
-    return Container.objects.get(pk=container.pk)
-
-
-def history(container: Container) -> list[tuple[str, str]]:
-    changes = container.changes.order_by("pk")
-    return [(change.from_status, change.to_status) for change in changes]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +36,7 @@ def patience(settings: Any) -> None:
 def test_the_third_miss_in_a_row_makes_a_node_off_line_and_its_containers_with_it(
     container: Container, node: Node, watcher: Watcher
 ) -> None:
-    plug(node, unplugged=True)
+    broken(node, unplugged=True)
     look(watcher, 2)
     assert fresh(container).status == Status.STOPPED
     assert Node.objects.get().online
@@ -84,9 +58,9 @@ def test_an_answer_between_two_misses_begins_the_count_again(
     container: Container, node: Node, watcher: Watcher
 ) -> None:
     for _ in range(3):
-        plug(node, unplugged=True)
+        broken(node, unplugged=True)
         look(watcher, 2)
-        plug(node)
+        broken(node)
         look(watcher)
     node.refresh_from_db()
     assert (node.online, node.misses, node.problem) == (True, 0, "")
@@ -121,7 +95,7 @@ def test_only_its_own_containers_are_lost_with_a_node(
         ContainerFactory.create(customer=lena, status=Status.ORDERED),
         ContainerFactory.create(customer=lena, status=Status.DESTROYED),
     ]
-    plug(node, unplugged=True)
+    broken(node, unplugged=True)
     look(watcher, 4)
     assert [fresh(c).status for c in others] == ["running", "ordered", "destroyed"]
     assert not StatusChange.objects.exists()
@@ -130,7 +104,7 @@ def test_only_its_own_containers_are_lost_with_a_node(
 def test_a_node_stays_lost_without_further_history(
     container: Container, node: Node, watcher: Watcher
 ) -> None:
-    plug(node, unplugged=True)
+    broken(node, unplugged=True)
     look(watcher, 6)
     assert history(container) == [("stopped", "offline")]
 
@@ -152,10 +126,10 @@ def test_back_again_a_container_takes_the_status_that_its_node_reports(
     was: Status, found: Power, becomes: Status, node: Node, lena: User, watcher: Watcher
 ) -> None:
     container = ContainerFactory.create(customer=lena, node=node, status=was)
-    plug(node, unplugged=True)
+    broken(node, unplugged=True)
     look(watcher, 3)
     simulated(node).power(container.instance_name, found)
-    plug(node)
+    broken(node)
     look(watcher)
     node.refresh_from_db()
     assert (node.online, node.misses, node.problem) == (True, 0, "")
@@ -177,7 +151,7 @@ def test_work_that_was_under_way_waits_and_is_taken_up_again(
     container = ContainerFactory.create(customer=lena, node=node, status=status)
     Operation.objects.update(target=None if status != Status.MIGRATING else other_node)
     operation = container.operations.get()
-    plug(node, unplugged=True)
+    broken(node, unplugged=True)
     look(watcher, 3)
     assert fresh(container).status == Status.OFFLINE
     assert fresh(container).operation == operation
@@ -189,7 +163,7 @@ def test_work_that_was_under_way_waits_and_is_taken_up_again(
     after = Operation.objects.values().get(), Container.objects.values().get()
     assert after == before, "nothing is tried before it is back"
 
-    plug(node)
+    broken(node)
     look(watcher)
     assert fresh(container).status == status
     operation.refresh_from_db()
@@ -215,9 +189,9 @@ def test_a_worker_whose_node_goes_off_line_under_its_hands_writes_no_outcome(
 
     def steps(job: work.Job) -> work.Steps:
         yield Progress(50)
-        plug(node, unplugged=True)
+        broken(node, unplugged=True)
         look(watcher, 3)
-        plug(node)
+        broken(node)
         yield from real(job)
 
     monkeypatch.setitem(work.STEPS, "start", steps)
@@ -238,10 +212,10 @@ def test_a_worker_whose_node_goes_off_line_under_its_hands_writes_no_outcome(
 def test_one_that_is_gone_when_its_node_is_back_says_so(
     container: Container, node: Node, watcher: Watcher
 ) -> None:
-    plug(node, unplugged=True)
+    broken(node, unplugged=True)
     look(watcher, 3)
     simulated(node).lose(container.instance_name)
-    plug(node)
+    broken(node)
     look(watcher)
     assert fresh(container).status == Status.OFFLINE
     assert "does not have this container" in fresh(container).problem
@@ -352,155 +326,3 @@ def test_a_stranger_on_the_node_is_nobodys_business(node: Node, watcher: Watcher
     simulated(node).seed(Spec("somebody", "else", IMAGE, 1, 128, 1))
     look(watcher)
     assert not Container.objects.exists()
-
-
-# --- races -----------------------------------------------------------------------------------
-
-
-def test_a_look_that_began_before_a_change_says_nothing_about_it(
-    container: Container, node: Node, lena: User, worker: Worker
-) -> None:
-    old = look_at(node)
-    operations.request(container.pk, "start", by=lena)
-    observe.found(node, old)
-    assert fresh(container).status == Status.BOOTING
-    worker.carry_out_all()
-    observe.found(node, old)
-    assert fresh(container).status == Status.RUNNING
-    assert history(container) == [("stopped", "booting"), ("booting", "running")]
-
-
-def test_a_look_that_began_before_a_creation_does_not_take_it_for_vanished(
-    node: Node, lena: User, worker: Worker
-) -> None:
-    container = ContainerFactory.create(customer=lena, status=Status.ORDERED)
-    old = look_at(node)
-    operations.request(container.pk, "create", by=None)
-    worker.carry_out_all()
-    observe.found(node, old)
-    assert fresh(container).status == Status.STOPPED
-
-
-def test_a_look_that_began_before_a_move_says_nothing_about_what_moved(
-    container: Container, node: Node, other_node: Node, ada: User, worker: Worker
-) -> None:
-    old_here, old_there = look_at(node), look_at(other_node)
-    operations.request(container.pk, "migrate", by=ada)
-    worker.carry_out_all()
-    observe.found(node, old_here)
-    observe.found(other_node, old_there)
-    assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
-
-
-def test_what_somebody_asked_for_meanwhile_is_not_overwritten(
-    container: Container, node: Node, lena: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The node reports it running; before that is written down, Start is pressed."""
-    simulated(node).power(container.instance_name, Power.RUNNING)
-    seen = look_at(node)
-    real = observe._correct
-
-    def late(*args: Any) -> None:
-        operations.request(container.pk, "start", by=lena)
-        real(*args)
-
-    monkeypatch.setattr(observe, "_correct", late)
-    observe.found(node, seen)
-    assert fresh(container).status == Status.BOOTING
-
-
-@pytest.mark.parametrize("status", sorted(TRANSIENT))
-def test_a_container_with_work_under_way_is_the_workers_business(
-    status: Status, node: Node, lena: User, watcher: Watcher
-) -> None:
-    container = ContainerFactory.create(customer=lena, node=node, status=status)
-    before = Container.objects.values().get()
-    look(watcher, 2)
-    assert Container.objects.values().get() == before
-    assert history(container) == []
-
-
-# --- nodes that take their time --------------------------------------------------------------
-
-
-def test_a_hanging_node_delays_no_other(lena: User, watcher: Watcher, settings: Any) -> None:
-    settings.NODE_TIMEOUT = 1.0
-    hanging, quick = NodeFactory.create(name="hanging"), NodeFactory.create(name="quick")
-    on_it = ContainerFactory.create(customer=lena, node=hanging, status=Status.RUNNING)
-    elsewhere = ContainerFactory.create(customer=lena, node=quick, status=Status.RUNNING)
-    simulated(quick).power(elsewhere.instance_name, Power.STOPPED)
-    plug(hanging, hanging=True)
-
-    began = time.monotonic()
-    watcher.ask()
-    watcher.collect(seconds=0.3)
-    assert time.monotonic() - began < 0.9
-    assert fresh(elsewhere).status == Status.STOPPED
-    quick.refresh_from_db()
-    assert quick.seen_at is not None
-
-    for _ in range(3):
-        watcher.ask()
-        watcher.collect(seconds=0.1)
-    assert fresh(on_it).status == Status.OFFLINE
-    quick.refresh_from_db()
-    assert (quick.online, quick.misses) == (True, 0)
-
-
-def test_a_node_that_owes_an_answer_is_not_asked_again_meanwhile(
-    node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def slowly(asked_node: Node) -> observe.Look:
-        asked.append(asked_node)
-        time.sleep(0.5)
-        return look_at(asked_node)
-
-    monkeypatch.setattr(observe, "look_at", slowly)
-    for _ in range(3):
-        watcher.ask()
-        watcher.collect(seconds=0.02)
-    assert asked == [node]
-
-
-def test_a_node_that_was_given_up_while_its_answer_was_on_the_way_is_back_with_it(
-    container: Container, node: Node, watcher: Watcher
-) -> None:
-    before = Node.objects.get()
-    answer = look_at(node)
-    plug(node, unplugged=True)
-    look(watcher, 3)
-    plug(node)
-    observe.found(before, answer)
-    node.refresh_from_db()
-    assert node.online
-    assert fresh(container).status == Status.OFFLINE, "the answer is older than the loss"
-    look(watcher)
-    assert fresh(container).status == Status.STOPPED
-
-
-def test_a_bug_in_a_driver_counts_as_a_miss(
-    node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: Node) -> Any:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr(observe, "connect", fail)
-    look(watcher)
-    node.refresh_from_db()
-    assert node.misses == 1
-    assert "ZeroDivisionError" in node.problem
-
-
-def test_the_panel_and_the_node_agree_after_whatever_was_done_to_it(
-    container: Container, node: Node, watcher: Watcher, lena: User, worker: Worker
-) -> None:
-    for power in (Power.RUNNING, Power.STOPPED, Power.RUNNING):
-        simulated(node).power(container.instance_name, power)
-        look(watcher)
-    operations.request(container.pk, "stop", by=lena)
-    worker.carry_out_all()
-    look(watcher)
-    assert fresh(container).status == Status.STOPPED
-    assert power_of(container) is Power.STOPPED

@@ -92,7 +92,8 @@ def test_what_others_use_is_in_no_chart(
 ) -> None:
     measured(container)
     put(other_node, Span.MINUTE, PERIODS["day"].buckets(NOW)[-3])
-    put(Node.objects.get(pk=container.node_id), Span.MINUTE, PERIODS["day"].buckets(NOW)[-3])
+    assert container.node is not None
+    put(container.node, Span.MINUTE, PERIODS["day"].buckets(NOW)[-3])
     charts = as_lena.get(f"/containers/{container.pk}/usage/").context["charts"]
     assert [len(chart.rows) for chart in charts] == [1, 1, 1, 1]
 

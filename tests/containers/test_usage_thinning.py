@@ -53,7 +53,7 @@ def rows(span: Span, **of: Any) -> list[tuple[Any, ...]]:
     )
 
 
-def everything() -> list[dict[str, Any]]:
+def everything() -> list[Any]:
     return list(UsageSample.objects.order_by("pk").values())
 
 

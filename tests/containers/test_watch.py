@@ -82,8 +82,10 @@ def test_a_signal_ends_it_at_once_whatever_a_node_does(tmp_path: Path) -> None:
     for words in (["migrate", "-v0"], ["demo"], ["faults", "fsn-1", "--hanging"]):
         assert command(*words).wait(30) == 0
     watchers = {number: command("watch") for number in (signal.SIGTERM, signal.SIGINT)}
-    time.sleep(2.5)
     for number, process in watchers.items():
+        assert process.stdout is not None
+        assert b"looking" in process.stdout.readline()
+        time.sleep(0.5)
         assert process.poll() is None
         process.send_signal(number)
     for process in watchers.values():

@@ -145,7 +145,7 @@ def test_several_processes_at_once_have_one_effect(pair: Pair, name: str, doing:
     ended = [end_of(child) for child in children]
     os.close(reading)
     os.close(writing)
-    # Whoever was told to wait looks again, as the worker does.
-    assert 0 in ended
+    # Some may have been told to wait; whoever asks again finds it done, or does it.
+    assert set(ended) <= {0, 1}
     finish(pair.work(doing, name))
     pair.check(doing, name)

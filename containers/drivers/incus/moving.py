@@ -17,10 +17,19 @@ A cluster does all that by itself.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from containers.drivers import Conflict, DriverError, NoSuchInstance, Progress, Refused, Unreachable
+from containers.drivers import (
+    Conflict,
+    DriverError,
+    NoRoom,
+    NoSuchInstance,
+    Progress,
+    Refused,
+    Unreachable,
+)
 
 from . import files
 from .instances import ID, MOVE, WHOLE, Found, copy_of, refuse_unless_stopped
@@ -79,7 +88,8 @@ def _carry_over(
 ) -> Iterator[Progress]:
     for operation in under_way(target.client, name):
         if operation.doing == Doing.CREATE:
-            yield from follow(target.client, operation.id, _COPYING)
+            with suppress(Refused, Conflict):  # what counts is what it has left
+                yield from follow(target.client, operation.id, _COPYING)
     here, there = source.look(name), target.look(name)
     if _ours(here) is None:
         if _is_whole(there):
@@ -137,12 +147,22 @@ def _copy(
     body = {**copy_of(here, target.pool), "source": origin}
     try:
         begun = target.client.change("POST", "/1.0/instances", body, **target.at_member)
-        yield from follow(target.client, begun["id"], _COPYING)
-        yield from follow(source.client, offer["id"], _COPYING)
+        yield from _fetch(source, target, offer["id"], begun["id"])
     except DriverError:
         cancel(source.client, offer["id"])
         raise
     return here
+
+
+def _fetch(source: IncusDriver, target: IncusDriver, offer: str, begun: str) -> Iterator[Progress]:
+    try:
+        yield from follow(target.client, begun, _COPYING)
+        yield from follow(source.client, offer, _COPYING)
+    except (NoRoom, NoSuchInstance):
+        raise
+    except Refused as refusal:
+        # Of what breaks a copy off, most is gone at the next try.
+        raise Conflict(refusal.detail) from refusal
 
 
 def _verify(

@@ -35,6 +35,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        logger.info("looking at every node each %g s", settings.WATCH_EVERY)
         threading.Thread(target=measure, args=[stop], name="measure", daemon=True).start()
         watch(stop)
         connections.close_all()

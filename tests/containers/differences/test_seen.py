@@ -1,0 +1,182 @@
+"""Where database and node disagree: it is seen, and nothing is done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from containers import operations
+from containers.connect import simulated
+from containers.differences import differences_on
+from containers.drivers import Power
+from containers.drivers.simulated import Faults
+from containers.models import Container, Node, Operation, Stray
+from containers.models.stray import reserve
+from containers.observe import found, look_at
+from containers.settling import adopt
+from containers.statuses import TRANSIENT, Status
+from panel.models import User
+from tests.cast import ContainerFactory, spec_of
+from tests.conftest import Worker
+
+from .conftest import fresh, look, move_by_hand, put, strays, told
+
+pytestmark = pytest.mark.django_db
+
+
+# --- seen ----------------------------------------------------------------------------------------
+
+
+def test_what_the_database_does_not_know_is_seen_and_nothing_is_done_about_it(
+    container: Container, node: Node, other_node: Node
+) -> None:
+    put(node)
+    put(other_node, 978, Power.RUNNING)
+    before = simulated(node).journal()
+    look()
+    look()
+    assert strays() == [("node-a", 977), ("node-b", 978)]
+    assert simulated(node).journal() == before
+    assert not Container.objects.exclude(pk=container.pk).exists()
+
+
+@pytest.mark.parametrize("name", ["web-1", "ct-", "ct-0", "ct-07", "ct-1x", "ct-" + 13 * "9"])
+def test_what_does_not_bear_a_number_of_the_panels_is_none_of_its_business(
+    name: str, node: Node
+) -> None:
+    assert Stray.number_of(name) is None
+    assert Stray.number_of("ct-7") == 7
+
+
+def test_it_is_forgotten_again_once_it_is_gone_from_the_node(node: Node, stray: int) -> None:
+    simulated(node).lose("ct-977")
+    look()
+    assert strays() == []
+
+
+def test_what_a_node_had_is_kept_while_it_does_not_answer(node: Node, stray: int) -> None:
+    simulated(node).set_faults(Faults(unplugged=True))
+    look()
+    assert strays() == [("node-a", stray)]
+
+
+def test_a_quiet_look_writes_nothing_about_differences(
+    container: Container, node: Node, stray: int
+) -> None:
+    since = Stray.objects.get().since
+    look()
+    assert Stray.objects.get().since == since
+
+
+@pytest.mark.parametrize("status", sorted(TRANSIENT))
+def test_work_under_way_makes_no_difference(
+    status: Status, node: Node, other_node: Node, lena: User
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=status)
+    simulated(node).seed(spec_of(container))
+    Operation.objects.update(target=other_node if status == Status.MIGRATING else None)
+    if status == Status.MIGRATING:
+        simulated(other_node).seed(spec_of(container))
+    look()
+    assert strays() == []
+    assert told(node) == told(other_node) == []
+
+
+def test_what_was_destroyed_or_moved_since_the_question_was_asked_is_no_difference(
+    container: Container, node: Node, other_node: Node, ada: User, worker: Worker
+) -> None:
+    going = ContainerFactory.create(node=node)
+    seen = look_at(node)
+    operations.request(container.pk, "migrate", by=ada)
+    operations.request(going.pk, "destroy", by=ada)
+    worker.carry_out_all()
+    found(node, seen)
+    assert strays() == []
+
+
+def test_a_container_that_its_node_does_not_have_is_missing(missing: Container, node: Node) -> None:
+    assert (missing.status, missing.missing) == (Status.OFFLINE, True)
+    assert told(node) == [(missing.instance_name, False, ["create_again", "forget"])]
+
+
+def test_a_missing_container_that_turns_up_again_is_as_it_was(
+    missing: Container, node: Node
+) -> None:
+    simulated(node).seed(spec_of(missing), Power.RUNNING)
+    look()
+    assert (fresh(missing).status, fresh(missing).missing) == (Status.RUNNING, False)
+    assert missing.changes.latest("pk").because == "node node-a has it again"
+    assert told(node) == []
+
+
+def test_one_that_is_gone_when_its_node_is_back_is_missing_then(
+    container: Container, node: Node, settings: Any
+) -> None:
+    settings.MISSES_UNTIL_OFFLINE = 1
+    simulated(node).set_faults(Faults(unplugged=True))
+    look()
+    assert told(node) == []
+    simulated(node).lose(container.instance_name)
+    simulated(node).set_faults(Faults())
+    look()
+    assert told(node) == [(container.instance_name, False, ["create_again", "forget"])]
+
+
+def test_each_difference_says_what_it_is(
+    node: Node, other_node: Node, lena: User, settings: Any
+) -> None:
+    def on_node_too(**fields: Any) -> Container:
+        container = ContainerFactory.create(customer=lena, **fields)
+        put(node, container.pk)
+        return container
+
+    destroyed = on_node_too(status=Status.DESTROYED, node=None)
+    twice = on_node_too(node=other_node)
+    moved = ContainerFactory.create(customer=lena, node=other_node)
+    move_by_hand(moved, node)
+    put(node)
+    look()
+    assert sorted(told(node)) == sorted(
+        [
+            (destroyed.instance_name, True, []),
+            (twice.instance_name, True, []),
+            (moved.instance_name, True, ["take_over"]),
+            ("ct-977", True, ["adopt"]),
+        ]
+    )
+    texts = {each.number: each.text for each in differences_on(node)}
+    assert "Destroyed" in texts[destroyed.pk]
+    assert "has it as well" in texts[twice.pk]
+    assert told(other_node) == [(moved.instance_name, False, [])]
+
+    Node.objects.filter(pk=other_node.pk).update(online=False)
+    texts = {each.number: each.text for each in differences_on(node)}
+    assert "does not answer" in texts[twice.pk]
+    assert ("ct-977", True, ["adopt"]) in told(node)
+    assert (moved.instance_name, True, []) in told(node)
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def test_no_new_container_is_given_the_number_of_an_instance_that_is_there(
+    node: Node, stray: int, lena: User
+) -> None:
+    assert ContainerFactory.create(customer=lena, on_node=False).pk > stray
+
+
+def test_numbers_go_on_from_where_they_were_beyond_a_reserved_one(lena: User) -> None:
+    first = ContainerFactory.create(customer=lena, on_node=False).pk
+    reserve(first - 1)
+    reserve(first)
+    second = ContainerFactory.create(customer=lena, on_node=False).pk
+    assert second == first + 1
+    reserve(second + 20)
+    assert ContainerFactory.create(customer=lena, on_node=False).pk == second + 21
+
+
+def test_ordering_goes_on_after_an_adoption(node: Node, stray: int, lena: User, ada: User) -> None:
+    adopt(node, stray, customer=lena, name="old", by=ada)
+    numbers = [ContainerFactory.create(customer=lena, on_node=False).pk for _ in range(2)]
+    assert len({stray, *numbers}) == 3

@@ -1,0 +1,178 @@
+"""Looks that come late, changes that come in between, nodes that take their time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from containers import observe, operations
+from containers.connect import simulated
+from containers.drivers import Power
+from containers.models import Container, Node
+from containers.observe import Watcher, look_at
+from containers.statuses import TRANSIENT, Status
+from panel.models import User
+from tests.cast import ContainerFactory, NodeFactory, power_of
+from tests.conftest import Worker
+from tests.containers.acts import broken, fresh, history, look
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def patience(settings: Any) -> None:
+    settings.MISSES_UNTIL_OFFLINE = 3
+
+
+# --- races -----------------------------------------------------------------------------------
+
+
+def test_a_look_that_began_before_a_change_says_nothing_about_it(
+    container: Container, node: Node, lena: User, worker: Worker
+) -> None:
+    old = look_at(node)
+    operations.request(container.pk, "start", by=lena)
+    observe.found(node, old)
+    assert fresh(container).status == Status.BOOTING
+    worker.carry_out_all()
+    observe.found(node, old)
+    assert fresh(container).status == Status.RUNNING
+    assert history(container) == [("stopped", "booting"), ("booting", "running")]
+
+
+def test_a_look_that_began_before_a_creation_does_not_take_it_for_vanished(
+    node: Node, lena: User, worker: Worker
+) -> None:
+    container = ContainerFactory.create(customer=lena, status=Status.ORDERED)
+    old = look_at(node)
+    operations.request(container.pk, "create", by=None)
+    worker.carry_out_all()
+    observe.found(node, old)
+    assert fresh(container).status == Status.STOPPED
+
+
+def test_a_look_that_began_before_a_move_says_nothing_about_what_moved(
+    container: Container, node: Node, other_node: Node, ada: User, worker: Worker
+) -> None:
+    old_here, old_there = look_at(node), look_at(other_node)
+    operations.request(container.pk, "migrate", by=ada)
+    worker.carry_out_all()
+    observe.found(node, old_here)
+    observe.found(other_node, old_there)
+    assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
+
+
+def test_what_somebody_asked_for_meanwhile_is_not_overwritten(
+    container: Container, node: Node, lena: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node reports it running; before that is written down, Start is pressed."""
+    simulated(node).power(container.instance_name, Power.RUNNING)
+    seen = look_at(node)
+    real = observe._correct
+
+    def late(*args: Any) -> None:
+        operations.request(container.pk, "start", by=lena)
+        real(*args)
+
+    monkeypatch.setattr(observe, "_correct", late)
+    observe.found(node, seen)
+    assert fresh(container).status == Status.BOOTING
+
+
+@pytest.mark.parametrize("status", sorted(TRANSIENT))
+def test_a_container_with_work_under_way_is_the_workers_business(
+    status: Status, node: Node, lena: User, watcher: Watcher
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=status)
+    before = Container.objects.values().get()
+    look(watcher, 2)
+    assert Container.objects.values().get() == before
+    assert history(container) == []
+
+
+# --- nodes that take their time --------------------------------------------------------------
+
+
+def test_a_hanging_node_delays_no_other(lena: User, watcher: Watcher, settings: Any) -> None:
+    settings.NODE_TIMEOUT = 1.0
+    hanging, quick = NodeFactory.create(name="hanging"), NodeFactory.create(name="quick")
+    on_it = ContainerFactory.create(customer=lena, node=hanging, status=Status.RUNNING)
+    elsewhere = ContainerFactory.create(customer=lena, node=quick, status=Status.RUNNING)
+    simulated(quick).power(elsewhere.instance_name, Power.STOPPED)
+    broken(hanging, hanging=True)
+
+    began = time.monotonic()
+    watcher.ask()
+    watcher.collect(seconds=0.3)
+    assert time.monotonic() - began < 0.9
+    assert fresh(elsewhere).status == Status.STOPPED
+    quick.refresh_from_db()
+    assert quick.seen_at is not None
+
+    for _ in range(3):
+        watcher.ask()
+        watcher.collect(seconds=0.1)
+    assert fresh(on_it).status == Status.OFFLINE
+    quick.refresh_from_db()
+    assert (quick.online, quick.misses) == (True, 0)
+
+
+def test_a_node_that_owes_an_answer_is_not_asked_again_meanwhile(
+    node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def slowly(asked_node: Node) -> observe.Look:
+        asked.append(asked_node)
+        time.sleep(0.5)
+        return look_at(asked_node)
+
+    monkeypatch.setattr(observe, "look_at", slowly)
+    for _ in range(3):
+        watcher.ask()
+        watcher.collect(seconds=0.02)
+    assert asked == [node]
+
+
+def test_a_node_that_was_given_up_while_its_answer_was_on_the_way_is_back_with_it(
+    container: Container, node: Node, watcher: Watcher
+) -> None:
+    before = Node.objects.get()
+    answer = look_at(node)
+    broken(node, unplugged=True)
+    look(watcher, 3)
+    broken(node)
+    observe.found(before, answer)
+    node.refresh_from_db()
+    assert node.online
+    assert fresh(container).status == Status.OFFLINE, "the answer is older than the loss"
+    look(watcher)
+    assert fresh(container).status == Status.STOPPED
+
+
+def test_a_bug_in_a_driver_counts_as_a_miss(
+    node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Node) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(observe, "connect", fail)
+    look(watcher)
+    node.refresh_from_db()
+    assert node.misses == 1
+    assert "ZeroDivisionError" in node.problem
+
+
+def test_the_panel_and_the_node_agree_after_whatever_was_done_to_it(
+    container: Container, node: Node, watcher: Watcher, lena: User, worker: Worker
+) -> None:
+    for power in (Power.RUNNING, Power.STOPPED, Power.RUNNING):
+        simulated(node).power(container.instance_name, power)
+        look(watcher)
+    operations.request(container.pk, "stop", by=lena)
+    worker.carry_out_all()
+    look(watcher)
+    assert fresh(container).status == Status.STOPPED
+    assert power_of(container) is Power.STOPPED

@@ -1,0 +1,103 @@
+"""How answers of Incus are read: no server is needed for that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from containers.drivers import (
+    Conflict,
+    DriverError,
+    NoRoom,
+    NoSuchImage,
+    NoSuchInstance,
+    Power,
+    Refused,
+    Unreachable,
+)
+from containers.drivers.incus.errors import NotFound, error
+from containers.drivers.incus.instances import Found
+
+
+def found(**more: Any) -> Found:
+    raw = {"name": "ct-1", "status": "Running", "location": "none", "config": {}, "devices": {}}
+    return Found({**raw, **more})
+
+
+def card(*addresses: tuple[str, str]) -> dict[str, Any]:
+    return {"addresses": [{"address": address, "scope": scope} for address, scope in addresses]}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "kind"),
+    [
+        ("Unable to unpack image, run out of disk space", 0, NoRoom),
+        ('Reached maximum number of instances of type "container"', 400, NoRoom),
+        ("Failed getting image: Image not found", 404, NoSuchImage),
+        ('Failed to fetch instance "ct-1" in project "berth": Instance not found', 404, NoSuchInstance),
+        ('Instance is busy running a "create" operation', 400, Conflict),
+        ("Missing event connection with target cluster member", 500, Unreachable),
+        ("Server isn't ready yet", 500, Unreachable),
+        ("", 503, Unreachable),
+        ("not found", 404, NotFound),
+        ('User does not have permission for project "default"', 403, Refused),
+        ("something that nobody has seen yet", 500, Refused),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_by_its_text(text: str, code: int, kind: type[DriverError]) -> None:
+    meant = error(text, code)
+    assert type(meant) is kind
+    assert meant.detail == (text or f"HTTP {code}")
+
+
+@pytest.mark.parametrize(
+    ("status", "power"),
+    [
+        ("Running", Power.RUNNING),
+        ("Frozen", Power.RUNNING),
+        ("Stopped", Power.STOPPED),
+        ("Stopping", Power.BUSY),
+        ("Error", Power.ERROR),
+    ],
+)
+def test_a_status_of_incus_is_told_in_our_words(status: str, power: Power) -> None:
+    assert found(status=status).power is power
+
+
+def test_the_address_is_the_one_that_others_can_reach() -> None:
+    network = {
+        "lo": card(("127.0.0.1", "local")),
+        "eth0": card(("fe80::1", "link"), ("2001:db8::9", "global"), ("10.0.3.9", "global")),
+    }
+    assert found(state={"network": network}).address == "10.0.3.9"
+    assert found(state={"network": {"eth0": card(("2001:db8::9", "global"))}}).address
+    assert found(state={"network": None}).address == ""
+    assert found(state=None).address == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "volatile", "whole"),
+    [
+        ("new", {}, False),
+        ("new", {"volatile.apply_template": "create"}, True),
+        ("new", {"volatile.last_state.power": "RUNNING"}, True),
+        ("arriving", {"volatile.apply_template": "copy"}, False),
+        ("whole", {}, True),
+    ],
+)
+def test_what_is_whole_is_told_from_what_is_not(
+    state: str, volatile: dict[str, str], whole: bool
+) -> None:
+    marks = {"user.berth.id": "1", "user.berth.state": state}
+    assert found(config=marks | volatile).is_whole is whole
+    assert not found(config=volatile).is_whole
+
+
+def test_limits_are_read_in_whatever_way_they_are_written() -> None:
+    config = {"limits.cpu": "0-3", "limits.memory": "2GB"}
+    devices = {"root": {"path": "/", "size": "10GiB"}}
+    spec = found(config=config, devices=devices).spec()
+    assert (spec.cpus, spec.memory_mb, spec.disk_gb) == (0, 1907, 10)
+    relative = found(config={"limits.memory": "50%"}).spec()
+    assert (relative.cpus, relative.memory_mb, relative.disk_gb) == (0, 0, 0)
