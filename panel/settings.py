@@ -166,7 +166,7 @@ HUEY = _huey(QUEUE_URL)
 
 # How often the watcher looks at every node, and how long it waits for one answer (seconds).
 WATCH_EVERY = env.float("BERTH_WATCH_EVERY", 5.0)
-NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 5.0)
+NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 4.0)
 # How often a node that answers is also asked which images it has (seconds).
 TAKE_STOCK_EVERY = env.float("BERTH_TAKE_STOCK_EVERY", 60.0)
 # The panel's own key and certificate for Incus servers, made when the first one is added.

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from huey.contrib.djhuey import db_task
@@ -24,6 +24,7 @@ from huey.contrib.djhuey import db_task
 from containers.connect import connect
 from containers.drivers import Conflict, DriverError, Power, Progress, Spec, Unreachable
 from containers.models import Container, Operation
+from containers.models.operation import OperationQuerySet
 from containers.operations import outcomes, work
 from containers.operations.outcomes import LeaseLost, Verdict
 from containers.statuses import Status
@@ -87,9 +88,14 @@ def _take(operation_id: int) -> Operation | None:
         .filter(Q(held_until=None) | Q(held_until__lt=now))
     )
     reachable = free.exclude(container__status=Status.OFFLINE)
-    node_id = reachable.values_list("node_id", flat=True).first()
-    if node_id is None or _has_its_hands_full(node_id):
+    waiting = reachable.only("node_id", "kind").first()
+    if waiting is None or _has_its_hands_full(waiting.node_id):
         return None
+    # The time that the work may take runs from its beginning, however long it had to wait.
+    deadline = Case(
+        When(started_at=None, then=Value(now + Container.deadline_of(waiting.kind))),
+        default=F("deadline_at"),
+    )
     here = f"{socket.gethostname()[:32]}:{os.getpid()}"
     name = f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}"
     # Over one table: PostgreSQL does not look again at a joined one when it had to wait.
@@ -98,13 +104,14 @@ def _take(operation_id: int) -> Operation | None:
         held_until=now + settings.LEASE,
         attempts=F("attempts") + 1,
         started_at=Coalesce("started_at", now),
+        deadline_at=deadline,
     )
     if not taken:
         return None
     return Operation.objects.select_related("container__node", "target").get(pk=operation_id)
 
 
-def _has_its_hands_full(node_id: int) -> bool:
+def _has_its_hands_full(node_id: int | None) -> bool:
     """Whether a node has as much to do as it may: it must not hold every thread there is."""
     held = Operation.objects.open().filter(node=node_id, held_until__gt=timezone.now())
     return held.count() >= settings.NODE_CONCURRENCY
@@ -115,7 +122,9 @@ def _wake_next(operation: Operation) -> None:
     waiting = Operation.objects.open().filter(
         node=operation.node_id, held_until=None, not_before__lte=timezone.now()
     )
-    for operation_id in waiting.order_by("pk").values_list("pk", flat=True)[:1]:
+    # Marked as woken, so that of two that end together each wakes another.
+    for operation_id in waiting.order_by("woken_at", "pk").values_list("pk", flat=True)[:1]:
+        Operation.objects.filter(pk=operation_id).update(woken_at=timezone.now())
         wake(operation_id)
 
 
@@ -177,17 +186,14 @@ def _follow(operation: Operation, steps: work.Steps) -> None:
 
 def _renew(operation: Operation, progress: Progress) -> None:
     now = timezone.now()
-    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
-    if not held.update(
-        held_until=now + settings.LEASE, progress=progress.percent, step=progress.step
-    ):
-        raise LeaseLost
+    held = _hold(operation, progress=progress.percent, step=progress.step)
     if (progress.percent, progress.step) != (operation.progress, operation.step):
         operation.progress, operation.step = progress.percent, progress.step
         Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
     if now > operation.deadline_at:
         raise Overdue(f"not done after {now - operation.asked_at}")
-    if operation.forced or operation.during not in {Status.STOPPING, Status.MIGRATING}:
+    moves_running = operation.during == Status.MIGRATING and operation.was == Status.RUNNING
+    if operation.forced or not (moves_running or operation.during == Status.STOPPING):
         return
     if now - operation.container.status_since > settings.STOP_LIMIT:
         held.update(forced=True)
@@ -196,9 +202,20 @@ def _renew(operation: Operation, progress: Progress) -> None:
         raise Hardened
 
 
+def _hold(operation: Operation, **shown: object) -> OperationQuerySet:
+    """Hold the Operation for another lease, and write down what the node showed of it. Returns
+    its row, for more of the same. Raises LeaseLost."""
+    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
+    if not held.update(held_until=timezone.now() + settings.LEASE, **shown):
+        raise LeaseLost
+    return held
+
+
 def _conclude(operation: Operation, failure: DriverError | None) -> None:
     """Ask the node what is true and write it down. Raises a DriverError where nothing can be
     concluded yet, and LeaseLost."""
+    # The steps may have ended in a time-out, and the questions that follow may as well.
+    _hold(operation)
     job = _job(operation)
     seen, at_target = work.look(job)
     if not work.complete(operation.kind, job, seen, at_target):
@@ -236,17 +253,11 @@ def _undo(operation: Operation, job: work.Job) -> None:
     try:
         for step in work.undo(operation.kind, job):
             if isinstance(step, Progress):
-                _prolong(operation)
+                _hold(operation)
     except DriverError as error:
         if not error.final:
             raise
         logger.warning("operation %s: left behind: %s", operation.pk, error.detail)
-
-
-def _prolong(operation: Operation) -> None:
-    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
-    if not held.update(held_until=timezone.now() + settings.LEASE):
-        raise LeaseLost
 
 
 def _let_go(operation: Operation, error: DriverError) -> None:

@@ -31,6 +31,7 @@ from panel.demo.cast import (
     SYSTEMS,
     UNPLUGGED,
 )
+from panel.demo.measuring import measure
 from panel.demo.placing import put_on_node
 from panel.demo.story import Story
 from panel.demo.world import World
@@ -71,6 +72,7 @@ def make() -> None:
     world.write_history()
     for story in stories:
         put_on_node(story)
+    measure(now)
     unplugged = simulated(world.nodes[UNPLUGGED])
     unplugged.set_faults(replace(unplugged.faults(), unplugged=True))
 

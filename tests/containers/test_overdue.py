@@ -57,7 +57,7 @@ def test_what_was_done_just_before_the_deadline_counts(
     assert (container.status, container.problem) == (Status.RUNNING, "")
 
 
-def test_what_was_never_begun_before_its_deadline_is_given_up(
+def test_the_time_that_work_may_take_runs_from_its_beginning(
     container: Container, lena: User, worker: Worker, clock: Clock, instead: Any
 ) -> None:
     def steps(job: work.Job) -> work.Steps:
@@ -68,9 +68,12 @@ def test_what_was_never_begun_before_its_deadline_is_given_up(
     operations.request(container.pk, "start", by=lena)
     clock.advance(by=Container.deadline_of("start") * 2)
     worker.carry_out_all()
-    container = fresh(container)
-    assert container.status == Status.STOPPED
-    assert container.problem == carrying.Overdue.sentence
+    assert fresh(container).status == Status.BOOTING
+    clock.advance(by=Container.deadline_of("start") * 2)
+    operations.sweep()
+    worker.carry_out_all()
+    assert fresh(container).status == Status.STOPPED
+    assert fresh(container).problem == carrying.Overdue.sentence
 
 
 @pytest.fixture

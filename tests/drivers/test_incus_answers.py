@@ -35,7 +35,7 @@ def card(*addresses: tuple[str, str]) -> dict[str, Any]:
         ("Unable to unpack image, run out of disk space", 0, NoRoom),
         ('Reached maximum number of instances of type "container"', 400, NoRoom),
         ("Failed getting image: Image not found", 404, NoSuchImage),
-        ('Failed to fetch instance "ct-1" in project "berth": Instance not found', 404, NoSuchInstance),
+        ('Failed to fetch instance "ct-1": Instance not found', 404, NoSuchInstance),
         ('Instance is busy running a "create" operation', 400, Conflict),
         ("Missing event connection with target cluster member", 500, Unreachable),
         ("Server isn't ready yet", 500, Unreachable),
