@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from containers.drivers import Spec, Usage
-from containers.drivers.simulated_usage import node_usage, usage_of
+from containers.drivers.simulated.usage import node_usage, usage_of
 from containers.models import Container, Span
 from containers.models.usage import begin
 from containers.statuses import Status

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from containers.drivers import BadPath, DriverError, FileKind
-from containers.drivers.rootfs import Rootfs
-from containers.drivers.simulated_copy import copy_tree, fingerprint
+from containers.drivers.simulated.copy import copy_tree, fingerprint
+from containers.drivers.simulated.rootfs import Rootfs
 
 SECRET = b"the host's own"
 

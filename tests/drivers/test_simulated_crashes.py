@@ -19,7 +19,7 @@ import pytest
 
 from containers.drivers import Conflict, DriverError, FileChanged, Power, Progress, Spec
 from containers.drivers.simulated import SimulatedDriver
-from containers.drivers.simulated_node import SimulatedNode
+from containers.drivers.simulated.node import SimulatedNode
 
 from .conftest import IMAGE, eventually, finish, install, whole_once
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containers.drivers import Power, Spec
-from containers.drivers.simulated_usage import DAY, usage_of
+from containers.drivers.simulated.usage import DAY, usage_of
 
 from .conftest import IMAGE, finish, install
 

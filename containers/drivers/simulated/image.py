@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from . import Spec
+from containers.drivers import Spec
 
 _NAMES = {"almalinux": "AlmaLinux", "centos": "CentOS", "opensuse": "openSUSE"}
 _HOMES = {

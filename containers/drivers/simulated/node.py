@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import DriverError, NoRoom, Power, Progress, Refused, Unreachable
+from containers.drivers import DriverError, NoRoom, Power, Progress, Refused, Unreachable
+
 from .chroot import driver_errors
-from .simulated_copy import copy_tree, fingerprint
-from .simulated_image import unpack
-from .simulated_store import (
+from .copy import copy_tree, fingerprint
+from .image import unpack
+from .store import (
     Config,
     Doing,
     Failure,

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import BadPath, NoRoom, Refused
+from containers.drivers import BadPath, NoRoom, Refused
 
 MAX_DEPTH = 100  # keeps every walk, here and in shutil, far from the limits of the process
 MAX_PATH = 4096

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 from uuid import uuid4
 
-from . import (
+from containers.drivers import (
     Conflict,
     Driver,
     FileInfo,
@@ -31,11 +31,12 @@ from . import (
     Unreachable,
     Usage,
 )
+
+from .image import pretty
+from .node import SimulatedNode, progress
 from .rootfs import Rootfs
-from .simulated_image import pretty
-from .simulated_node import SimulatedNode, progress
-from .simulated_store import Config, Doing, Faults, Settings, State, Work, write_config
-from .simulated_usage import node_usage, usage_of
+from .store import Config, Doing, Faults, Settings, State, Work, write_config
+from .usage import node_usage, usage_of
 
 __all__ = ["Faults", "SimulatedDriver"]
 

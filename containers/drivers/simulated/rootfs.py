@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from . import BadPath, FileChanged, FileInfo, FileKind
+from containers.drivers import BadPath, FileChanged, FileInfo, FileKind
+
 from .chroot import (
     MAX_DEPTH,
     Place,

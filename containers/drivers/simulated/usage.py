@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import cos, exp, pi, sin
 
-from . import Spec, Usage
+from containers.drivers import Spec, Usage
 
 DAY = 86_400.0
 MIB = 1024**2

@@ -29,7 +29,8 @@ from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-from . import DriverError, NoRoom, Power, Refused, Spec, Unreachable
+from containers.drivers import DriverError, NoRoom, Power, Refused, Spec, Unreachable
+
 from .chroot import room_errors
 from .rootfs import Rootfs
 
