@@ -13,28 +13,33 @@ from containers.drivers.simulated import SimulatedDriver
 from containers.models import Node
 
 
-def connect(node: Node) -> Driver:
-    """A driver for this node. Opens nothing yet: the first call does."""
-    return simulated(node) if node.is_simulated else incus(node)
+def connect(node: Node, *, timeout: float | None = None) -> Driver:
+    """A driver for this node. Opens nothing yet: the first call does. `timeout` in seconds is
+    for each answer; without it, as long as the settings say."""
+    return simulated(node, timeout) if node.is_simulated else incus(node, timeout)
 
 
-def simulated(node: Node) -> SimulatedDriver:
+def simulated(node: Node, timeout: float | None = None) -> SimulatedDriver:
     """The driver of a simulated node, with its faults and its ways to be tampered with."""
-    return SimulatedDriver(settings.DATA / "nodes" / node.name, timeout=settings.NODE_TIMEOUT)
+    folder = settings.DATA / "nodes" / node.name
+    return SimulatedDriver(folder, timeout=timeout or settings.NODE_TIMEOUT)
 
 
-def incus(node: Node) -> IncusDriver:
+def incus(node: Node, timeout: float | None = None) -> IncusDriver:
     """The driver of an Incus server, or of one member of a cluster. The same node gets the
     same driver again, with the connections that it keeps open."""
     address, certificate = node.settings["address"], node.settings.get("certificate", "")
-    server = server_at(address, certificate, node.settings["project"])
+    server = server_at(address, certificate, node.settings["project"], timeout)
     return _kept(server, node.settings.get("member"), node.settings["pool"], _age(server))
 
 
-def server_at(address: str, certificate: str, project: str) -> Server:
+def server_at(
+    address: str, certificate: str, project: str, timeout: float | None = None
+) -> Server:
     """How to reach a server: with the panel's own key, unless `address` is a local socket."""
     identity = None if address.startswith("/") else settings.INCUS_IDENTITY
-    return Server(address, certificate, identity, project, max(settings.NODE_TIMEOUT, 2))
+    patience = max(timeout or settings.NODE_TIMEOUT, 2)
+    return Server(address, certificate, identity, project, patience)
 
 
 def _age(server: Server) -> int:

@@ -10,7 +10,7 @@ import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -29,6 +29,10 @@ from containers.statuses import NOWHERE, TRANSIENT, Status
 
 logger = logging.getLogger(__name__)
 
+# After a question without an answer the next follows so soon: a node that hangs is known to be
+# off-line within 15 s, and one that is merely restarted has answered again by the third.
+DOUBT = timedelta(seconds=2)
+
 
 @dataclass(frozen=True)
 class Look:
@@ -44,7 +48,7 @@ def look_at(node: Node) -> Look:
     """Ask one node. Never raises; reads and writes no row."""
     began = timezone.now()
     try:
-        return Look(began, connect(node).instances())
+        return Look(began, connect(node, timeout=settings.WATCH_TIMEOUT).instances())
     except DriverError as error:
         return Look(began, error=error.detail)
     except Exception as error:
@@ -64,6 +68,7 @@ class Watcher:
         self._stock = Stocktaking()
         self._news = Listener()
         self._wanted: set[int] = set()
+        self._doubted: dict[int, datetime] = {}
 
     def ask(self) -> None:
         """Ask every node; one that still owes the last answer has missed once more."""
@@ -77,15 +82,23 @@ class Watcher:
             self._stock.begin_when_due(node)
         self._news.attend(nodes)
 
-    def ask_where_something_happened(self) -> None:
-        """Ask the nodes that have told of something, out of turn. Where a question is still
-        open, its answer may be older than the news: that node is asked once more after it."""
-        self._wanted |= self._news.heard()
+    def ask_out_of_turn(self) -> None:
+        """Ask the nodes that have told of something, and soon again those that were on-line
+        and did not answer. Where a question is still open, its answer may be older than the
+        news: that node is asked once more after it."""
+        due = {key for key, at in self._doubted.items() if at <= timezone.now()}
+        for key in due:
+            del self._doubted[key]
+        self._wanted |= self._news.heard() | due
         silent = {node.pk for node in self._pending.values()}
         if now := self._wanted - silent:
             self._wanted -= now
             for node in Node.objects.filter(pk__in=now):
                 self._pending[self._pool.submit(look_at, node)] = node
+
+    def owed(self) -> bool:
+        """Whether a node still owes an answer."""
+        return bool(self._pending)
 
     def collect(self, *, seconds: float) -> None:
         """Record the answers that come within so many seconds; returns early when all have."""
@@ -97,6 +110,8 @@ class Watcher:
                 node = self._pending.pop(future)
                 if future.result().error:
                     missed(node, future.result().error)
+                    if node.online:
+                        self._doubted[node.pk] = future.result().began + DOUBT
                 else:
                     found(node, future.result())
                     answered.append(node.pk)

@@ -38,6 +38,7 @@ class Offer:
     memory_mb: int = 0
     disk_gb: int = 0
     version: str = ""
+    images: tuple[str, ...] = ()
     problem: str = ""
     known_as: str = ""
 
@@ -74,7 +75,8 @@ def offers(server: Server, *, pool: str) -> list[Offer]:
 def _offer(server: Server, pool: str, name: str, member: str | None) -> Offer:
     known = _same(server, member).first()
     try:
-        has = incus(_row(server, pool, member, name)).resources()
+        driver = incus(_row(server, pool, member, name))
+        has, images = driver.resources(), driver.images()
     except DriverError as error:
         return Offer(name, member, problem=error.detail)
     return Offer(
@@ -84,6 +86,7 @@ def _offer(server: Server, pool: str, name: str, member: str | None) -> Offer:
         memory_mb=has.memory_mb,
         disk_gb=has.disk_gb,
         version=has.version,
+        images=tuple(images),
         known_as=known.name if known else "",
     )
 

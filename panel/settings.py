@@ -171,6 +171,8 @@ NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 4.0)
 TAKE_STOCK_EVERY = env.float("BERTH_TAKE_STOCK_EVERY", 60.0)
 # The panel's own key and certificate for Incus servers, made when the first one is added.
 INCUS_IDENTITY = env.path("BERTH_INCUS_IDENTITY", DATA / "incus.pem")
+# How long the watcher waits for one answer (seconds); three in a row must fit into 15 s.
+WATCH_TIMEOUT = env.float("BERTH_WATCH_TIMEOUT", 3.0)
 # Misses in a row that make a node off-line.
 MISSES_UNTIL_OFFLINE = env.int("BERTH_MISSES_UNTIL_OFFLINE", 3)
 # A worker holds an operation this long without a sign of life before another takes it up.

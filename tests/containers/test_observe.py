@@ -54,6 +54,26 @@ def test_the_third_miss_in_a_row_makes_a_node_off_line_and_its_containers_with_i
     assert change.at == fresh(container).status_since
 
 
+def test_a_node_in_doubt_is_asked_again_out_of_its_turn(
+    container: Container, node: Node, watcher: Watcher, clock: Clock
+) -> None:
+    broken(node, unplugged=True)
+    watcher.ask()
+    for _ in range(2):
+        watcher.collect(seconds=5)
+        watcher.ask_out_of_turn()
+        assert not watcher.owed(), "a node that is restarted gets a moment"
+        clock.advance(by=observe.DOUBT)
+        watcher.ask_out_of_turn()
+    watcher.collect(seconds=5)
+    assert fresh(container).status == Status.OFFLINE
+    clock.advance(by=observe.DOUBT)
+    watcher.ask_out_of_turn()
+    watcher.collect(seconds=5)
+    watcher.ask_out_of_turn()
+    assert not watcher.owed(), "one that is off-line is asked in its turn"
+
+
 def test_an_answer_between_two_misses_begins_the_count_again(
     container: Container, node: Node, watcher: Watcher
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_node_that_was_given_up_while_its_answer_was_on_the_way_is_back_with_i
 def test_a_bug_in_a_driver_counts_as_a_miss(
     node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Node) -> Any:
+    def fail(_: Node, *, timeout: float) -> Any:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(observe, "connect", fail)

@@ -67,6 +67,7 @@ def test_a_join_token_pasted_in_the_panel_makes_a_node(as_ada: Client, server: I
     assert (reached.status_code, reached["Location"]) == (302, "/nodes/add/choose/")
     offered = as_ada.get("/nodes/add/choose/").content.decode()
     assert "Incus 6" in offered
+    assert IMAGE in offered
     done = as_ada.post(
         "/nodes/add/choose/", {"add-0": "on", "name-0": "fsn-9"}, follow=True
     ).content.decode()
@@ -246,7 +247,7 @@ def test_what_happens_outside_of_the_panel_is_heard_of(
     watcher.ask()
 
     def comes_to(status: str) -> bool:
-        watcher.ask_where_something_happened()
+        watcher.ask_out_of_turn()
         watcher.collect(seconds=0.2)
         return Container.objects.get().status == status
 

@@ -53,7 +53,7 @@ def watch(stop: threading.Event) -> None:
         if beat >= next_look:
             next_look = beat + settings.WATCH_EVERY
             _surviving(watcher.ask)
-        _surviving(watcher.ask_where_something_happened)
+        _surviving(watcher.ask_out_of_turn)
         _surviving(lambda: watcher.collect(seconds=BEAT))
         _surviving(operations.sweep)
         # collect() is back early where no node owes an answer.
