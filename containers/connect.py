@@ -33,9 +33,7 @@ def incus(node: Node, timeout: float | None = None) -> IncusDriver:
     return _kept(server, node.settings.get("member"), node.settings["pool"], _age(server))
 
 
-def server_at(
-    address: str, certificate: str, project: str, timeout: float | None = None
-) -> Server:
+def server_at(address: str, certificate: str, project: str, timeout: float | None = None) -> Server:
     """How to reach a server: with the panel's own key, unless `address` is a local socket."""
     identity = None if address.startswith("/") else settings.INCUS_IDENTITY
     patience = max(timeout or settings.NODE_TIMEOUT, 2)
