@@ -10,8 +10,6 @@ TESTABLE := $(VENV)/requirements-dev.stamp
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-TEMPLATES = $(shell find templates -name '*.html')
-
 # What `make check` takes for production: https, and a gateway that charges.
 PRODUCTION = BERTH_URL=https://panel.example.com \
 	BERTH_PAYMENT_VARIANTS='{"card": ["payments.stripe.StripeProviderV3", {}]}'
@@ -42,7 +40,7 @@ check: $(TESTABLE) ## Look for mistakes in code, types, templates, settings and 
 	ruff check
 	ruff format --check
 	mypy
-	djade --target-version 5.2 --check $(TEMPLATES)
+	find templates -name '*.html' -exec djade --target-version 5.2 --check {} +
 	djlint --lint --quiet templates
 	$(PRODUCTION) python manage.py check --deploy --fail-level WARNING
 	python manage.py makemigrations --check --dry-run
@@ -50,7 +48,7 @@ check: $(TESTABLE) ## Look for mistakes in code, types, templates, settings and 
 format: $(TESTABLE) ## Put code and templates into their format
 	ruff check --fix
 	ruff format
-	djade --target-version 5.2 $(TEMPLATES)
+	find templates -name '*.html' -exec djade --target-version 5.2 {} +
 
 upgrade: $(TESTABLE) ## Lock the newest versions that pyproject.toml allows, and install them
 	$(LOCK) --upgrade --output-file requirements.txt pyproject.toml

@@ -25,7 +25,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SignIn = Callable[..., Page]
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without Chromium these tests are skipped, and under CI they fail: nobody may take a test
     that did not run for one that passed."""
@@ -35,8 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.browser)
         if CHROMIUM is None and "CI" not in os.environ:
             item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
-    # Last: Playwright leaves an event loop behind in which Django touches no database.
-    items.sort(key=lambda item: "browser" in item.path.parts)
 
 
 @pytest.fixture(scope="session")

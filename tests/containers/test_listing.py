@@ -118,7 +118,10 @@ def test_pages_hold_every_row_once(as_ada: Client, node: Node, lena: User) -> No
     assert names(as_ada.get("/containers/?sort=status&page=99")) == pages[2]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     values=st.dictionaries(
         st.sampled_from(["q", "status", "node", "plan", "customer", "sort", "page", "seen"]),

@@ -16,6 +16,7 @@ from containers.drivers import (
     Refused,
     Unreachable,
 )
+from containers.drivers.incus.addresses import Addresses
 from containers.drivers.incus.errors import NotFound, error
 from containers.drivers.incus.instances import Found
 
@@ -101,3 +102,21 @@ def test_limits_are_read_in_whatever_way_they_are_written() -> None:
     assert (spec.cpus, spec.memory_mb, spec.disk_gb) == (0, 1907, 10)
     relative = found(config={"limits.memory": "50%"}).spec()
     assert (relative.cpus, relative.memory_mb, relative.disk_gb) == (0, 0, 0)
+
+
+def test_addresses_are_asked_for_in_turn_and_remembered_for_a_run() -> None:
+    addresses = Addresses()
+    first = [found(name=f"ct-{n}", last_used_at="1") for n in range(5)]
+    asked = addresses.due(first)
+    assert len(asked) == 3
+    told = found(
+        name="ct-0", last_used_at="1", state={"network": {"eth0": card(("10.0.3.9", "global"))}}
+    )
+    addresses.learn(told)
+    assert {each.name for each in addresses.due(first)} == {"ct-3", "ct-4"}
+    assert not addresses.due(first)
+    assert [addresses.of(each) for each in first] == ["10.0.3.9", "", "", "", ""]
+    again = [found(name="ct-0", last_used_at="2")]
+    assert addresses.of(again[0]) == ""
+    assert addresses.due(again) == again
+    assert not addresses.due([found(name="ct-9", last_used_at="1", status="Stopped")])

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import uuid4
 
-from containers.drivers import Conflict, Instance, Power, Refused, Spec
+from containers.drivers import Conflict, Power, Refused, Spec
 
 # The panel's own notes; `Spec.labels` are kept as `user.berth.label.<name>`.
 ID = "user.berth.id"  # the same on whichever node the container is
@@ -111,9 +111,6 @@ class Found:
             ssh_key=config.get(SSH_KEY, ""),
             labels={key.removeprefix(_LABEL): config[key] for key in labels},
         )
-
-    def report(self) -> Instance:
-        return Instance(self.name, self.power, self.address)
 
 
 def _bytes(size: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -10,12 +11,14 @@ from containers.drivers import (
     DriverError,
     Instance,
     NoSuchInstance,
+    Power,
     Resources,
     Spec,
     Unreachable,
     Usage,
 )
 
+from .addresses import Addresses
 from .client import Client, Server
 from .errors import NotTrusted
 from .instances import Found, is_name
@@ -26,7 +29,8 @@ _MIB, _GIB = 2**20, 2**30
 
 class NodeReader:
     """The node at `server`; in a cluster, the one member of that name. Containers get their
-    disks from `pool`. Keeps connections open, and may be shared between threads."""
+    disks from `pool`. Keeps connections open and remembers addresses: make one for a node and
+    keep it. May be shared between threads."""
 
     def __init__(self, server: Server, *, member: str | None = None, pool: str = "default") -> None:
         self.server = server
@@ -34,6 +38,7 @@ class NodeReader:
         self.pool = pool
         self.timeout = server.timeout
         self.client = Client(server)
+        self._addresses = Addresses()
 
     @property
     def label(self) -> str:
@@ -60,8 +65,14 @@ class NodeReader:
         )
 
     def usage(self) -> dict[str, Usage]:
-        running = (found for found in self.everything() if found.is_whole)
-        used = {found.name: used for found in running if (used := of_instance(found))}
+        # One call for all of them would take the longer the more there are: no time-out fits.
+        running = [found for found in self._containers() if found.power is Power.RUNNING]
+        pool = ThreadPoolExecutor(max_workers=4)
+        try:
+            asked = list(pool.map(lambda found: self._with_state(found.name), running))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        used = {found.name: used for found in asked if found and (used := of_instance(found))}
         return used | {"": of_node(*self._room())}
 
     def _room(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,12 +84,20 @@ class NodeReader:
         return sorted({alias["name"] for image in found for alias in image["aliases"]})
 
     def instances(self) -> dict[str, Instance]:
-        return {found.name: found.report() for found in self.everything() if found.is_whole}
+        found = self._containers()
+        for each in self._addresses.due(found):
+            self._with_state(each.name)
+        return {
+            each.name: Instance(each.name, each.power, self._addresses.of(each)) for each in found
+        }
+
+    def _containers(self) -> list[Found]:
+        return [found for found in self.everything() if found.is_whole]
 
     def everything(self) -> list[Found]:
         """Whatever is on the node in the panel's project, whole or not, ours or not."""
         if not self.member:
-            raws = self.client.get("/1.0/instances", recursion=2)
+            raws = self.client.get("/1.0/instances", recursion=1)
         else:
             raws = [raw for raw in self._cluster(self.member) if raw["location"] == self.member]
         return [known for raw in raws if (known := self._known(raw))]
@@ -88,7 +107,7 @@ class NodeReader:
         that call would wait for all of them."""
         half = self.timeout / 2
         try:
-            raws: list[dict[str, Any]] = self.client.get_within(half, "/1.0/instances", recursion=2)
+            raws: list[dict[str, Any]] = self.client.get_within(half, "/1.0/instances", recursion=1)
         except NotTrusted:
             raise
         except Unreachable:
@@ -104,11 +123,13 @@ class NodeReader:
         elsewhere = {disk["name"] for disk in disks} - here
         urls = [url.partition("?")[0] for url in self.client.get("/1.0/instances")]
         asked = [url for url in urls if url.rpartition("/")[2] not in elsewhere]
-        return [raw for url in asked if (raw := self.client.find(url, recursion=1))]
+        return [raw for url in asked if (raw := self.client.find(url))]
 
     def instance(self, name: str) -> Instance | None:
         found = self._with_state(name)
-        return found.report() if found and found.is_whole else None
+        if not (found and found.is_whole):
+            return None
+        return Instance(found.name, found.power, found.address)
 
     def look(self, name: str) -> Found | None:
         """What is on the node under this name, whole or not, ours or not."""
@@ -121,11 +142,14 @@ class NodeReader:
         if not is_name(name):
             return None
         try:
-            return self._here(self.client.find(f"/1.0/instances/{name}", recursion=1))
+            found = self._here(self.client.find(f"/1.0/instances/{name}", recursion=1))
         except Unreachable:
             raise
         except DriverError:
             return self.look(name)  # Incus fails to tell them just when an instance goes down
+        if found:
+            self._addresses.learn(found)
+        return found
 
     def _here(self, raw: dict[str, Any] | None) -> Found | None:
         if raw is None or (self.member and raw["location"] != self.member):

@@ -1,0 +1,47 @@
+"""The addresses of what runs: Incus finds each out in the container itself, which takes it tens
+of milliseconds, so they are asked for now and then and remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from containers.drivers import Power
+
+from .instances import Found
+
+_AT_ONCE = 3
+_PAUSE = 10.0  # seconds
+
+
+class Addresses:
+    """Of the containers of one node. May be shared between threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+        self._asked: dict[tuple[str, str], float] = {}
+
+    def of(self, found: Found) -> str:
+        """The address that it had when it was last asked, in this run of it; "" if none."""
+        return self._known.get(_run(found), "") if found.power is Power.RUNNING else ""
+
+    def learn(self, found: Found) -> None:
+        """Remember what an instance says that was asked for its state."""
+        self._known[_run(found)] = found.address
+
+    def due(self, listed: Iterable[Found]) -> list[Found]:
+        """The few to ask now, of those that run and have told no address yet. What is not
+        listed any more is forgotten."""
+        runs = {_run(found): found for found in listed if found.power is Power.RUNNING}
+        self._known = {run: told for run, told in list(self._known.items()) if run in runs}
+        asked = {run: self._asked.get(run, -_PAUSE) for run in runs if not self._known.get(run)}
+        now = time.monotonic()
+        waiting = [
+            run for run in sorted(asked, key=asked.__getitem__) if asked[run] <= now - _PAUSE
+        ]
+        self._asked = asked | dict.fromkeys(waiting[:_AT_ONCE], now)
+        return [runs[run] for run in waiting[:_AT_ONCE]]
+
+
+def _run(found: Found) -> tuple[str, str]:
+    return found.name, str(found.raw["last_used_at"])
