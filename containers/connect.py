@@ -1,4 +1,4 @@
-"""From a node's row to the driver that speaks to it."""
+"""From the rows of nodes and containers to the drivers, and to what these are told."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from pathlib import Path
 
 from django.conf import settings
 
-from containers.drivers import Driver
+from containers.drivers import Driver, Spec
 from containers.drivers.incus import IncusDriver, Server
 from containers.drivers.simulated import SimulatedDriver
-from containers.models import Node
+from containers.models import Container, Node
+
+
+def spec_of(container: Container) -> Spec:
+    """What its node is told to create."""
+    return Spec(
+        name=container.instance_name,
+        hostname=container.name,
+        image=container.image,
+        cpus=container.cpus,
+        memory_mb=container.memory_mb,
+        disk_gb=container.disk_gb,
+        ssh_key=container.ssh_key,
+    )
 
 
 def connect(node: Node, *, timeout: float | None = None) -> Driver:

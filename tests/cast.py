@@ -19,8 +19,8 @@ from django.conf import settings
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from containers.connect import simulated
-from containers.drivers import Power, Resources, Spec
+from containers.connect import simulated, spec_of
+from containers.drivers import Power, Resources
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation
 from containers.statuses import NOWHERE, TRANSIENT, Status
@@ -31,18 +31,6 @@ PASSWORD = "berth-demo"
 IMAGE = "debian/12"
 # What is on the node in statuses whose name does not say it.
 RUNS = frozenset({Status.RUNNING, Status.STOPPING})
-
-
-def spec_of(container: Container) -> Spec:
-    """What a node is told of this container."""
-    return Spec(
-        name=container.instance_name,
-        hostname=container.name,
-        image=container.image,
-        cpus=container.cpus,
-        memory_mb=container.memory_mb,
-        disk_gb=container.disk_gb,
-    )
 
 
 def power_of(container: Container) -> Power | None:

@@ -33,7 +33,7 @@ def test_every_setting_is_described_and_no_other() -> None:
     assert told == read
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_link_leads_nowhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
-    assert not [link for link in links if not (page.parent / link).exists()]
+@pytest.mark.parametrize("text", PAGES, ids=lambda text: str(text.relative_to(ROOT)))
+def test_no_link_leads_nowhere(text: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text.read_text())
+    assert not [link for link in links if not (text.parent / link).exists()]

@@ -21,8 +21,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from huey.contrib.djhuey import db_task
 
-from containers.connect import connect
-from containers.drivers import Conflict, DriverError, Power, Progress, Spec, Unreachable
+from containers.connect import connect, spec_of
+from containers.drivers import Conflict, DriverError, Power, Progress, Unreachable
 from containers.models import Container, Operation
 from containers.models.operation import OperationQuerySet
 from containers.operations import outcomes, work
@@ -134,15 +134,7 @@ def _job(operation: Operation) -> work.Job:
     return work.Job(
         node=connect(container.node),
         target=connect(operation.target) if operation.target else None,
-        spec=Spec(
-            name=container.instance_name,
-            hostname=container.name,
-            image=container.image,
-            cpus=container.cpus,
-            memory_mb=container.memory_mb,
-            disk_gb=container.disk_gb,
-            ssh_key=container.ssh_key,
-        ),
+        spec=spec_of(container),
         was=operation.was,
         during=operation.during,
         forced=operation.forced,

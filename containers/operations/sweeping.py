@@ -46,4 +46,4 @@ def sweep() -> None:
         try:
             request(container_id, "create", by=None, because="tried again")
         except (NoRoomAnywhere, NotAllowed) as reason:
-            logger.info("container %s: %s", container_id, reason.sentence)
+            logger.debug("container %s: %s", container_id, reason.sentence)

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from containers.drivers import Spec, Usage
+from containers.connect import spec_of
+from containers.drivers import Usage
 from containers.drivers.simulated.usage import node_usage, usage_of
 from containers.models import Container, Span
 from containers.models.usage import begin
@@ -38,14 +39,7 @@ def measure(now: datetime) -> None:
 
 
 def _measured(container: Container, now: datetime) -> Iterator[tuple[Span, datetime, Usage, Rates]]:
-    spec = Spec(
-        name=container.instance_name,
-        hostname=container.name,
-        image=container.image,
-        cpus=container.cpus,
-        memory_mb=container.memory_mb,
-        disk_gb=container.disk_gb,
-    )
+    spec = spec_of(container)
     for began, ended in _runs(container, now):
         for span, back, apart in MEASURED:
             at = begin(max(began, now - back), apart) + apart

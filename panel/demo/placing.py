@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
 
-from containers.connect import simulated
-from containers.drivers import Power, Spec
+from containers.connect import simulated, spec_of
+from containers.drivers import Power
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import FileChange
 from containers.statuses import Status
@@ -30,14 +30,7 @@ def put_on_node(story: Story) -> None:
         return
     driver = simulated(container.node)
     driver.seed(
-        Spec(
-            name=container.instance_name,
-            hostname=container.name,
-            image=container.image,
-            cpus=container.cpus,
-            memory_mb=container.memory_mb,
-            disk_gb=container.disk_gb,
-        ),
+        spec_of(container),
         _power(story),
         pace=SHOWN_FOR.get(under_way.kind) if under_way else None,
         stubborn=container.status == Status.STOPPING,

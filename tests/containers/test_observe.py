@@ -302,7 +302,7 @@ def test_one_that_vanished_from_its_node_is_off_line_and_says_why(
 def test_one_that_comes_back_after_it_vanished_is_what_the_node_says(
     container: Container, node: Node, watcher: Watcher
 ) -> None:
-    from tests.cast import spec_of
+    from containers.connect import spec_of
 
     simulated(node).lose(container.instance_name)
     look(watcher)

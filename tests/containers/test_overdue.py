@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from containers import operations
-from containers.connect import simulated
+from containers.connect import simulated, spec_of
 from containers.drivers import Conflict, Power, Progress
 from containers.models import Container, Node
 from containers.operations import NotAllowed, carrying, work
@@ -18,7 +18,6 @@ from tests.cast import (
     ContainerFactory,
     effects_on,
     power_of,
-    spec_of,
 )
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, fresh, history, last_operation

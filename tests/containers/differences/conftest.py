@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from containers.connect import simulated
+from containers.connect import simulated, spec_of
 from containers.differences import differences_on
 from containers.drivers import Power, Spec
 from containers.models import Container, Node, Stray
 from containers.observe import Watcher
-from tests.cast import IMAGE, spec_of
+from tests.cast import IMAGE
 
 NUMBER = 977
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from containers import operations
-from containers.connect import simulated
+from containers.connect import simulated, spec_of
 from containers.differences import differences_on
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
@@ -17,7 +17,7 @@ from containers.observe import found, look_at
 from containers.settling import adopt
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
-from tests.cast import ContainerFactory, spec_of
+from tests.cast import ContainerFactory
 from tests.conftest import Worker
 
 from .conftest import fresh, look, move_by_hand, put, strays, told

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from containers.connect import simulated
+from containers.connect import simulated, spec_of
 from containers.drivers import Power
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Operation
@@ -22,7 +22,6 @@ from tests.cast import (
     effects_on,
     power_of,
     room_on,
-    spec_of,
 )
 from tests.conftest import Worker
 from tests.containers.test_concurrency import all_at_once
