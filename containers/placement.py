@@ -36,9 +36,11 @@ class NoImageAnywhere(NoRoomAnywhere):
 
 def candidates(container: Container) -> NodeQuerySet:
     """The nodes that could take it, most room first; never the one it is on. One that moves
-    brings its files along; a new one is made of an image."""
-    others = _at_work().filter(~Q(pk=container.node_id))
-    able = others if container.node_id else others.filter(images__name=container.image)
+    brings its files along, to a node of the same kind; a new one is made of an image."""
+    if container.node is not None:
+        able = _at_work().filter(~Q(pk=container.node_id), kind=container.node.kind)
+    else:
+        able = _at_work().filter(images__name=container.image)
     room = {"memory_left__gte": container.memory_mb, "disk_left__gte": container.disk_gb}
     return able.with_room().filter(**room).order_by("-memory_left", "name")  # type: ignore[misc]  # annotated
 

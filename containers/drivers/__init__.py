@@ -220,6 +220,11 @@ class Driver(Protocol):
     def delete(self, name: str) -> Iterator[Progress]:
         """Make it be gone. Raises Refused where it still runs."""
 
+    def check_move(self, name: str, target: Driver) -> None:
+        """Raise what `move` to `target` would meet at once, whether the instance runs or not:
+        Refused for a node of another kind, with another processor or without the storage pool,
+        NoRoom, NoSuchInstance. Changes nothing."""
+
     def move(self, name: str, target: Driver) -> Iterator[Progress]:
         """Move a stopped instance to `target`, a node of the same kind. At no moment does
         it exist whole on neither node; when this ends it is on exactly one, `target`. A

@@ -68,6 +68,8 @@ def restart(job: Job) -> Steps:
 def migrate(job: Job) -> Steps:
     assert job.target is not None
     if job.target.instance(job.name) is None:
+        # Before anything is stopped for it.
+        job.node.check_move(job.name, job.target)
         # One that is on its way already is too busy to be stopped; its move is joined below.
         with suppress(Conflict):
             yield from job.node.stop(job.name, force=job.forced)

@@ -223,3 +223,25 @@ def test_a_target_that_cannot_take_it_is_refused_and_nothing_changes(
     container = fresh(container)
     assert (container.status, container.problem) == (Status.STOPPED, "")
     assert not Operation.objects.exists()
+
+
+def test_a_target_that_cannot_take_it_is_found_out_before_anything_is_stopped(
+    lena: User, ada: User, node: Node, other_node: Node, worker: Worker
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    before = effects_on(node, of=container)
+    broken(other_node, full=True)
+    operations.request(container.pk, "migrate", by=ada, target=other_node.pk)
+    worker.carry_out_all()
+    assert fresh(container).status == Status.RUNNING
+    assert "no room" in fresh(container).problem
+    assert effects_on(node, of=container) == before
+
+
+def test_a_node_of_another_kind_is_no_place_to_move_to(
+    lena: User, ada: User, node: Node, worker: Worker
+) -> None:
+    Node.objects.create(name="real", kind=Node.Kind.INCUS, memory_mb=99999, disk_gb=9999)
+    container = ContainerFactory.create(customer=lena, node=node)
+    with pytest.raises(NoRoomAnywhere):
+        operations.request(container.pk, "migrate", by=ada)

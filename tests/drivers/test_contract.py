@@ -225,6 +225,20 @@ def test_a_moved_container_is_on_the_other_node_with_its_files(nodes: Nodes, sto
         assert (old.uid, old.gid, old.target) == (new.uid, new.gid, new.target)
 
 
+def test_what_can_be_moved_is_told_beforehand_and_untouched_by_it(
+    nodes: Nodes, running: str
+) -> None:
+    nodes.here.check_move(running, nodes.there)
+    seen = nodes.here.instance(running)
+    assert seen is not None
+    assert seen.power is Power.RUNNING
+    assert nodes.there.instance(running) is None
+    with pytest.raises(NoSuchInstance):
+        nodes.here.check_move("ct-0", nodes.there)
+    with pytest.raises(Refused):
+        nodes.here.check_move(running, object())  # type: ignore[arg-type]
+
+
 def test_moving_what_is_moved_changes_nothing(nodes: Nodes, stopped: str) -> None:
     for _ in range(2):
         finish(nodes.here.move(stopped, nodes.there))

@@ -104,10 +104,16 @@ class IncusDriver(NodeReader):
             if self.look(name):
                 raise
 
+    def check_move(self, name: str, target: Driver) -> None:
+        moving.check(self, self._same_kind(target), name)
+
     def move(self, name: str, target: Driver) -> Iterator[Progress]:
+        yield from moving.move(self, self._same_kind(target), name)
+
+    def _same_kind(self, target: Driver) -> IncusDriver:
         if not isinstance(target, IncusDriver):
             raise Refused(f"{target!r} is a node of another kind")
-        yield from moving.move(self, target, name)
+        return target
 
     def list_folder(self, name: str, path: str) -> list[FileInfo]:
         with self._files(name) as sftp:

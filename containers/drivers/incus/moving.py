@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from containers.drivers import (
@@ -39,6 +40,19 @@ if TYPE_CHECKING:
     from .driver import IncusDriver
 
 _COPYING, _VERIFYING = "Copying", "Verifying the copy"
+
+
+def check(source: IncusDriver, target: IncusDriver, name: str) -> None:
+    """See `Driver.check_move`."""
+    here = _ours(source.look(name))
+    if here is None:
+        raise NoSuchInstance(f"{source.label} has no {name}")
+    environment = target.client.get("/1.0")["environment"]
+    if here.raw["architecture"] not in environment["architectures"]:
+        raise Refused(f"{name} is {here.raw['architecture']}, which {target.label} cannot run")
+    if target.client.find(f"/1.0/storage-pools/{quote(target.pool, safe='')}") is None:
+        raise Refused(f"{target.label} has no storage pool {target.pool!r}")
+    _refuse_another(here, target.look(name), target)
 
 
 def move(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:

@@ -135,9 +135,20 @@ class SimulatedDriver:
             work = self._begin(name, state, Doing.DELETE)
         yield from self._follow(name, work.id)
 
-    def move(self, name: str, target: Driver) -> Iterator[Progress]:
+    def check_move(self, name: str, target: Driver) -> None:
+        there = self._same_kind(target)
+        with self._settled(name):
+            there._reach()
+            there._node.refuse(Doing.MOVE)
+            there._node.admit()
+
+    def _same_kind(self, target: Driver) -> SimulatedDriver:
         if not isinstance(target, SimulatedDriver):
             raise Refused(f"{target!r} is a node of another kind")
+        return target
+
+    def move(self, name: str, target: Driver) -> Iterator[Progress]:
+        target = self._same_kind(target)
         self._reach()
         target._reach()
         target._node.catch_up([name])
