@@ -25,7 +25,7 @@ from containers.drivers import (
 from containers.drivers.incus import IncusDriver, Server, files, trust
 from containers.drivers.simulated import SimulatedDriver
 from tests.incus_node import IMAGE as INCUS_IMAGE
-from tests.incus_node import PROJECT, IncusNode, daemons, make_cluster
+from tests.incus_node import PROJECT, IncusNode, daemons, make_cluster, wait_until
 
 PATIENCE = 60.0  # seconds after which any work counts as stuck
 IMAGE = "debian/12"
@@ -48,6 +48,8 @@ class Nodes:
     put_stranger: Callable[[str], Callable[[], bool]]
     """`(name)`: put something on `here` that is not the panel's; returns whether it is
     still as it was."""
+    booted: Callable[[str], None] = lambda name: None
+    """`(name)`: wait until the system of one that runs on `here` hears what it is asked."""
 
     def spec(self, name: str) -> Spec:
         return Spec(
@@ -99,6 +101,7 @@ def stopped(nodes: Nodes, name: str) -> str:
 @pytest.fixture
 def running(nodes: Nodes, stopped: str) -> str:
     finish(nodes.here.start(stopped))
+    nodes.booted(stopped)
     return stopped
 
 
@@ -211,7 +214,11 @@ def contract_nodes(
             "mine" in nodes[0].incus("config", "get", name, "user.whose", f"--project={PROJECT}")
         )
 
-    yield Nodes(here, there, INCUS_IMAGE, put_link, mark, put_stranger)
+    def booted(name: str) -> None:
+        state = f"/1.0/instances/{name}/state"
+        wait_until(lambda: here.client.get(state)["processes"] > 1)
+
+    yield Nodes(here, there, INCUS_IMAGE, put_link, mark, put_stranger, booted)
     for name in strangers:
         nodes[0].incus("delete", name, f"--project={PROJECT}")
 

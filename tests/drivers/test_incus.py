@@ -194,6 +194,23 @@ def test_an_operation_under_way_is_joined_and_not_begun_again(
     assert power(driver, running) is Power.STOPPED
 
 
+def test_a_system_that_does_not_hear_the_first_request_to_stop_is_asked_again(
+    driver: IncusDriver, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("containers.drivers.incus.driver.HEARING", 2)
+    finish(driver.create(spec(name)))
+    slow = b"#!/bin/busybox sh\n/bin/busybox sleep 3\nexec /bin/busybox init\n"
+    driver.remove(name, "/sbin/init")
+    driver.write_file(name, "/sbin/init", BytesIO(slow))
+    with files.session(driver.client, name) as sftp:
+        sftp.give("/sbin/init", uid=0, gid=0, mode=0o755)
+    finish(driver.start(name))
+    finish(driver.stop(name))
+    seen = driver.instance(name)
+    assert seen is not None
+    assert seen.power is Power.STOPPED
+
+
 def test_a_stubborn_system_stops_by_force_only(
     node: IncusNode, driver: IncusDriver, name: str
 ) -> None:

@@ -21,10 +21,14 @@ from containers.drivers import (
 )
 
 from . import files, moving
+from .errors import Unheard
 from .instances import MOVE, SSH_KEY, STATE, WHOLE, Found, creation, is_name, refuse_unless_stopped
 from .operations import Doing, follow, under_way
 from .reading import NodeReader
 from .sftp import Sftp
+
+# Seconds until a system that has not shut down is asked once more.
+HEARING = 15
 
 
 class IncusDriver(NodeReader):
@@ -81,8 +85,13 @@ class IncusDriver(NodeReader):
         if force:
             body, step = {"action": "stop", "force": True}, "Pulling the plug"
         else:
-            body, step = {"action": "stop", "timeout": -1}, "Waiting for the system to shut down"
-        yield from self._make_it(name, Doing.STOP, body, Power.STOPPED, step)
+            body = {"action": "stop", "timeout": HEARING}
+            step = "Waiting for the system to shut down"
+        while True:
+            # A system that has only begun to boot does not hear the first request.
+            with suppress(Unheard):
+                yield from self._make_it(name, Doing.STOP, body, Power.STOPPED, step)
+                return
 
     def delete(self, name: str) -> Iterator[Progress]:
         for doing in (Doing.CREATE, Doing.DELETE):

@@ -19,6 +19,10 @@ class NotTrusted(Unreachable):
     sentence = "The node does not let the panel in. The work goes on as soon as it does."
 
 
+class Unheard(Conflict):
+    """The system inside did not do what it was asked in the time that it was given."""
+
+
 class NotFound(Refused):
     """The server has nothing of that name."""
 
@@ -42,6 +46,7 @@ _TEXTS: tuple[tuple[type[DriverError], tuple[str, ...]], ...] = (
         ("image not provided", "image not found", "failed getting image", "no matching image"),
     ),
     (NoSuchInstance, ("instance not found",)),
+    (Unheard, ("context deadline exceeded",)),
     (Conflict, ("is busy", "precondition failed", "etag doesn't match")),
     (
         Unreachable,
