@@ -262,7 +262,7 @@ def _correct(pk: int, node: Node, look: Look) -> None:
 
 
 def _gone_from(node: Node) -> str:
-    return f"Node {node.name} does not have this container any more. Support has been told."
+    return f"Node {node.name} does not have this container any more. Support sees this on its list."
 
 
 def _because(name: str, was: str, node: Node, *, was_missing: bool) -> str:

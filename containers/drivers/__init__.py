@@ -52,13 +52,13 @@ class Refused(DriverError):
 class NoRoom(Refused):
     """The node has no disk, memory or processor left for this."""
 
-    sentence = "The node has no room left for this. Support has been told."
+    sentence = "The node has no room left for this. Support sees this on its list."
 
 
 class NoSuchImage(Refused):
     """The node cannot get the system that was ordered."""
 
-    sentence = "The node does not have this system. Support has been told."
+    sentence = "The node does not have this system. Support sees this on its list."
 
 
 class NoSuchInstance(Refused):
