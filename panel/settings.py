@@ -125,7 +125,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Where wake-ups wait: sqlite:///…, postgres://… or redis://…
+# Where wake-ups wait: sqlite:///…, postgres://… or, with the package redis, redis://…
 QUEUE_URL = env.str("BERTH_QUEUE_URL", f"sqlite:///{DATA / 'queue.sqlite3'}")
 # How many operations one worker process carries out at once.
 WORKER_THREADS = env.int("BERTH_WORKER_THREADS", 16)

@@ -94,8 +94,3 @@ class Operation(models.Model):
     @property
     def is_open(self) -> bool:
         return self.outcome == self.Outcome.OPEN
-
-    @property
-    def is_late(self) -> bool:
-        """Past its deadline and still open: somebody should look."""
-        return self.is_open and timezone.now() > self.deadline_at

@@ -75,7 +75,7 @@ def containers(request: Request) -> HttpResponse:
         "chips": [(Status(value), counts[value]) for value in counts],
         "total": sum(counts.values()) - counts[Status.DESTROYED],
         "status": status,
-        "customer": rows[0].customer if rows and "customer" in narrowed.data else None,
+        "customer": _customer(narrowed, rows),
         "sort": request.GET.get("sort", ""),
         "columns": COLUMNS,
         "page_obj": page,
@@ -88,6 +88,14 @@ def containers(request: Request) -> HttpResponse:
     }
     template = "containers/_list.html" if request.htmx else "containers/list.html"
     return render(request, template, context)
+
+
+def _customer(narrowed: ContainerFilter, rows: list[Container]) -> str:
+    """Whose containers alone are shown; empty where everybody's are."""
+    picked = narrowed.form.cleaned_data.get("customer")
+    if not picked:
+        return ""
+    return str(rows[0].customer) if rows else f"customer {picked}"
 
 
 def as_shown(found: QuerySet[Container]) -> QuerySet[Container]:

@@ -79,6 +79,16 @@ def test_the_list_is_narrowed_by_node_plan_and_customer(
     assert names(as_ada.get(f"/containers/?customer={omar.pk}")) == ["two"]
 
 
+def test_a_list_of_one_customer_says_so_and_leads_back_to_everybodys(
+    as_ada: Client, lena: User, container: Container
+) -> None:
+    only = as_ada.get(f"/containers/?customer={lena.pk}").content.decode()
+    assert "Only containers of <b>Lena Fischer</b>" in only
+    nothing = as_ada.get("/containers/?customer=999").content.decode()
+    assert "Only containers of <b>customer 999</b>" in nothing
+    assert "Only containers of" not in as_ada.get("/containers/?customer=").content.decode()
+
+
 def test_a_customer_cannot_narrow_by_a_node_that_is_not_theirs_to_know(
     as_lena: Client, container: Container
 ) -> None:

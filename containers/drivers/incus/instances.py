@@ -56,11 +56,6 @@ class Found:
         return self.raw["config"] or {}
 
     @property
-    def location(self) -> str:
-        """The member of a cluster that it is on."""
-        return str(self.raw["location"])
-
-    @property
     def power(self) -> Power:
         return _POWERS.get(self.raw["status"], Power.BUSY)
 
