@@ -61,6 +61,13 @@ class NoSuchImage(Refused):
     sentence = "The node does not have this system. Support sees this on its list."
 
 
+class NoImageServer(DriverError):
+    """The node could not fetch the system from its image server: that one does not answer it,
+    or stopped in the middle. The node itself is well."""
+
+    sentence = "The server that this system comes from does not answer. It will be tried again."
+
+
 class NoSuchInstance(Refused):
     """The node does not have this container."""
 
@@ -106,8 +113,19 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class ImageSource:
+    """An image server that nodes fetch from: its https address, what it speaks (`incus` or
+    `simplestreams`), and its certificate (PEM) where no public authority vouches for it."""
+
+    url: str
+    protocol: str
+    certificate: str = ""
+
+
+@dataclass(frozen=True)
 class Spec:
-    """What to create. Memory in MiB, disk in GiB."""
+    """What to create. Memory in MiB, disk in GiB. `image` is an alias on the node; with a
+    `source` it is `server:alias`, and that alias is fetched from there."""
 
     name: str
     hostname: str
@@ -117,6 +135,12 @@ class Spec:
     disk_gb: int
     ssh_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    source: ImageSource | None = None
+
+    @property
+    def alias(self) -> str:
+        """The name of its image where that is kept."""
+        return self.image.partition(":")[2] if self.source else self.image
 
 
 @dataclass(frozen=True)
@@ -198,8 +222,9 @@ class Driver(Protocol):
         """One instance, or None where the node is sure that it has none of that name."""
 
     def describe(self, name: str) -> Spec:
-        """What an instance is: its host name, image and limits, as far as the node can tell.
-        "" or 0 stands for what it does not know or has no limit for. Raises NoSuchInstance."""
+        """What an instance is: its host name, image and limits, as far as the node can tell,
+        without a source. "" or 0 stands for what it does not know or has no limit for. Raises
+        NoSuchInstance."""
 
     def usage(self) -> dict[str, Usage]:
         """What every running instance of the panel's uses, by name, and under "" the node
@@ -207,7 +232,8 @@ class Driver(Protocol):
 
     def create(self, spec: Spec) -> Iterator[Progress]:
         """Make `spec` exist, stopped. What a broken try left behind is completed or replaced;
-        an instance that exists whole is left as it is. Raises NoRoom, NoSuchImage, Refused."""
+        an instance that exists whole is left as it is. Raises NoRoom, NoSuchImage,
+        NoImageServer, Refused."""
 
     def start(self, name: str) -> Iterator[Progress]:
         """Make it run. Raises NoSuchInstance, Refused, Conflict."""

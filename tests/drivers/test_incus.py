@@ -531,10 +531,6 @@ def test_what_stands_in_the_way_is_said_in_words(
     node: IncusNode, driver: IncusDriver, tmp_path: Path
 ) -> None:
     assert "no storage pool 'fast'" in obstacles(driver.client, "fast")[0]
-    node.incus("project", "create", "bare", "-c=features.images=true")
-    bare = IncusDriver(Server(node.socket, project="bare"))
-    assert "no image" in obstacles(bare.client)[0]
-    node.incus("project", "delete", "bare")
     assert "no such file" in obstacles(IncusDriver(Server(str(tmp_path / "s"))).client)[0].lower()
     node.kill()
     assert "does not answer" in obstacles(driver.client)[0]

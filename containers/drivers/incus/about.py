@@ -114,11 +114,6 @@ def obstacles(client: Client, pool: str = "default") -> list[str]:
     ]
     if about.pool is None:
         found.append(f"There is no storage pool {pool!r}.")
-    if not about.images:
-        found.append(
-            f"The project {client.server.project!r} has no image with a name: "
-            "import one, so that there is something to create containers from."
-        )
     return found
 
 

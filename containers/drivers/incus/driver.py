@@ -23,7 +23,7 @@ from containers.drivers import (
 from . import files, moving
 from .errors import Unheard
 from .instances import MOVE, SSH_KEY, STATE, WHOLE, Found, creation, is_name, refuse_unless_stopped
-from .operations import Doing, follow, under_way
+from .operations import Doing, follow, follow_creation, under_way
 from .reading import NodeReader
 from .sftp import Sftp
 
@@ -56,10 +56,11 @@ class IncusDriver(NodeReader):
         self.complete(found)
 
     def _unpack(self, spec: Spec) -> Iterator[Progress]:
-        body = creation(spec, self.pool, self._image(spec.image))
+        image = {} if spec.source else self._image(spec.image)
+        body = creation(spec, self.pool, image)
         begun = self.client.change("POST", "/1.0/instances", body, **self.at_member)
         try:
-            yield from follow(self.client, begun["id"], "Unpacking")
+            yield from follow_creation(self.client, begun["id"], "Unpacking")
         except Unreachable:
             raise
         except DriverError:
@@ -201,11 +202,13 @@ class IncusDriver(NodeReader):
         return image
 
     def _join(self, name: str, doing: Doing, step: str) -> Iterator[Progress]:
-        """Wait for the end of what the node is doing with an instance, whatever that is."""
+        """Wait for the end of what the node is doing with an instance, whatever that is. Raises
+        NoImageServer where a creation does not move."""
+        listen = follow_creation if doing is Doing.CREATE else follow
         for operation in under_way(self.client, name):
             if operation.doing == doing and not operation.waits:
                 with suppress(Refused, Conflict):
-                    yield from follow(self.client, operation.id, step)
+                    yield from listen(self.client, operation.id, step)
 
     def _make_it(
         self, name: str, doing: Doing, body: dict[str, Any], power: Power, step: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from containers.drivers import (
     Conflict,
     DriverError,
+    NoImageServer,
     NoRoom,
     NoSuchImage,
     NoSuchInstance,
@@ -42,8 +43,23 @@ _TEXTS: tuple[tuple[type[DriverError], tuple[str, ...]], ...] = (
         ),
     ),
     (
+        NoImageServer,
+        (
+            "failed to connect to the server",
+            'failed getting remote image info: get "',
+            "failed parsing stream",
+            "failed parsing products",
+        ),
+    ),
+    (
         NoSuchImage,
-        ("image not provided", "image not found", "failed getting image", "no matching image"),
+        (
+            "image not provided",
+            "image not found",
+            "failed getting image",
+            "failed getting remote image info",
+            "no matching image",
+        ),
     ),
     (NoSuchInstance, ("instance not found",)),
     (Unheard, ("context deadline exceeded",)),

@@ -119,7 +119,7 @@ def _bytes(size: str) -> int:
 
 
 def creation(spec: Spec, pool: str, image: Mapping[str, Any]) -> dict[str, Any]:
-    """What to ask Incus for."""
+    """What to ask Incus for. `image` is one that the node has; {} where it is to be fetched."""
     config = {
         ID: uuid4().hex,
         STATE: NEW,
@@ -131,16 +131,31 @@ def creation(spec: Spec, pool: str, image: Mapping[str, Any]) -> dict[str, Any]:
     }
     if spec.ssh_key:
         config[SSH_KEY] = spec.ssh_key
-    if image["properties"].get("variant") == "cloud":
+    # Of what is fetched the kind is not known yet; a system without cloud-init passes it over.
+    if spec.source or image["properties"].get("variant") == "cloud":
         config["cloud-init.user-data"] = _first_boot(spec)
     return {
         "name": spec.name,
         "type": "container",
-        "source": {"type": "image", "fingerprint": image["fingerprint"]},
+        "source": _from_server(spec) or {"type": "image", "fingerprint": image["fingerprint"]},
         "config": config,
         "devices": {
             "root": {"type": "disk", "path": "/", "pool": pool, "size": f"{spec.disk_gb}GiB"}
         },
+    }
+
+
+def _from_server(spec: Spec) -> dict[str, str]:
+    """Where the node is to fetch the image; {} where it has it."""
+    if spec.source is None:
+        return {}
+    return {
+        "type": "image",
+        "mode": "pull",
+        "server": spec.source.url,
+        "protocol": spec.source.protocol,
+        "certificate": spec.source.certificate,
+        "alias": spec.alias,
     }
 
 

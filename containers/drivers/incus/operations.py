@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from containers.drivers import DriverError, Progress, Refused, Unreachable
+from containers.drivers import DriverError, NoImageServer, Progress, Refused, Unreachable
 
 from .client import Client
 from .errors import error
 
 _RUNNING, _SUCCESS = range(100, 200), 200
+
+# Seconds without a sign of life after which a creation is not listened to any more: Incus waits
+# for ever for an image server that takes connections and says nothing.
+SILENCE = 60
 
 
 class Doing(StrEnum):
@@ -59,8 +65,20 @@ def follow(client: Client, operation: str, step: str) -> Iterator[Progress]:
         if state["status_code"] == _SUCCESS:
             return
         if state["status_code"] not in _RUNNING:
-            raise error(state["err"] or state["status"])
+            raise _failure(state)
         yield _progress(state.get("metadata"), step)
+
+
+def follow_creation(client: Client, operation: str, step: str) -> Iterator[Progress]:
+    """The same for an instance that is being created, which may have to be fetched first.
+    Raises NoImageServer as well where nothing has moved for `SILENCE` seconds."""
+    last, moved = None, time.monotonic()
+    for progress in follow(client, operation, step):
+        if progress != last:
+            last, moved = progress, time.monotonic()
+        elif time.monotonic() - moved > SILENCE:
+            raise NoImageServer(f"nothing has come for {SILENCE} s")
+        yield progress
 
 
 def cancel(client: Client, operation: str) -> None:
@@ -82,9 +100,25 @@ def _wait(client: Client, operation: str) -> dict[str, Any] | None:
         return known
 
 
+def _failure(state: Mapping[str, Any]) -> DriverError:
+    """What an operation ended with. While something is fetched, what Incus has no words of its
+    own for happened on the way from the image server, and not to the node."""
+    meant = error(state["err"] or state["status"])
+    if type(meant) in (Refused, Unreachable) and _fetching(state.get("metadata") or {}):
+        return NoImageServer(meant.detail)
+    return meant
+
+
+def _fetching(metadata: Mapping[str, Any]) -> bool:
+    """Incus leaves the progress of the download where it was when it goes on to unpack."""
+    return "download_progress" in metadata and "progress" not in metadata
+
+
 def _progress(metadata: Mapping[str, Any] | None, step: str) -> Progress:
-    detail = (metadata or {}).get("progress") or {}
-    percent = str(detail.get("percent", ""))
-    if "download" in str(detail.get("stage", "")):
-        step = "Fetching the system"
-    return Progress(min(100, int(percent)) if percent.isdigit() else None, step)
+    told = metadata or {}
+    if _fetching(told):
+        # Such as "rootfs: 12% (3.40MB/s)".
+        percent = re.search(r"(\d+)%", told["download_progress"])
+        return Progress(int(percent[1]) if percent else None, "Fetching the system")
+    unpacked = str((told.get("progress") or {}).get("percent", ""))
+    return Progress(min(100, int(unpacked)) if unpacked.isdigit() else None, step)

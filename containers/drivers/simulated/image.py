@@ -167,7 +167,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def _split(image: str) -> tuple[str, str]:
-    system, *version = re.split(r"[/: -]", image, maxsplit=1)
+    system, *version = re.split(r"[/ -]", image.rpartition(":")[2], maxsplit=1)
     return system.lower(), version[0] if version else ""
 
 

@@ -243,7 +243,7 @@ def read_config(folder: Path) -> Config:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    spec = {**vars(config.spec), "labels": dict(config.spec.labels)}
+    spec = {**vars(config.spec), "labels": dict(config.spec.labels), "source": None}
     _write(folder / "config.json", spec | {"pace": config.pace, "stubborn": config.stubborn})
 
 

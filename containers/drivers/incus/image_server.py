@@ -1,0 +1,81 @@
+"""What there is to fetch from an image server, whichever way it says so."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from containers.drivers import DriverError, ImageSource, NoImageServer
+
+from .client import Client, Server
+
+# What containers are made of, in the words of simplestreams; the rest is for virtual machines.
+_FOR_CONTAINERS = {"incus_combined.tar.gz", "root.tar.xz", "squashfs"}
+
+
+class Catalogue:
+    """The images of one server. An index that has not changed is not fetched again: keep it."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self.source = source
+        self._known: dict[str, tuple[dict[str, str], Any]] = {}
+
+    def aliases(self, *, timeout: float) -> frozenset[str]:
+        """The names of all images for containers, of whatever architecture; `timeout` in seconds
+        is for each answer. Raises NoImageServer."""
+        try:
+            if self.source.protocol == "incus":
+                return frozenset(self._of_incus(timeout))
+            return frozenset(self._of_simplestreams(timeout))
+        except DriverError as failure:
+            raise NoImageServer(failure.detail) from failure
+        except (httpx.HTTPError, ssl.SSLError) as failure:
+            raise NoImageServer(f"{self.source.url}: {failure or repr(failure)}") from failure
+        except (AttributeError, KeyError, TypeError, ValueError) as failure:
+            raise NoImageServer(f"{self.source.url}: no such index: {failure!r}") from failure
+
+    def _of_incus(self, timeout: float) -> Iterator[str]:
+        """A stranger is shown what is public."""
+        server = Server(
+            self.source.url, self.source.certificate, project="default", timeout=max(timeout, 2)
+        )
+        for image in Client(server).get("/1.0/images", recursion=1):
+            if image["type"] == "container":
+                yield from (alias["name"] for alias in image["aliases"])
+
+    def _of_simplestreams(self, timeout: float) -> Iterator[str]:
+        """As Incus reads it: an alias means the image for the node's own architecture."""
+        trusted = ssl.create_default_context(cadata=self.source.certificate or None)
+        with httpx.Client(verify=trusted, timeout=timeout, follow_redirects=True) as http:
+            for entry in self._get(http, "streams/v1/index.json")["index"].values():
+                if entry["datatype"] != "image-downloads":
+                    continue
+                for product in self._get(http, entry["path"])["products"].values():
+                    if _has_container(product):
+                        for alias in product["aliases"].split(","):
+                            yield from (alias, f"{alias}/{product['arch']}")
+
+    def _get(self, http: httpx.Client, path: str) -> Any:
+        unless, content = self._known.get(path, ({}, None))
+        answer = http.get(f"{self.source.url}/{path}", headers=unless)
+        if answer.status_code != httpx.codes.NOT_MODIFIED:
+            content = answer.raise_for_status().json()
+            conditions = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
+            unless = {
+                asks: answer.headers[says]
+                for says, asks in conditions.items()
+                if says in answer.headers
+            }
+            self._known[path] = unless, content
+        return content
+
+
+def _has_container(product: Mapping[str, Any]) -> bool:
+    return any(
+        item["ftype"] in _FOR_CONTAINERS
+        for version in product["versions"].values()
+        for item in version["items"].values()
+    )
