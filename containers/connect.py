@@ -7,10 +7,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from containers.drivers import Driver, Spec
+from containers.drivers import Driver, ImageSource, Spec
 from containers.drivers.incus import IncusDriver, Server
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
+from containers.models.server_image import server_of
 
 
 def spec_of(container: Container) -> Spec:
@@ -23,7 +24,15 @@ def spec_of(container: Container) -> Spec:
         memory_mb=container.memory_mb,
         disk_gb=container.disk_gb,
         ssh_key=container.ssh_key,
+        source=source_of(container.image),
     )
+
+
+def source_of(image: str) -> ImageSource | None:
+    """The image server that `server:alias` names; None for an alias on the node, and for a
+    server that the settings do not know."""
+    server = settings.IMAGE_SERVERS.get(server_of(image))
+    return ImageSource(**server) if server else None
 
 
 def connect(node: Node, *, timeout: float | None = None) -> Driver:

@@ -13,6 +13,7 @@ from django.db import transaction
 from containers.connect import connect
 from containers.drivers import DriverError, Resources
 from containers.models import Node, NodeImage
+from containers.models.server_image import server_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,9 @@ class Inventory:
 def ask(node: Node) -> Inventory:
     """Ask a node; writes nothing down. Raises DriverError."""
     driver = connect(node)
-    return Inventory(driver.resources(), frozenset(driver.images()))
+    # What has a colon in its name is an image server's, wherever it is said.
+    images = frozenset(name for name in driver.images() if not server_of(name))
+    return Inventory(driver.resources(), images)
 
 
 def learn(node: Node) -> None:

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from containers.connect import connect
 from containers.drivers import DriverError, Instance, Power
+from containers.image_servers import ServerStocktaking
 from containers.inventory import Stocktaking
 from containers.models import Container, Node, Operation, StatusChange, Stray
 from containers.models.stray import reserve
@@ -59,13 +60,15 @@ def look_at(node: Node) -> Look:
 class Watcher:
     """Asks every node in turn with `ask`, and writes down what has come back with `collect`.
 
-    Now and then a node is also asked what it has; nothing here waits for that answer.
+    Now and then nodes and image servers are also asked what they have; nothing here waits for
+    that answer.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=256, thread_name_prefix="look")
         self._pending: dict[Future[Look], Node] = {}
         self._stock = Stocktaking()
+        self._servers = ServerStocktaking()
         self._news = Listener()
         self._wanted: set[int] = set()
         self._doubted: dict[int, datetime] = {}
@@ -80,6 +83,7 @@ class Watcher:
             else:
                 self._pending[self._pool.submit(look_at, node)] = node
             self._stock.begin_when_due(node)
+        self._servers.begin_when_due()
         self._news.attend(nodes)
 
     def ask_out_of_turn(self) -> None:
@@ -116,6 +120,7 @@ class Watcher:
                     found(node, future.result())
                     answered.append(node.pk)
         self._stock.keep_what_came()
+        self._servers.keep_what_came()
         if not answered:
             return
         with transaction.atomic():

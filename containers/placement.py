@@ -1,5 +1,5 @@
-"""Which node gets a container: the on-line one that has its image and the most room, reserved in
-the same breath."""
+"""Which node gets a container: the on-line one that can make it and has the most room, reserved
+in the same breath."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NoRoomAnywhere(Exception):
 
 
 class NoImageAnywhere(NoRoomAnywhere):
-    """No node in service has the system that was ordered."""
+    """No node in service has the system that was ordered, or can fetch it."""
 
     def __init__(self, container: Container) -> None:
         super().__init__(container)
@@ -40,7 +40,7 @@ def candidates(container: Container) -> NodeQuerySet:
     if container.node is not None:
         able = _at_work().filter(~Q(pk=container.node_id), kind=container.node.kind)
     else:
-        able = _at_work().filter(images__name=container.image)
+        able = _at_work().able_to_create(container.image)
     room = {"memory_left__gte": container.memory_mb, "disk_left__gte": container.disk_gb}
     return able.with_room().filter(**room).order_by("-memory_left", "name")  # type: ignore[misc]  # annotated
 
@@ -66,6 +66,6 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
 
 def _why_none(container: Container) -> NoRoomAnywhere:
     is_new = container.node_id is None
-    if is_new and _at_work() and not _at_work().filter(images__name=container.image):
+    if is_new and _at_work() and not _at_work().able_to_create(container.image):
         return NoImageAnywhere(container)
     return NoRoomAnywhere(container)

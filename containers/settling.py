@@ -147,7 +147,7 @@ def create_again(node: Node, number: int, *, by: User) -> str:
     """Make a container anew on its node, which does not have it any more."""
     _check_permission(by)
     container = _missing_on(node, number)
-    if not node.images.filter(name=container.image).exists():
+    if not Node.objects.filter(pk=node.pk).able_to_create(container.image).exists():
         raise NotPossible(f"Node {node.name} does not have {container.system} to make it of.")
     with transaction.atomic():
         fresh = _locked(container)

@@ -13,6 +13,7 @@ from django.utils.text import capfirst
 from containers.admin import Kept, ReadOnly
 from orders import checkout
 from orders.checkout import Refused
+from orders.forms import SystemsField
 from orders.models import Order, OrderChange, Payment, Plan, System
 from orders.templatetags.money import money
 
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
 
 @admin.register(System)
 class SystemAdmin(admin.ModelAdmin):
-    list_display = ["name", "image"]
+    list_display = ["name", "image", "is_to_be_had"]
     search_fields = ["name", "image"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[System]:
+        return System.objects.with_availability()
+
+    @admin.display(description="available", boolean=True)
+    def is_to_be_had(self, system: Any) -> bool:
+        return bool(system.is_available)
 
 
 @admin.register(Plan)
@@ -37,6 +45,12 @@ class PlanAdmin(admin.ModelAdmin):
     list_filter = ["is_offered", "period", "systems"]
     search_fields = ["name", "description"]
     filter_horizontal = ["systems"]
+
+    def formfield_for_manytomany(self, *args: Any, **kwargs: Any) -> Any:
+        available = System.objects.with_availability()
+        return super().formfield_for_manytomany(
+            *args, **kwargs | {"form_class": SystemsField, "queryset": available}
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         ordered = isinstance(obj, Plan) and obj.orders.exists()

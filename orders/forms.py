@@ -28,13 +28,31 @@ class SystemSelect(forms.Select):
         return option
 
 
+def with_availability(system: Any) -> str:
+    """A system to choose, and what would come of it; it is one of those `with_availability()`."""
+    if not system.is_available:
+        return f"{system} (not available just now)"
+    return (
+        f"{system} (may have to wait: its image server is silent)"
+        if system.is_waiting
+        else f"{system}"
+    )
+
+
 class SystemField(forms.ModelChoiceField):
     """A system, from those `with_availability()`."""
 
     widget = SystemSelect
 
     def label_from_instance(self, system: Any) -> str:
-        return f"{system}" if system.is_available else f"{system} (not available just now)"
+        return with_availability(system)
+
+
+class SystemsField(forms.ModelMultipleChoiceField):
+    """The systems of a plan, from those `with_availability()`."""
+
+    def label_from_instance(self, system: Any) -> str:
+        return with_availability(system)
 
 
 class OrderForm(forms.Form):

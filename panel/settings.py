@@ -10,6 +10,8 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from panel import image_servers
+
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -167,8 +169,17 @@ HUEY = _huey(QUEUE_URL)
 # How often the watcher looks at every node, and how long it waits for one answer (seconds).
 WATCH_EVERY = env.float("BERTH_WATCH_EVERY", 5.0)
 NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 4.0)
-# How often a node that answers is also asked which images it has (seconds).
+# How often a node that answers, and an image server, is also asked which images it has (seconds).
 TAKE_STOCK_EVERY = env.float("BERTH_TAKE_STOCK_EVERY", 60.0)
+# Servers that nodes fetch images from, by the name that stands before the colon in the image of
+# a system, in JSON: {"name": {"url": "https://…", "protocol": "simplestreams" or "incus",
+# "certificate": the PEM file of a server that no public authority vouches for}}.
+IMAGE_SERVERS = image_servers.read(
+    env.json(
+        "BERTH_IMAGE_SERVERS",
+        {"images": {"url": "https://images.linuxcontainers.org", "protocol": "simplestreams"}},
+    )
+)
 # The panel's own key and certificate for Incus servers, made when the first one is added.
 INCUS_IDENTITY = env.path("BERTH_INCUS_IDENTITY", DATA / "incus.pem")
 # How long the watcher waits for one answer (seconds); three in a row must fit into 15 s.

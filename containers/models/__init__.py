@@ -5,6 +5,7 @@ from containers.models.history import FileChange, StatusChange
 from containers.models.lifecycle import Action, Lifecycle
 from containers.models.node import Node, NodeImage
 from containers.models.operation import Operation
+from containers.models.server_image import ServerImage
 from containers.models.stray import Stray
 from containers.models.usage import Span, UsageSample
 
@@ -16,6 +17,7 @@ __all__ = [
     "Node",
     "NodeImage",
     "Operation",
+    "ServerImage",
     "Span",
     "StatusChange",
     "Stray",

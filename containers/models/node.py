@@ -10,6 +10,8 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
+from containers.models.server_image import ServerImage
+
 if TYPE_CHECKING:
     from panel.models import User
 
@@ -18,6 +20,13 @@ class NodeQuerySet(models.QuerySet["Node"]):
     def visible_to(self, user: User) -> NodeQuerySet:
         """Nodes are the administrators' business alone."""
         return self if user.is_active and user.is_administrator else self.none()
+
+    def able_to_create(self, image: str) -> NodeQuerySet:
+        """Those that have an image; of an image server's, as far as that one has it, all: they
+        fetch it."""
+        here = NodeImage.objects.filter(node=models.OuterRef("pk"), name=image)
+        served = ServerImage.objects.there().filter(name=image)
+        return self.filter(models.Exists(here) | models.Exists(served))
 
     def with_room(self) -> NodeQuerySet:
         """Adds what is promised on each node: what lives there and what is on its way there."""

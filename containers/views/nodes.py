@@ -20,7 +20,7 @@ from containers.digest import digest
 from containers.drivers import DriverError
 from containers.drivers.simulated import Faults
 from containers.forms import FaultsForm
-from containers.models import Container, Node, Operation
+from containers.models import Container, Node, Operation, ServerImage
 from containers.models.node import NodeQuerySet
 from containers.statuses import Status
 from containers.templatetags.spans import memory
@@ -86,6 +86,7 @@ def node(request: Request, pk: int) -> HttpResponse:
         _trace(found),
         [(each.number, each.text, each.actions) for each in differences],
         images,
+        [(image.name, image.state) for image in ServerImage.objects.all()],
         [(row.pk, row.revision) for row in rows],
         [(operation.pk, operation.container.revision) for operation in arriving],
         faults,

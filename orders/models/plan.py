@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from containers.models import Node, NodeImage
+from containers.models import Node, NodeImage, ServerImage
+from containers.models.server_image import ServerImageQuerySet, image_name
 
 
 class SystemQuerySet(models.QuerySet["System"]):
@@ -16,21 +18,38 @@ class SystemQuerySet(models.QuerySet["System"]):
         return self.filter(plans__in=Plan.objects.offered()).distinct()
 
     def with_availability(self) -> SystemQuerySet:
-        """Adds `is_available`: whether a node in service has it. One that does not answer
-        just now counts: an order waits for it."""
+        """Adds `is_available`: whether a node in service has it, or can fetch it. A node or an
+        image server that does not answer just now counts: an order waits for it. That it would
+        wait for an image server is `is_waiting`."""
+        in_service = Node.objects.filter(in_service=True)
         having = NodeImage.objects.filter(node__in_service=True, name=models.OuterRef("image"))
-        return self.annotate(is_available=models.Exists(having))
+        served = ServerImage.objects.there().filter(name=models.OuterRef("image"))
+        fetched = models.Exists(served) & models.Exists(in_service)
+        return self.annotate(
+            is_available=models.Exists(having) | fetched,
+            is_waiting=models.Exists(served.exclude(problem="")),
+        )
 
     def lacking_on(self, node: Node) -> SystemQuerySet:
-        """What a node does not have, as far as it has said."""
-        return self.exclude(image__in=node.images.values("name"))
+        """What a node does not have, as far as it has said, and cannot fetch from anywhere."""
+        here, fetched = node.images.values("name"), ServerImage.objects.values("name")
+        return self.exclude(image__in=here).exclude(image__in=fetched)
+
+    def fetched(self) -> ServerImageQuerySet:
+        """Where those come from that nodes fetch."""
+        return ServerImage.objects.filter(name__in=self.values("image"))
 
 
 class System(models.Model):
     """An operating system to choose from, and the image that a node makes it of."""
 
     name = models.CharField(max_length=80, unique=True)
-    image = models.CharField(max_length=120, help_text="As the nodes know it: debian/12")
+    image = models.CharField(
+        max_length=120,
+        validators=[image_name],
+        help_text="As the nodes know it: debian/12. "
+        "Or as an image server does, from which they fetch it: images:debian/12",
+    )
 
     objects = SystemQuerySet.as_manager()
 
@@ -39,6 +58,10 @@ class System(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        ServerImage.objects.want(self.image)
 
 
 class PlanQuerySet(models.QuerySet["Plan"]):

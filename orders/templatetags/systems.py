@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django import template
 
-from containers.models import Node
+from containers.models import Node, ServerImage
 from orders.models import System
 
 register = template.Library()
@@ -14,5 +14,11 @@ register = template.Library()
 
 @register.simple_tag
 def systems_lacking_on(node: Node) -> Iterable[System]:
-    """The systems on offer that a node does not have."""
+    """The systems on offer that a node does not have and cannot fetch."""
     return System.objects.offered().lacking_on(node)
+
+
+@register.simple_tag
+def images_to_fetch() -> Iterable[ServerImage]:
+    """Where the systems on offer come from that nodes fetch from image servers."""
+    return System.objects.offered().fetched()

@@ -1,0 +1,68 @@
+"""What the image servers have of what systems are made of, as far as anybody wants to know."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+
+from django.conf import settings
+from django.utils import timezone
+
+from containers.connect import source_of
+from containers.drivers import DriverError
+from containers.drivers.incus.image_server import Catalogue
+from containers.models import ServerImage
+from containers.models.server_image import server_of
+
+logger = logging.getLogger(__name__)
+
+
+def keep(server: str, has: frozenset[str], problem: str = "") -> None:
+    """Write down which of the wanted images a server has. With a `problem` it did not say, and
+    what was known of them stays."""
+    for image in ServerImage.objects.filter(name__startswith=f"{server}:"):
+        image.asked_at, image.problem = timezone.now(), problem
+        if not problem:
+            image.is_there = image.name in has
+        image.save(update_fields=["asked_at", "problem", "is_there"])
+
+
+class ServerStocktaking:
+    """Asks image servers in threads of its own what they have, and waits for none. A server of
+    which no system is made is left in peace."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="images")
+        self._pending: dict[str, Future[frozenset[str]]] = {}
+        self._catalogues: dict[str, Catalogue] = {}
+        self._due: dict[str, float] = {}
+
+    def begin_when_due(self) -> None:
+        """Ask each server whose turn it is, or of which something new is wanted."""
+        now = time.monotonic()
+        wanted = ServerImage.objects.order_by("name")
+        for server, images in groupby(wanted, lambda image: server_of(image.name)):
+            is_new = any(image.asked_at is None for image in images)
+            if server in self._pending or not (is_new or now >= self._due.get(server, now)):
+                continue
+            self._due[server] = now + settings.TAKE_STOCK_EVERY
+            self._pending[server] = self._pool.submit(self._ask, server)
+
+    def keep_what_came(self) -> None:
+        """Write down what servers have said by now. One that said nothing is asked in its turn."""
+        for server in [name for name, future in self._pending.items() if future.done()]:
+            try:
+                keep(server, self._pending.pop(server).result())
+            except DriverError as error:
+                keep(server, frozenset(), problem=error.detail)
+                logger.warning("image server %s: %s", server, error.detail)
+
+    def _ask(self, server: str) -> frozenset[str]:
+        source = source_of(f"{server}:")
+        if source is None:
+            return frozenset()
+        catalogue = self._catalogues.setdefault(server, Catalogue(source))
+        has = catalogue.aliases(timeout=settings.NODE_TIMEOUT)
+        return frozenset(f"{server}:{alias}" for alias in has)
