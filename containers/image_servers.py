@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 
 from django.conf import settings
-from django.utils import timezone
 
 from containers.connect import source_of
 from containers.drivers import DriverError
@@ -23,15 +22,14 @@ def keep(server: str, has: frozenset[str], problem: str = "") -> None:
     """Write down which of the wanted images a server has. With a `problem` it did not say, and
     what was known of them stays."""
     for image in ServerImage.objects.filter(name__startswith=f"{server}:"):
-        image.asked_at, image.problem = timezone.now(), problem
-        if not problem:
-            image.is_there = image.name in has
-        image.save(update_fields=["asked_at", "problem", "is_there"])
+        is_there = image.is_there if problem else image.name in has
+        if (is_there, problem) != (image.is_there, image.problem):
+            ServerImage.objects.filter(pk=image.pk).update(is_there=is_there, problem=problem)
 
 
 class ServerStocktaking:
-    """Asks image servers in threads of its own what they have, and waits for none. A server of
-    which no system is made is left in peace."""
+    """Asks image servers in threads of its own what they have, and waits for none. A server from
+    which nothing was ever wanted is left in peace."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="images")
@@ -44,7 +42,7 @@ class ServerStocktaking:
         now = time.monotonic()
         wanted = ServerImage.objects.order_by("name")
         for server, images in groupby(wanted, lambda image: server_of(image.name)):
-            is_new = any(image.asked_at is None for image in images)
+            is_new = any(image.is_new for image in images)
             if server in self._pending or not (is_new or now >= self._due.get(server, now)):
                 continue
             self._due[server] = now + settings.TAKE_STOCK_EVERY

@@ -32,11 +32,8 @@ def with_availability(system: Any) -> str:
     """A system to choose, and what would come of it; it is one of those `with_availability()`."""
     if not system.is_available:
         return f"{system} (not available just now)"
-    return (
-        f"{system} (may have to wait: its image server is silent)"
-        if system.is_waiting
-        else f"{system}"
-    )
+    waits = " (may have to wait: its image server is silent)" if system.is_waiting else ""
+    return f"{system}{waits}"
 
 
 class SystemField(forms.ModelChoiceField):

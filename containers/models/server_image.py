@@ -25,7 +25,7 @@ def image_name(image: str) -> None:
 
 class ServerImageQuerySet(models.QuerySet["ServerImage"]):
     def want(self, image: str) -> None:
-        """Have the watcher ask for an image, if it is on an image server."""
+        """Have the watcher ask for an image from now on, if it is on an image server."""
         if server_of(image):
             self.get_or_create(name=image)
 
@@ -37,13 +37,12 @@ class ServerImageQuerySet(models.QuerySet["ServerImage"]):
 class ServerImage(models.Model):
     """An image on an image server, `server:alias`, as that one said when it last answered.
 
-    One that was never asked, or whose server never answered, counts as not there; one whose
-    server does not answer any more keeps what is known. `problem` says why, for staff.
+    `is_there` is None until the server has answered once, and stays what it is while the server
+    does not answer any more; `problem` then says why, for staff.
     """
 
     name = models.TextField(unique=True)
-    is_there = models.BooleanField(default=False)
-    asked_at = models.DateTimeField(null=True, blank=True)
+    is_there = models.BooleanField(null=True)
     problem = models.TextField(blank=True)
 
     objects = ServerImageQuerySet.as_manager()
@@ -55,11 +54,16 @@ class ServerImage(models.Model):
         return self.name
 
     @property
+    def is_new(self) -> bool:
+        """Whether its server was never asked for it."""
+        return self.is_there is None and not self.problem
+
+    @property
     def state(self) -> str:
         """What stands in the way of creating from it, in plain words; "" where nothing does."""
         server = server_of(self.name)
         if self.problem:
             return f"{server} does not answer: {self.problem}"
-        if self.asked_at is None:
+        if self.is_new:
             return f"{server} has not been asked yet"
         return "" if self.is_there else f"{server} does not have it"

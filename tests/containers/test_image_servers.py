@@ -12,18 +12,23 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
-from containers import operations
+from containers import image_servers, inventory, operations
 from containers.connect import source_of
-from containers.drivers import NoImageServer
+from containers.drivers import NoImageServer, Progress, Spec
 from containers.drivers.incus.image_server import Catalogue
+from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, NodeImage, ServerImage
 from containers.observe import Watcher
 from containers.placement import NoImageAnywhere, place
+from containers.settling import NotPossible, create_again
 from containers.statuses import Status
 from panel.image_servers import read
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, PlanFactory, SystemFactory
+from tests.conftest import Clock
+from tests.containers.test_images import images_of, put_images
 from tests.image_server import Streams, simplestreams
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +70,7 @@ def look(watcher: Watcher) -> None:
     watcher.collect(seconds=10)
 
 
-def state() -> tuple[bool, str]:
+def state() -> tuple[bool | None, str]:
     image = ServerImage.objects.get(name=SERVED)
     return image.is_there, image.state
 
@@ -76,7 +81,7 @@ def state() -> tuple[bool, str]:
 def test_the_watcher_keeps_what_a_server_has_up_to_date(
     server: Streams, wanted: ServerImage, watcher: Watcher
 ) -> None:
-    assert state() == (False, "images has not been asked yet")
+    assert state() == (None, "images has not been asked yet")
     look(watcher)
     assert state() == (False, "images does not have it")
     server.offer("debian/13")
@@ -108,6 +113,14 @@ def test_a_server_that_is_not_in_the_settings_any_more_has_nothing(
     settings.IMAGE_SERVERS = {}
     look(watcher)
     assert state() == (False, "images does not have it")
+
+
+def test_where_nothing_differs_nothing_is_written(
+    wanted: ServerImage, watcher: Watcher, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    look(watcher)
+    with django_assert_num_queries(1):
+        image_servers.keep("images", frozenset())
 
 
 def test_a_server_of_which_nothing_is_made_is_left_in_peace(
@@ -154,9 +167,6 @@ def test_a_server_that_hangs_delays_nobody_and_is_not_asked_twice(
 
 
 def test_an_alias_on_a_node_is_never_taken_for_a_servers(node: Node, server: Streams) -> None:
-    from containers import inventory
-    from tests.containers.test_images import images_of, put_images
-
     put_images(node, "debian/12", SERVED)
     inventory.learn(node)
     assert images_of(node) == {"debian/12"}
@@ -220,6 +230,46 @@ def test_a_container_waits_until_its_server_has_the_image_and_is_created_then(
     assert (ordered.status, ordered.node, ordered.problem) == (Status.STOPPED, node, "")
 
 
+def test_one_that_its_node_has_lost_is_created_again_if_its_server_has_it(
+    node: Node, lena: User, ada: User, wanted: ServerImage
+) -> None:
+    here = {"node": node, "status": Status.OFFLINE, "missing": True}
+    lost = ContainerFactory.create(customer=lena, image=SERVED, on_node=False, **here)
+    with pytest.raises(NotPossible):
+        create_again(node, lost.pk, by=ada)
+    ServerImage.objects.update(is_there=True)
+    create_again(node, lost.pk, by=ada)
+    lost.refresh_from_db()
+    assert lost.status == Status.CREATING
+
+
+def test_a_server_that_a_node_cannot_reach_is_tried_again_and_the_container_says_so(
+    node: Node, ordered: Container, worker: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ServerImage.objects.update(is_there=True)
+    real = SimulatedDriver.create
+
+    def silent(self: SimulatedDriver, spec: Spec) -> Iterator[Progress]:
+        yield Progress(10, "Fetching the system")
+        raise NoImageServer("connection refused")
+
+    monkeypatch.setattr(SimulatedDriver, "create", silent)
+    operations.request(ordered.pk, "create", by=None)
+    worker.carry_out_all()
+    ordered.refresh_from_db()
+    assert (ordered.status, ordered.problem) == (Status.CREATING, NoImageServer.sentence)
+    assert ordered.operation
+    assert ordered.operation.attempts == 1
+    assert Node.objects.get().online
+
+    monkeypatch.setattr(SimulatedDriver, "create", real)
+    clock.advance(60)
+    operations.sweep()
+    worker.carry_out_all()
+    ordered = Container.objects.get()
+    assert (ordered.status, ordered.problem) == (Status.STOPPED, "")
+
+
 # --- what is shown -----------------------------------------------------------------------------
 
 
@@ -249,5 +299,5 @@ def test_a_nodes_page_is_fresh_once_a_server_has_answered(
     page, htmx = f"/nodes/{node.pk}/", {"HX-Request": "true"}
     seen = {"seen": as_ada.get(page).context["seen"]}
     assert as_ada.get(page, seen, headers=htmx).status_code == 204
-    ServerImage.objects.update(is_there=True, asked_at="2026-01-01T00:00Z")
+    ServerImage.objects.update(is_there=True)
     assert as_ada.get(page, seen, headers=htmx).status_code == 200

@@ -33,10 +33,11 @@ def test_an_image_has_all_its_names_and_those_with_its_architecture(
     assert Catalogue(source).aliases(timeout=4) == names
 
 
-def test_what_is_for_virtual_machines_alone_is_not_there(
-    server: Streams, source: ImageSource
+@pytest.mark.parametrize("kind", ["disk-kvm.img", "squashfs"])
+def test_what_is_for_virtual_machines_or_without_a_description_is_not_there(
+    server: Streams, source: ImageSource, kind: str
 ) -> None:
-    server.offer("debian/12", kind="disk-kvm.img")
+    server.offer("debian/12", kind=kind)
     assert not Catalogue(source).aliases(timeout=4)
 
 

@@ -51,7 +51,7 @@ def office(sten: User, as_sten: Client) -> Client:
 
 
 def server_says(*, is_there: bool, problem: str = "") -> None:
-    ServerImage.objects.update(is_there=is_there, problem=problem, asked_at="2026-01-01T00:00Z")
+    ServerImage.objects.update(is_there=is_there, problem=problem)
 
 
 def filled_in(plan: Plan, system: System) -> dict[str, Any]:

@@ -60,7 +60,8 @@ class IncusDriver(NodeReader):
         body = creation(spec, self.pool, image)
         begun = self.client.change("POST", "/1.0/instances", body, **self.at_member)
         try:
-            yield from follow_creation(self.client, begun["id"], "Unpacking")
+            listen = follow_creation if spec.source else follow
+            yield from listen(self.client, begun["id"], "Unpacking")
         except Unreachable:
             raise
         except DriverError:

@@ -12,8 +12,8 @@ from containers.drivers import DriverError, ImageSource, NoImageServer
 
 from .client import Client, Server
 
-# What containers are made of, in the words of simplestreams; the rest is for virtual machines.
-_FOR_CONTAINERS = {"incus_combined.tar.gz", "root.tar.xz", "squashfs"}
+# What containers are made of, in the words of simplestreams: one file, or two of these.
+_WHOLE, _ABOUT, _ROOTS = "incus_combined.tar.gz", "incus.tar.xz", {"root.tar.xz", "squashfs"}
 
 
 class Catalogue:
@@ -32,7 +32,7 @@ class Catalogue:
             return frozenset(self._of_simplestreams(timeout))
         except DriverError as failure:
             raise NoImageServer(failure.detail) from failure
-        except (httpx.HTTPError, ssl.SSLError) as failure:
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as failure:
             raise NoImageServer(f"{self.source.url}: {failure or repr(failure)}") from failure
         except (AttributeError, KeyError, TypeError, ValueError) as failure:
             raise NoImageServer(f"{self.source.url}: no such index: {failure!r}") from failure
@@ -42,7 +42,12 @@ class Catalogue:
         server = Server(
             self.source.url, self.source.certificate, project="default", timeout=max(timeout, 2)
         )
-        for image in Client(server).get("/1.0/images", recursion=1):
+        client = Client(server)
+        try:
+            images = client.get("/1.0/images", recursion=1)
+        finally:
+            client.close()
+        for image in images:
             if image["type"] == "container":
                 yield from (alias["name"] for alias in image["aliases"])
 
@@ -55,7 +60,7 @@ class Catalogue:
                     continue
                 for product in self._get(http, entry["path"])["products"].values():
                     if _has_container(product):
-                        for alias in product["aliases"].split(","):
+                        for alias in filter(None, product.get("aliases", "").split(",")):
                             yield from (alias, f"{alias}/{product['arch']}")
 
     def _get(self, http: httpx.Client, path: str) -> Any:
@@ -74,8 +79,6 @@ class Catalogue:
 
 
 def _has_container(product: Mapping[str, Any]) -> bool:
-    return any(
-        item["ftype"] in _FOR_CONTAINERS
-        for version in product["versions"].values()
-        for item in version["items"].values()
-    )
+    versions = product["versions"].values()
+    files = [{item["ftype"] for item in version["items"].values()} for version in versions]
+    return any(_WHOLE in kinds or (_ABOUT in kinds and kinds & _ROOTS) for kinds in files)

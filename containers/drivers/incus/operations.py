@@ -17,9 +17,10 @@ from .errors import error
 
 _RUNNING, _SUCCESS = range(100, 200), 200
 
-# Seconds without a sign of life after which a creation is not listened to any more: Incus waits
-# for ever for an image server that takes connections and says nothing.
+# Seconds without a sign of life after which an image server is given up: Incus waits for ever
+# for one that takes connections and says nothing.
 SILENCE = 60
+FETCHING = "Fetching the system"
 
 
 class Doing(StrEnum):
@@ -70,11 +71,12 @@ def follow(client: Client, operation: str, step: str) -> Iterator[Progress]:
 
 
 def follow_creation(client: Client, operation: str, step: str) -> Iterator[Progress]:
-    """The same for an instance that is being created, which may have to be fetched first.
-    Raises NoImageServer as well where nothing has moved for `SILENCE` seconds."""
+    """The same for an instance that is being created, and may have to be fetched first. Raises
+    NoImageServer as well where nothing has come for `SILENCE` seconds; Incus may still wait."""
     last, moved = None, time.monotonic()
     for progress in follow(client, operation, step):
-        if progress != last:
+        unpacking = progress.percent is not None and progress.step != FETCHING
+        if progress != last or unpacking:
             last, moved = progress, time.monotonic()
         elif time.monotonic() - moved > SILENCE:
             raise NoImageServer(f"nothing has come for {SILENCE} s")
@@ -119,6 +121,6 @@ def _progress(metadata: Mapping[str, Any] | None, step: str) -> Progress:
     if _fetching(told):
         # Such as "rootfs: 12% (3.40MB/s)".
         percent = re.search(r"(\d+)%", told["download_progress"])
-        return Progress(int(percent[1]) if percent else None, "Fetching the system")
+        return Progress(int(percent[1]) if percent else None, FETCHING)
     unpacked = str((told.get("progress") or {}).get("percent", ""))
     return Progress(min(100, int(unpacked)) if unpacked.isdigit() else None, step)
