@@ -61,7 +61,7 @@ class ServerImage(models.Model):
     @property
     def state(self) -> str:
         """What stands in the way of creating from it, in plain words; "" where nothing does."""
-        server = server_of(self.name)
+        server = f"image server {server_of(self.name)}"
         if self.problem:
             return f"{server} does not answer: {self.problem}"
         if self.is_new:

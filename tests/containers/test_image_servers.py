@@ -81,15 +81,15 @@ def state() -> tuple[bool | None, str]:
 def test_the_watcher_keeps_what_a_server_has_up_to_date(
     server: Streams, wanted: ServerImage, watcher: Watcher
 ) -> None:
-    assert state() == (None, "images has not been asked yet")
+    assert state() == (None, "image server images has not been asked yet")
     look(watcher)
-    assert state() == (False, "images does not have it")
+    assert state() == (False, "image server images does not have it")
     server.offer("debian/13")
     look(watcher)
     assert state() == (True, "")
     server.offer("debian/14")
     look(watcher)
-    assert state() == (False, "images does not have it")
+    assert state() == (False, "image server images does not have it")
 
 
 def test_a_server_that_does_not_answer_keeps_what_is_known_and_says_why(
@@ -101,7 +101,7 @@ def test_a_server_that_does_not_answer_keeps_what_is_known_and_says_why(
     look(watcher)
     there, why = state()
     assert there
-    assert why.startswith("images does not answer: ")
+    assert why.startswith("image server images does not answer: ")
     assert "404" in why
 
 
@@ -112,7 +112,7 @@ def test_a_server_that_is_not_in_the_settings_any_more_has_nothing(
     look(watcher)
     settings.IMAGE_SERVERS = {}
     look(watcher)
-    assert state() == (False, "images does not have it")
+    assert state() == (False, "image server images does not have it")
 
 
 def test_where_nothing_differs_nothing_is_written(
