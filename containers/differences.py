@@ -12,7 +12,12 @@ ADOPT = Action("adopt", "Adopt", "plus")
 TAKE_OVER = Action(
     "take_over", "Take over", "check",
     warning="From now on the panel looks for it on this node, and shows the status that this "
-    "node reports. Nothing is touched on either node.",
+    "node reports. It bears the panel's mark then; nothing else is touched on either node.",
+)  # fmt: skip
+REMOVE_COPY = Action(
+    "remove_copy", "Remove this copy", "trash", danger=True, typed=True,
+    warning="A move that was given up has left it. The copy on this node and every file in it are "
+    "deleted; the container stays on its own node, as it is.",
 )  # fmt: skip
 CREATE_AGAIN = Action(
     "create_again", "Create again", "refresh",
@@ -31,7 +36,8 @@ class Difference:
     """An instance that a node has unknown to the database, or has not although it should.
 
     `number` is the id of the container that it is named for, `container` that container, if
-    there is one. `elsewhere` is another node that has to do with it.
+    there is one. One made `by_hand` is not the panel's: it is left alone until it is adopted
+    or taken over. `elsewhere` is another node that has to do with it.
     """
 
     number: int
@@ -41,6 +47,7 @@ class Difference:
     container: Container | None = None
     elsewhere: Node | None = None
     actions: tuple[Action, ...] = ()
+    by_hand: bool = False
 
 
 def differences_on(node: Node) -> list[Difference]:
@@ -49,6 +56,8 @@ def differences_on(node: Node) -> list[Difference]:
     strays = list(node.strays.all())
     known = Container.objects.select_related("node").in_bulk([stray.number for stray in strays])
     missing = node.containers.filter(status=Status.OFFLINE, missing=True).order_by("name", "pk")
+    # Where another one bears its name here, that says it all.
+    missing = missing.exclude(pk__in=known)
     seen = Stray.objects.filter(number__in=missing.order_by().values("pk")).select_related("node")
     elsewhere = {stray.number: stray.node for stray in seen}
     found = [
@@ -60,21 +69,29 @@ def differences_on(node: Node) -> list[Difference]:
 
 def _unknown(stray: Stray, container: Container | None) -> Difference:
     """What the node has and the database does not have there."""
-    elsewhere = container.node if container else None
+    own = container.node if container else None
+    elsewhere = own if own != stray.node else None
     actions: tuple[Action, ...] = ()
     if container is None:
         text, actions = "The database has no container of this number.", (ADOPT,)
     elif container.withdrawn_at:
         text = "Its order was cancelled before anything was to be created."
-    elif elsewhere is None:
+    elif own is None:
         text = f"The database has it as {container.get_status_display()}, on no node."
     elif container.is_gone():
         text, actions = "The database has it on a node that does not have it:", (TAKE_OVER,)
-    elif elsewhere.online:
-        text = "The database has it on another node, which has it as well:"
-    else:
+        if elsewhere is None:
+            text = "The database has it here, and this one has taken its place."
+    elif stray.by_hand:
+        text = "It bears the name of this container, and is another one."
+    elif not own.online:
         text = "The database has it on another node, which does not answer now:"
-    return Difference(stray.number, stray.name, True, text, container, elsewhere, actions)
+    else:
+        text = "The database has it on another node, which has it as well:"
+        actions = () if container.is_transient else (REMOVE_COPY,)
+    return Difference(
+        stray.number, stray.name, True, text, container, elsewhere, actions, stray.by_hand
+    )
 
 
 def _missing(container: Container, elsewhere: Node | None) -> Difference:

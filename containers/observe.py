@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
+from containers import strays
 from containers.connect import connect
 from containers.drivers import DriverError, Instance, Power
 from containers.image_servers import ServerStocktaking
 from containers.inventory import Stocktaking
-from containers.models import Container, Node, Operation, StatusChange, Stray
-from containers.models.stray import reserve
+from containers.models import Container, Node, Operation, StatusChange
 from containers.news import Listener
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
@@ -38,10 +38,11 @@ DOUBT = timedelta(seconds=2)
 @dataclass(frozen=True)
 class Look:
     """What a node reported, or why it did not. `began` is before the question was sent: what
-    changed after it is none of this look's business."""
+    changed after it is none of this look's business. Only `instances` are the panel's."""
 
     began: datetime
     instances: dict[str, Instance] = field(default_factory=dict)
+    by_hand: dict[str, Instance] = field(default_factory=dict)
     error: str = ""
 
 
@@ -49,12 +50,17 @@ def look_at(node: Node) -> Look:
     """Ask one node. Never raises; reads and writes no row."""
     began = timezone.now()
     try:
-        return Look(began, connect(node, timeout=settings.WATCH_TIMEOUT).instances())
+        return _sorted(began, connect(node, timeout=settings.WATCH_TIMEOUT).instances())
     except DriverError as error:
         return Look(began, error=error.detail)
     except Exception as error:
         logger.exception("node %s", node.name)
         return Look(began, error=repr(error))
+
+
+def _sorted(began: datetime, found: dict[str, Instance]) -> Look:
+    by_hand = {name: each for name, each in found.items() if each.by_hand}
+    return Look(began, {name: found[name] for name in found.keys() - by_hand.keys()}, by_hand)
 
 
 class Watcher:
@@ -188,26 +194,8 @@ def found(node: Node, look: Look) -> None:
     for container in here:
         if _arrow(container, node, look, under_way.get(container.pk)):
             _correct(container.pk, node, look)
-    _note_strays(node, look, {container.pk for container in here})
-
-
-def _note_strays(node: Node, look: Look, known: set[int]) -> None:
-    """Keep which instances on a node the database does not know there; nothing is done to
-    them. `known` are the ids of the containers that it has there."""
-    numbers = {n for n in map(Stray.number_of, look.instances) if n is not None}
-    if unknown := numbers - known:
-        arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
-        since_then = Q(node=node) | Q(status_since__gte=look.began, missing=False)
-        explained = Container.objects.filter(arriving | since_then, pk__in=unknown)
-        unknown -= set(explained.values_list("pk", flat=True))
-    noted = set(node.strays.values_list("number", flat=True))
-    if settled := noted - unknown:
-        node.strays.filter(number__in=settled).delete()
-    if new := sorted(unknown - noted):
-        reserve(new[-1])
-        strays = [Stray(node=node, number=number) for number in new]
-        Stray.objects.bulk_create(strays, ignore_conflicts=True)
-        logger.warning("not known to be on node %s: %s", node.name, ", ".join(map(str, strays)))
+    instances = [*look.instances.values(), *look.by_hand.values()]
+    strays.note(node, instances, began=look.began, known={container.pk for container in here})
 
 
 def _arrow(

@@ -2,7 +2,8 @@
 
 Each door asks the nodes first, with no transaction open; it then decides with the row locked,
 and writes into the history who did what. It returns a sentence that says what was done, and
-raises NotPossible. Nothing here changes anything on a node.
+raises NotPossible. On a node nothing is changed but the mark of what was made by hand, and
+nothing deleted but the copy that somebody asks to be rid of.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from django_fsm import can_proceed
 
 from containers import who
 from containers.connect import connect
-from containers.drivers import DriverError, Instance, Power, Spec
+from containers.drivers import DriverError, Instance, Power, Refused, Spec
 from containers.models import Container, Node, StatusChange, Stray
 from containers.operations.asking import open_operation
 from containers.operations.outcomes import record
@@ -71,6 +72,8 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
     `name`, with the limits and in the status that the node reports."""
     _check_permission(by)
     found = proposal(node, number)
+    # Should this be as far as it comes, it can still be adopted.
+    _claim(node, found.instance.name)
     try:
         with transaction.atomic():
             # Of two who adopt it one finds the note.
@@ -110,13 +113,13 @@ def _make(node: Node, number: int, found: Found, *, customer: User, name: str) -
 
 
 def take_over(node: Node, number: int, *, by: User) -> str:
-    """Look for a container on this node from now on: this one has it, its own has not."""
+    """Look for a container on this node from now on: this one has it, or what was made by
+    hand in its place, and its own has not."""
     _check_permission(by)
     container = _container(number)
     instance = _at_rest(node, container.instance_name)
     own = _check_gone(container)
-    if own == node:
-        raise NotPossible(f"{container.name} is on node {node.name} as it is.")
+    _claim(node, instance.name)
     with transaction.atomic():
         fresh = _locked(container)
         was = fresh.status
@@ -125,9 +128,13 @@ def take_over(node: Node, number: int, *, by: User) -> str:
             fresh.found_running()
         else:
             fresh.found_stopped()
-        record(fresh, was, by=by, because=f"taken over: node {own.name} does not have it")
+        record(fresh, was, by=by, because=f"taken over: {_why_taken_over(own, instance)}")
         node.strays.filter(number=number).delete()
     return f"{fresh.name} is on node {node.name} now, and {fresh.get_status_display()}."
+
+
+def _why_taken_over(own: Node, instance: Instance) -> str:
+    return "it was made by hand" if instance.by_hand else f"node {own.name} does not have it"
 
 
 def forget(node: Node, number: int, *, by: User) -> str:
@@ -160,6 +167,35 @@ def create_again(node: Node, number: int, *, by: User) -> str:
     return f"{fresh.name} is {fresh.get_status_display()} now."
 
 
+def remove_copy(node: Node, number: int, *, by: User) -> str:
+    """Be rid of what a move that was given up has left on this node, while the container is
+    whole on its own node and at rest there. The deletion is begun; the node goes on with it by
+    itself, and what does not come of it differs again at the next look."""
+    _check_permission(by)
+    container = _container(number)
+    _check_left_over(node, container)
+    with transaction.atomic():
+        fresh = _still(container)
+        if fresh.is_transient or fresh.status == Status.OFFLINE:
+            raise NotPossible(f"{fresh.name} is {fresh.get_status_display()} now. Try again later.")
+        # Of two who remove it one finds the note: the other could meet the next copy.
+        noted, _ = node.strays.filter(number=number, by_hand=False).delete()
+        if not noted:
+            raise NotPossible("This is settled already.")
+        StatusChange.objects.create(
+            container=fresh,
+            from_status=fresh.status,
+            to_status=fresh.status,
+            by=by,
+            because=f"the old copy on node {node.name} removed",
+        )
+    try:
+        next(iter(connect(node).delete(fresh.instance_name)), None)
+    except DriverError as error:
+        raise _no_answer(node, error) from error
+    return f"The old copy of {fresh.name} on node {node.name} is being deleted."
+
+
 # --- what they look at -------------------------------------------------------------------------
 
 
@@ -188,13 +224,25 @@ def _ask(node: Node, name: str) -> Instance | None:
         raise _no_answer(node, error) from error
 
 
+def _claim(node: Node, name: str) -> None:
+    try:
+        connect(node).claim(name)
+    except Refused as error:
+        raise NotPossible(f"Node {node.name} refuses: {error.detail}.") from error
+    except DriverError as error:
+        raise _no_answer(node, error) from error
+
+
 def _no_answer(node: Node, error: DriverError) -> NotPossible:
     return NotPossible(f"Node {node.name} cannot be asked now: {error.detail}. Try again later.")
 
 
 def _at_rest(node: Node, name: str) -> Instance:
-    """An instance that a node has, running or stopped."""
-    found = _ask(node, name)
+    """An instance that a node has, running or stopped, whoever made it."""
+    try:
+        found = connect(node).instances().get(name)
+    except DriverError as error:
+        raise _no_answer(node, error) from error
     if found is None:
         raise NotPossible(f"Node {node.name} does not have {name} any more.")
     if found.power not in _AT_REST:
@@ -224,11 +272,33 @@ def _check_gone(container: Container) -> Node:
     return container.node
 
 
+def _check_left_over(node: Node, container: Container) -> None:
+    """This node has a copy that nothing runs in, and its own node has the container."""
+    name, own = container.instance_name, container.node
+    copy = _at_rest(node, name)
+    if copy.by_hand:
+        raise NotPossible(f"{name} on node {node.name} was made by hand: it is not the panel's.")
+    if copy.power is not Power.STOPPED:
+        raise NotPossible(f"{name} runs on node {node.name}. Stop it there first.")
+    if own is None or own == node:
+        raise NotPossible(f"The database does not have {container.name} on another node.")
+    if _ask(own, name) is None:
+        raise NotPossible(f"Node {own.name} does not have {name}: this is all there is of it.")
+
+
 def _locked(container: Container) -> Container:
     """The row, fresh and locked, if nothing has come of it meanwhile."""
+    fresh = _still(container)
+    if not can_proceed(fresh.given_up):
+        raise _not_gone(fresh)
+    return fresh
+
+
+def _still(container: Container) -> Container:
+    """The row, fresh and locked, if it is still on the same node."""
     rows = Container.objects.select_for_update(of=("self",)).select_related("node")
     fresh = rows.get(pk=container.pk)
-    if fresh.node_id != container.node_id or not can_proceed(fresh.given_up):
+    if fresh.node_id != container.node_id:
         raise _not_gone(fresh)
     return fresh
 

@@ -105,11 +105,13 @@ class Power(StrEnum):
 
 @dataclass(frozen=True)
 class Instance:
-    """One container as its node sees it now."""
+    """One container as its node sees it now. `by_hand` says that the panel neither made nor
+    claimed it: it is somebody else's."""
 
     name: str
     power: Power
     address: str = ""
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,15 +218,21 @@ class Driver(Protocol):
         """The images it can create from."""
 
     def instances(self) -> dict[str, Instance]:
-        """Every instance on the node that is the panel's, by name, in one call."""
+        """Every whole instance on the node by name, in one call: the panel's, and those that
+        somebody made by hand, which nothing but `describe` and `claim` has to do with."""
 
     def instance(self, name: str) -> Instance | None:
-        """One instance, or None where the node is sure that it has none of that name."""
+        """One instance of the panel's, or None where the node is sure that it has none of
+        that name."""
 
     def describe(self, name: str) -> Spec:
-        """What an instance is: its host name, image and limits, as far as the node can tell,
-        without a source. "" or 0 stands for what it does not know or has no limit for. Raises
-        NoSuchInstance."""
+        """What an instance is, whoever made it: its host name, image and limits, as far as the
+        node can tell, without a source. "" or 0 stands for what it does not know or has no
+        limit for. Raises NoSuchInstance."""
+
+    def claim(self, name: str) -> None:
+        """Make one that was made by hand the panel's, running or stopped, and change nothing
+        else of it. Raises NoSuchInstance, and Refused for what is no container."""
 
     def usage(self) -> dict[str, Usage]:
         """What every running instance of the panel's uses, by name, and under "" the node

@@ -1,4 +1,4 @@
-"""Instances that bear the panel's name on a node, and of which the database does not know there."""
+"""Instances whose name is a container's, and of which the database does not know on that node."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _NAME = re.compile(r"ct-([1-9][0-9]{0,11})")
 
 
 class Stray(models.Model):
-    """One such instance. `number` is the id of the container that its name stands for."""
+    """One such instance. `number` is the id of the container that its name stands for;
+    `by_hand` says that the panel neither made nor claimed it."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="strays")
     number = models.BigIntegerField()
+    by_hand = models.BooleanField(default=False)
     since = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -37,7 +39,8 @@ class Stray(models.Model):
 
     @staticmethod
     def number_of(name: str) -> int | None:
-        """The id that the name of an instance stands for; None where it is not the panel's."""
+        """The id that the name of an instance stands for. None for every other name, `ct-web`
+        like any: no container will ever meet it, so it is none of the panel's business."""
         found = _NAME.fullmatch(name)
         return int(found[1]) if found else None
 

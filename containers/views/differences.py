@@ -13,7 +13,14 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from containers import settling
-from containers.differences import ADOPT, CREATE_AGAIN, FORGET, TAKE_OVER, differences_on
+from containers.differences import (
+    ADOPT,
+    CREATE_AGAIN,
+    FORGET,
+    REMOVE_COPY,
+    TAKE_OVER,
+    differences_on,
+)
 from containers.forms import AdoptForm
 from containers.models import Node
 from containers.settling import NotPossible
@@ -24,6 +31,7 @@ DOORS: dict[str, Callable[..., str]] = {
     TAKE_OVER.name: settling.take_over,
     CREATE_AGAIN.name: settling.create_again,
     FORGET.name: settling.forget,
+    REMOVE_COPY.name: settling.remove_copy,
 }
 
 

@@ -48,6 +48,9 @@ class Nodes:
     put_stranger: Callable[[str], Callable[[], bool]]
     """`(name)`: put something on `here` that is not the panel's; returns whether it is
     still as it was."""
+    put_by_hand: Callable[[str], None]
+    """`(name)`: make a container on `here` as somebody does who knows nothing of the panel;
+    it has the limits and the image of `spec`."""
     booted: Callable[[str], None] = lambda name: None
     """`(name)`: wait until the system of one that runs on `here` hears what it is asked."""
 
@@ -128,7 +131,10 @@ def simulated_nodes(tmp_path: Path) -> Nodes:
         file.write_text("mine")
         return lambda: file.read_text() == "mine" and len(list(file.parent.iterdir())) == 1
 
-    return Nodes(here, there, IMAGE, put_link, mark, put_stranger)
+    def put_by_hand(name: str) -> None:
+        here.seed(Spec(name, "", IMAGE, 1, 128, 1), by_hand=True)
+
+    return Nodes(here, there, IMAGE, put_link, mark, put_stranger, put_by_hand)
 
 
 @pytest.fixture(scope="session")
@@ -214,13 +220,18 @@ def contract_nodes(
             "mine" in nodes[0].incus("config", "get", name, "user.whose", f"--project={PROJECT}")
         )
 
+    def put_by_hand(name: str) -> None:
+        nodes[0].make_by_hand(name, *([f"--target={here.member}"] if here.member else []))
+        strangers.append(name)
+
     def booted(name: str) -> None:
         state = f"/1.0/instances/{name}/state"
         wait_until(lambda: here.client.get(state)["processes"] > 1)
 
-    yield Nodes(here, there, INCUS_IMAGE, put_link, mark, put_stranger, booted)
+    yield Nodes(here, there, INCUS_IMAGE, put_link, mark, put_stranger, put_by_hand, booted)
     for name in strangers:
-        nodes[0].incus("delete", name, f"--project={PROJECT}")
+        if nodes[0].has(name):
+            nodes[0].incus("delete", "--force", name, f"--project={PROJECT}")
 
 
 def install(root: Path, pace: float = 0) -> SimulatedDriver:

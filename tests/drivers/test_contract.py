@@ -125,12 +125,11 @@ def test_a_node_tells_what_an_instance_was_made_with(
     assert (told.cpus, told.memory_mb, told.disk_gb) == (asked.cpus, asked.memory_mb, asked.disk_gb)
 
 
-def test_of_what_is_not_there_or_not_ours_a_node_tells_nothing(nodes: Nodes, name: str) -> None:
+def test_of_what_is_not_there_a_node_tells_nothing(nodes: Nodes, name: str) -> None:
     with pytest.raises(NoSuchInstance):
         nodes.here.describe(name)
-    nodes.put_stranger(name)
     with pytest.raises(NoSuchInstance):
-        nodes.here.describe(name)
+        nodes.here.claim(name)
 
 
 def test_start_makes_it_run_and_again_changes_nothing(nodes: Nodes, stopped: str) -> None:
@@ -271,9 +270,9 @@ def test_what_runs_is_not_moved(nodes: Nodes, running: str) -> None:
     assert nodes.there.instance(running) is None
 
 
-def test_what_is_not_ours_is_neither_seen_nor_touched(nodes: Nodes, name: str) -> None:
+def test_what_is_not_ours_is_not_touched(nodes: Nodes, name: str) -> None:
     unharmed = nodes.put_stranger(name)
-    assert power(nodes, name) is None
+    assert nodes.here.instance(name) is None
     for work in (nodes.here.delete(name), nodes.here.start(name), nodes.here.stop(name)):
         with suppress(Refused):
             finish(work)
@@ -282,11 +281,67 @@ def test_what_is_not_ours_is_neither_seen_nor_touched(nodes: Nodes, name: str) -
 
 def test_what_is_not_ours_survives_a_creation_of_the_same_name(nodes: Nodes, name: str) -> None:
     unharmed = nodes.put_stranger(name)
-    try:
+    with pytest.raises(Refused):
         finish(nodes.here.create(nodes.spec(name)))
-    except Refused:
-        assert power(nodes, name) is None
+    assert nodes.here.instance(name) is None
     assert unharmed()
+
+
+def test_what_was_made_by_hand_is_listed_as_such_and_out_of_reach(nodes: Nodes, name: str) -> None:
+    nodes.put_by_hand(name)
+    found = nodes.here.instances()[name]
+    assert (found.power, found.by_hand) == (Power.STOPPED, True)
+    assert nodes.here.instance(name) is None
+    for work in (
+        nodes.here.create(nodes.spec(name)),
+        nodes.here.start(name),
+        nodes.here.stop(name, force=True),
+        nodes.here.move(name, nodes.there),
+    ):
+        with pytest.raises(Refused):
+            finish(work)
+    with pytest.raises(NoSuchInstance):
+        nodes.here.list_folder(name, "/")
+    finish(nodes.here.delete(name))
+    assert nodes.here.instances()[name].by_hand
+    assert nodes.there.instance(name) is None
+
+
+def test_a_move_never_replaces_what_was_made_by_hand(nodes: Nodes, name: str) -> None:
+    nodes.put_by_hand(name)
+    try:
+        finish(nodes.there.create(nodes.spec(name)))
+    except Refused:
+        return  # a cluster has each name once
+    with pytest.raises(Refused):
+        finish(nodes.there.move(name, nodes.here))
+    assert nodes.here.instances()[name].by_hand
+    assert nodes.there.instance(name)
+
+
+def test_what_was_made_by_hand_is_the_panels_once_it_is_claimed(nodes: Nodes, name: str) -> None:
+    nodes.put_by_hand(name)
+    told = nodes.here.describe(name)
+    assert (told.cpus, told.memory_mb, told.disk_gb) == (1, 128, 1)
+    for _ in range(2):
+        nodes.here.claim(name)
+        assert power(nodes, name) is Power.STOPPED
+    assert nodes.here.describe(name) == told
+    finish(nodes.here.start(name))
+    assert power(nodes, name) is Power.RUNNING
+    nodes.booted(name)
+    finish(nodes.here.stop(name))
+    finish(nodes.here.move(name, nodes.there))
+    assert whole_once(name, nodes.here, nodes.there) is nodes.there
+    finish(nodes.there.delete(name))
+    assert name not in nodes.there.instances()
+
+
+def test_claiming_what_is_the_panels_changes_nothing(nodes: Nodes, running: str) -> None:
+    told = nodes.here.describe(running)
+    nodes.here.claim(running)
+    assert nodes.here.describe(running) == told
+    assert power(nodes, running) is Power.RUNNING
 
 
 def test_several_containers_do_not_get_in_each_others_way(nodes: Nodes, stopped: str) -> None:

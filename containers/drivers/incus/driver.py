@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 from urllib.parse import quote
+from uuid import uuid4
 
 from containers.drivers import (
     Conflict,
@@ -22,7 +23,17 @@ from containers.drivers import (
 
 from . import files, moving
 from .errors import Unheard
-from .instances import MOVE, SSH_KEY, STATE, WHOLE, Found, creation, is_name, refuse_unless_stopped
+from .instances import (
+    ID,
+    MOVE,
+    SSH_KEY,
+    STATE,
+    WHOLE,
+    Found,
+    creation,
+    is_name,
+    refuse_unless_stopped,
+)
 from .operations import Doing, follow, follow_creation, under_way
 from .reading import NodeReader
 from .sftp import Sftp
@@ -69,6 +80,16 @@ class IncusDriver(NodeReader):
             found = self.look(spec.name)
             if not (found and found.is_ours):
                 raise
+
+    def claim(self, name: str) -> None:
+        found = self.whole_or_by_hand(name)
+        if not found.is_container:
+            raise Refused(f"{name} is no container, but a {found.raw['type']}")
+        if found.is_by_hand:
+            # An ephemeral one would be deleted by the server as soon as it stops.
+            notes = {ID: uuid4().hex, STATE: WHOLE}
+            body = {"config": notes, "ephemeral": False}
+            self.client.change("PATCH", f"/1.0/instances/{name}", body)
 
     def start(self, name: str) -> Iterator[Progress]:
         yield from self._join(name, Doing.CREATE, "Creating")

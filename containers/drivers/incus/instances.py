@@ -74,6 +74,15 @@ class Found:
         return self.is_ours and (state == WHOLE or (state == NEW and self.is_unpacked))
 
     @property
+    def is_by_hand(self) -> bool:
+        """Whether somebody else made it, and Incus is done with it."""
+        return not self.is_ours and self.is_unpacked
+
+    @property
+    def is_container(self) -> bool:
+        return bool(self.raw["type"] == "container")
+
+    @property
     def has_cloud_init(self) -> bool:
         return self.config.get("image.variant") == "cloud"
 
@@ -91,9 +100,10 @@ class Found:
         return str(min(found, key=lambda address: address.version)) if found else ""
 
     def spec(self) -> Spec:
-        """What it was made to be, with the limits that it has now."""
-        config = self.config
-        size = self.raw["devices"].get("root", {}).get("size", "")
+        """What it was made to be, with the limits that it has now, be they a profile's."""
+        config = self.raw["expanded_config"]
+        devices = self.raw["expanded_devices"].values()
+        size = next((each.get("size", "") for each in devices if each.get("path") == "/"), "")
         cpus = config.get("limits.cpu", "")
         labels = [key for key in config if key.startswith(_LABEL)]
         return Spec(

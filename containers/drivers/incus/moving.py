@@ -39,7 +39,7 @@ from .operations import Doing, cancel, follow, under_way
 if TYPE_CHECKING:
     from .driver import IncusDriver
 
-_COPYING, _VERIFYING = "Copying", "Verifying the copy"
+_COPYING, _VERIFYING, _DELETING = "Copying", "Verifying the copy", "Deleting the original"
 
 
 def check(source: IncusDriver, target: IncusDriver, name: str) -> None:
@@ -123,7 +123,9 @@ def _carry_over(
         _fit_to_move(source, name)
         yield from _verify(source, target, here, there)
         target.note(name, state=WHOLE)
-    yield from source.discard(name, "Deleting the original")
+    # Whoever has been slow to come here is told now that the move is no longer theirs.
+    yield Progress(None, _DELETING)
+    yield from source.discard(name, _DELETING)
     target.note(name, move="")
 
 
@@ -134,7 +136,10 @@ def _refuse_another(here: Found, there: Found | None, target: IncusDriver) -> No
     if not there.is_ours or there.config[ID] != here.config[ID]:
         raise Refused(f"{target.label} has another {here.name}")
     if there.is_whole and not _is_copy(here, there):
-        raise Refused(f"{target.label} has a {here.name} from an earlier move that was given up")
+        raise Refused(
+            f"{target.label} has a {here.name} from an earlier move that was given up",
+            "That node has an old copy of it. An administrator removes that on the node's page.",
+        )
 
 
 def _copy(

@@ -66,7 +66,9 @@ class NodeReader:
 
     def usage(self) -> dict[str, Usage]:
         # One call for all of them would take the longer the more there are: no time-out fits.
-        running = [found for found in self._containers() if found.power is Power.RUNNING]
+        running = [
+            found for found in self.everything() if found.is_whole and found.power is Power.RUNNING
+        ]
         pool = ThreadPoolExecutor(max_workers=4)
         try:
             asked = list(pool.map(lambda found: self._with_state(found.name), running))
@@ -84,15 +86,15 @@ class NodeReader:
         return sorted({alias["name"] for image in found for alias in image["aliases"]})
 
     def instances(self) -> dict[str, Instance]:
-        found = self._containers()
+        found = [each for each in self.everything() if each.is_whole or each.is_by_hand]
         for each in self._addresses.due(found):
             self._with_state(each.name)
         return {
-            each.name: Instance(each.name, each.power, self._addresses.of(each)) for each in found
+            each.name: Instance(
+                each.name, each.power, self._addresses.of(each), by_hand=each.is_by_hand
+            )
+            for each in found
         }
-
-    def _containers(self) -> list[Found]:
-        return [found for found in self.everything() if found.is_whole]
 
     def everything(self) -> list[Found]:
         """Whatever is on the node in the panel's project, whole or not, ours or not."""
@@ -157,7 +159,14 @@ class NodeReader:
         return Found(raw)
 
     def describe(self, name: str) -> Spec:
-        return self.whole(name).spec()
+        return self.whole_or_by_hand(name).spec()
+
+    def whole_or_by_hand(self, name: str) -> Found:
+        """One that is whole, whoever made it. Raises NoSuchInstance."""
+        found = self.look(name)
+        if not (found and (found.is_whole or found.is_by_hand)):
+            raise NoSuchInstance(f"{self.label} has no {name}")
+        return found
 
     def whole(self, name: str) -> Found:
         """One that is a container of the panel's. Raises NoSuchInstance."""

@@ -66,7 +66,7 @@ class SimulatedDriver:
         self._reach()
         names = self._node.names()
         self._node.catch_up(names)
-        found = ((name, self._node.state(name)) for name in names)
+        found = ((name, self._node.state_of_any(name)) for name in names)
         return {name: _instance(name, state) for name, state in found if state}
 
     def instance(self, name: str) -> Instance | None:
@@ -76,8 +76,14 @@ class SimulatedDriver:
         return _instance(name, state) if state else None
 
     def describe(self, name: str) -> Spec:
-        with self._settled(name):
+        with self._whoever_made(name):
             return self._node.config(name).spec
+
+    def claim(self, name: str) -> None:
+        with self._whoever_made(name) as state:
+            if state.by_hand:
+                state.by_hand = False
+                self._node.save(name, state)
 
     def usage(self) -> dict[str, Usage]:
         self._reach()
@@ -221,9 +227,16 @@ class SimulatedDriver:
 
     @contextmanager
     def _settled(self, name: str) -> Iterator[State]:
+        with self._whoever_made(name) as state:
+            if state.by_hand:
+                raise NoSuchInstance(f"{self.root.name} has no {name} of the panel's")
+            yield state
+
+    @contextmanager
+    def _whoever_made(self, name: str) -> Iterator[State]:
         self._reach()
         with self._node.locked():
-            state = self._node.settle(name)
+            state = self._node.settle(name) or self._node.state_of_any(name)
             if state is None:
                 raise NoSuchInstance(f"{self.root.name} has no {name}")
             yield state
@@ -312,9 +325,10 @@ class SimulatedDriver:
         address: str = "",
         pace: float | None = None,
         stubborn: bool = False,
+        by_hand: bool = False,
     ) -> None:
         """Put a container there at once, unless it is there. BUSY: its creation is under way.
-        RUNNING: it has been for a month.
+        RUNNING: it has been for a month. One made `by_hand` is not the panel's.
 
         `pace` is its own from now on, in place of the node's. A `stubborn` one ignores a
         gentle stop for ever."""
@@ -333,13 +347,14 @@ class SimulatedDriver:
             state.turn(power)
             state.booted -= _SEEDED_UPTIME
             state.address = address or state.address
+            state.by_hand = by_hand
             write_config(self._node.instances / spec.name, config)
             self._node.save(spec.name, state)
 
     def power(self, name: str, power: Power) -> None:
         """As if somebody on the node had started or stopped it, whatever was under way."""
         with self._node.locked():
-            state = self._node.settle(name)
+            state = self._node.settle(name) or self._node.state_of_any(name)
             if state is None:
                 raise NoSuchInstance(f"{self.root.name} has no {name}")
             if power is not state.power and power in _HAPPENS:
@@ -351,7 +366,7 @@ class SimulatedDriver:
     def lose(self, name: str) -> None:
         """As if it had vanished from the node."""
         with self._node.locked():
-            if self._node.settle(name):
+            if self._node.settle(name) or self._node.state_of_any(name):
                 self._node.record(name, "deleted", uuid4().hex)
                 self._node.discard(self._node.instances / name)
 
@@ -361,7 +376,7 @@ def _power(state: State) -> Power:
 
 
 def _instance(name: str, state: State) -> Instance:
-    return Instance(name, _power(state), state.address)
+    return Instance(name, _power(state), state.address, state.by_hand)
 
 
 def _refuse_unless_stopped(name: str, state: State) -> None:

@@ -102,7 +102,7 @@ class Failure:
 @dataclass
 class State:
     """What `state.json` holds. `uid` tells one container from another of the same name;
-    `booted` is when it last began to run."""
+    `booted` is when it last began to run; `by_hand` says that it is not the panel's."""
 
     uid: str
     power: Power
@@ -110,6 +110,7 @@ class State:
     work: Work | None = None
     failed: Failure | None = None
     booted: float = 0.0
+    by_hand: bool = False
 
     def turn(self, power: Power) -> None:
         """Be in that power state from now on."""
@@ -183,6 +184,11 @@ class Store:
 
     def state(self, name: str) -> State | None:
         """The state of a container that is whole, and ours."""
+        state = self.state_of_any(name)
+        return None if state is None or state.by_hand else state
+
+    def state_of_any(self, name: str) -> State | None:
+        """The same, whoever made it."""
         return read_state(self.instances / name) if _NAME.fullmatch(name) else None
 
     def creation(self, name: str) -> State | None:

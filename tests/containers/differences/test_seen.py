@@ -140,7 +140,7 @@ def test_each_difference_says_what_it_is(
     assert sorted(told(node)) == sorted(
         [
             (destroyed.instance_name, True, []),
-            (twice.instance_name, True, []),
+            (twice.instance_name, True, ["remove_copy"]),
             (moved.instance_name, True, ["take_over"]),
             ("ct-977", True, ["adopt"]),
         ]
