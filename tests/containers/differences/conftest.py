@@ -27,12 +27,18 @@ def fresh(container: Container) -> Container:
     return Container.objects.get(pk=container.pk)
 
 
-def put(node: Node, number: int = NUMBER, power: Power = Power.STOPPED, **spec: Any) -> None:
-    """An instance that nobody told the panel about."""
+def put(
+    node: Node,
+    number: int = NUMBER,
+    power: Power = Power.STOPPED,
+    by_hand: bool = False,
+    **spec: Any,
+) -> None:
+    """An instance that nobody told the panel about: one of its own, or made by hand."""
     is_what: dict[str, Any] = {
         "hostname": "old.example.com", "image": IMAGE, "cpus": 2, "memory_mb": 2048, "disk_gb": 30,
     }  # fmt: skip
-    simulated(node).seed(Spec(f"ct-{number}", **(is_what | spec)), power)
+    simulated(node).seed(Spec(f"ct-{number}", **(is_what | spec)), power, by_hand=by_hand)
 
 
 def move_by_hand(container: Container, target: Node, power: Power = Power.STOPPED) -> None:

@@ -1,0 +1,124 @@
+"""What a move leaves when it is given up is removed by whoever asks for it, and nothing else is."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from django.test import Client
+
+from containers import operations
+from containers.connect import simulated, spec_of
+from containers.drivers import Power
+from containers.drivers.simulated import Faults
+from containers.models import Container, Node
+from containers.settling import NotPossible, remove_copy
+from containers.statuses import Status
+from panel.models import User
+from tests.cast import power_of
+from tests.containers.test_concurrency import all_at_once
+
+from .conftest import fresh, look, put, told
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def left_over(container: Container, other_node: Node) -> Container:
+    """Lena's, whole on its node, with a whole copy on the node that it was to move to."""
+    simulated(other_node).seed(spec_of(container))
+    look()
+    return fresh(container)
+
+
+def test_the_copy_goes_and_the_container_stays(
+    left_over: Container, node: Node, other_node: Node, ada: User
+) -> None:
+    name = left_over.instance_name
+    assert told(other_node) == [(name, True, ["remove_copy"])]
+    remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(name) is None
+    assert power_of(left_over) is Power.STOPPED
+    assert (fresh(left_over).status, fresh(left_over).node) == (Status.STOPPED, node)
+    change = left_over.changes.latest("pk")
+    assert (change.from_status, change.to_status, change.by) == ("stopped", "stopped", ada)
+    assert change.because == "the old copy on node node-b removed"
+    look()
+    assert told(other_node) == []
+
+
+def test_it_can_be_moved_there_again_afterwards(
+    left_over: Container, other_node: Node, ada: User
+) -> None:
+    remove_copy(other_node, left_over.pk, by=ada)
+    assert operations.request(left_over.pk, "migrate", by=ada, target=other_node.pk)
+
+
+def test_it_wants_the_name_typed(left_over: Container, other_node: Node, as_ada: Client) -> None:
+    url = f"/nodes/{other_node.pk}/differences/{left_over.pk}/remove_copy/"
+    assert "Remove this copy" in as_ada.get(f"/nodes/{other_node.pk}/").content.decode()
+    assert as_ada.post(url, {"name": "web-02"}).status_code == 422
+    assert simulated(other_node).instance(left_over.instance_name)
+    answer = as_ada.post(url, {"name": "web-01"}, follow=True)
+    assert "is being deleted" in answer.content.decode()
+    assert simulated(other_node).instance(left_over.instance_name) is None
+
+
+def test_what_may_be_all_there_is_of_it_stays(
+    left_over: Container, node: Node, other_node: Node, ada: User
+) -> None:
+    simulated(node).lose(left_over.instance_name)
+    with pytest.raises(NotPossible, match="this is all there is of it"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    simulated(node).set_faults(Faults(unplugged=True))
+    with pytest.raises(NotPossible, match="node-a cannot be asked now"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(left_over.instance_name)
+
+
+def test_what_runs_stays(left_over: Container, other_node: Node, ada: User) -> None:
+    simulated(other_node).power(left_over.instance_name, Power.RUNNING)
+    with pytest.raises(NotPossible, match="runs on node node-b"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(left_over.instance_name)
+
+
+def test_what_was_made_by_hand_stays(container: Container, other_node: Node, ada: User) -> None:
+    put(other_node, container.pk, by_hand=True)
+    look()
+    with pytest.raises(NotPossible, match="made by hand"):
+        remove_copy(other_node, container.pk, by=ada)
+    assert container.instance_name in simulated(other_node).instances()
+
+
+def test_the_container_itself_is_no_copy(left_over: Container, node: Node, ada: User) -> None:
+    with pytest.raises(NotPossible, match="on another node"):
+        remove_copy(node, left_over.pk, by=ada)
+    assert power_of(left_over) is Power.STOPPED
+
+
+def test_while_it_is_worked_on_its_copy_stays(
+    left_over: Container, other_node: Node, ada: User
+) -> None:
+    operations.request(left_over.pk, "start", by=ada)
+    assert told(other_node) == [(left_over.instance_name, True, [])]
+    with pytest.raises(NotPossible, match="Booting now"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(left_over.instance_name)
+
+
+def test_nobody_but_administrators_removes_one(
+    left_over: Container, other_node: Node, lena: User
+) -> None:
+    with pytest.raises(NotPossible, match="administrator"):
+        remove_copy(other_node, left_over.pk, by=lena)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_remove_it_at_once_one_does(
+    left_over: Container, other_node: Node, ada: User
+) -> None:
+    results = all_at_once([partial(remove_copy, other_node, left_over.pk, by=ada)] * 4)
+    assert sum(isinstance(result, str) for result in results) == 1
+    assert sum(isinstance(result, NotPossible) for result in results) == 3
+    assert power_of(left_over) is Power.STOPPED
