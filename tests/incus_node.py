@@ -77,6 +77,11 @@ class IncusNode:
         )
         self.incus("admin", "waitready", "--timeout", str(_SECONDS))
 
+    @property
+    def is_up(self) -> bool:
+        """Whether its daemon runs."""
+        return bool(self._daemons())
+
     def kill(self) -> None:
         """SIGKILL to the daemon; its containers are processes of their own and run on."""
         for pid in self._daemons():
