@@ -322,7 +322,7 @@ def test_a_move_never_replaces_what_was_made_by_hand(nodes: Nodes, name: str) ->
 def test_what_was_made_by_hand_is_the_panels_once_it_is_claimed(nodes: Nodes, name: str) -> None:
     nodes.put_by_hand(name)
     told = nodes.here.describe(name)
-    assert (told.cpus, told.memory_mb, told.disk_gb) == (1, 128, 1)
+    assert (told.image, told.cpus, told.memory_mb, told.disk_gb) == (nodes.image, 1, 128, 1)
     for _ in range(2):
         nodes.here.claim(name)
         assert power(nodes, name) is Power.STOPPED

@@ -79,6 +79,11 @@ class Found:
         return not self.is_ours and self.is_unpacked
 
     @property
+    def base_image(self) -> str:
+        """The fingerprint of the image that it was made of; "" where it was none."""
+        return self.config.get("volatile.base_image", "")
+
+    @property
     def is_container(self) -> bool:
         return bool(self.raw["type"] == "container")
 

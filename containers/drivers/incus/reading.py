@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -159,7 +160,15 @@ class NodeReader:
         return Found(raw)
 
     def describe(self, name: str) -> Spec:
-        return self.whole_or_by_hand(name).spec()
+        found = self.whole_or_by_hand(name)
+        spec = found.spec()
+        return spec if spec.image else replace(spec, image=self._alias(found.base_image))
+
+    def _alias(self, fingerprint: str) -> str:
+        """What an image is called on the node; "" where it is not there, or has no name."""
+        image = self.client.find(f"/1.0/images/{fingerprint}") if fingerprint else None
+        names = sorted(alias["name"] for alias in image["aliases"]) if image else []
+        return names[0] if names else ""
 
     def whole_or_by_hand(self, name: str) -> Found:
         """One that is whole, whoever made it. Raises NoSuchInstance."""
