@@ -341,6 +341,77 @@ def test_a_move_never_replaces_another_container_of_the_same_name(
     assert other.file_info(name, "/root/theirs")
 
 
+def test_a_move_given_up_when_both_are_whole_leaves_a_copy_that_can_be_removed(
+    driver: IncusDriver, other: IncusDriver, name: str
+) -> None:
+    finish(driver.create(spec(name)))
+    for progress in driver.move(name, other):
+        if progress.step == "Deleting the original":
+            break  # the last moment at which whoever is too late can be told
+    assert driver.instance(name)
+    assert other.instance(name)
+    finish(driver.start(name))
+    finish(driver.stop(name, force=True))
+    refused = refusal(driver.move(name, other))
+    assert isinstance(refused, Refused)
+    assert "old copy" in refused.sentence
+    finish(other.delete(name))
+    finish(driver.move(name, other))
+    assert driver.look(name) is None
+    assert power(other, name) is Power.STOPPED
+
+
+def test_what_is_claimed_outlives_its_stop(node: IncusNode, driver: IncusDriver, name: str) -> None:
+    node.make_by_hand(name, "--ephemeral")
+    driver.claim(name)
+    finish(driver.start(name))
+    finish(driver.stop(name, force=True))
+    assert power(driver, name) is Power.STOPPED
+
+
+def test_what_somebody_is_only_making_by_hand_is_not_listed(
+    node: IncusNode, driver: IncusDriver, name: str
+) -> None:
+    node.make_by_hand(name)
+    node.incus("config", "unset", name, "volatile.apply_template", f"--project={PROJECT}")
+    assert name not in driver.instances()
+    with pytest.raises(NoSuchInstance):
+        driver.claim(name)
+    node.incus("delete", name, f"--project={PROJECT}")
+
+
+def test_a_copy_that_nobody_has_verified_is_not_listed(
+    driver: IncusDriver, other: IncusDriver, name: str
+) -> None:
+    finish(driver.create(spec(name)))
+    for progress in driver.move(name, other):
+        if progress.step == "Verifying the copy":
+            break
+    found = other.look(name)
+    assert found is not None
+    assert found.is_unpacked
+    assert name not in other.instances()
+    with pytest.raises(NoSuchInstance):
+        other.claim(name)
+    finish(driver.move(name, other))
+
+
+def test_limits_that_a_profile_sets_are_told(
+    node: IncusNode, driver: IncusDriver, name: str
+) -> None:
+    node.incus("profile", "create", "small", f"--project={PROJECT}")
+    node.incus(
+        "profile", "set", "small", "limits.cpu=2", "limits.memory=256MiB", f"--project={PROJECT}"
+    )
+    node.incus(
+        "init", IMAGE, name, "-p=default", "-p=small", "-d=root,size=3GiB", f"--project={PROJECT}"
+    )
+    told = driver.describe(name)
+    assert (told.cpus, told.memory_mb, told.disk_gb, told.image) == (2, 256, 3, IMAGE)
+    node.incus("delete", name, f"--project={PROJECT}")
+    node.incus("profile", "delete", "small", f"--project={PROJECT}")
+
+
 def test_a_copy_that_is_out_of_date_is_not_taken_for_the_container(
     driver: IncusDriver, other: IncusDriver, name: str
 ) -> None:
