@@ -128,13 +128,10 @@ def take_over(node: Node, number: int, *, by: User) -> str:
             fresh.found_running()
         else:
             fresh.found_stopped()
-        record(fresh, was, by=by, because=f"taken over: {_why_taken_over(own, instance)}")
+        why = "it was made by hand" if instance.by_hand else f"node {own.name} does not have it"
+        record(fresh, was, by=by, because=f"taken over: {why}")
         node.strays.filter(number=number).delete()
     return f"{fresh.name} is on node {node.name} now, and {fresh.get_status_display()}."
-
-
-def _why_taken_over(own: Node, instance: Instance) -> str:
-    return "it was made by hand" if instance.by_hand else f"node {own.name} does not have it"
 
 
 def forget(node: Node, number: int, *, by: User) -> str:

@@ -84,7 +84,7 @@ def node(request: Request, pk: int) -> HttpResponse:
     images = [image.name for image in found.images.all()]
     seen = digest(
         _trace(found),
-        [(each.number, each.text, each.actions) for each in differences],
+        [(each.number, each.by_hand, each.text, each.actions) for each in differences],
         images,
         [(image.name, image.state) for image in ServerImage.objects.all()],
         [(row.pk, row.revision) for row in rows],

@@ -48,9 +48,7 @@ def test_it_is_seen_as_what_it_is_and_left_alone(
     assert simulated(node).instances()["ct-977"].by_hand
 
 
-def test_nothing_reaches_it_before_it_is_adopted(
-    made_by_hand: int, node: Node, lena: User, ada: User
-) -> None:
+def test_nothing_reaches_it_before_it_is_adopted(made_by_hand: int, node: Node, lena: User) -> None:
     container = ContainerFactory.create(
         pk=made_by_hand, customer=lena, node=node, status=Status.STOPPED, on_node=False
     )
