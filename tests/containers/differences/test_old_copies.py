@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.test import Client
 
-from containers import operations
+from containers import operations, settling
 from containers.connect import simulated, spec_of
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
@@ -112,6 +112,23 @@ def test_nobody_but_administrators_removes_one(
 ) -> None:
     with pytest.raises(NotPossible, match="administrator"):
         remove_copy(other_node, left_over.pk, by=lena)
+
+
+def test_of_two_who_remove_it_at_the_same_moment_one_does(
+    left_over: Container, other_node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other could meet what has been moved there since."""
+    real = settling._check_left_over
+
+    def overtaken(node: Node, container: Container) -> None:
+        real(node, container)
+        monkeypatch.setattr(settling, "_check_left_over", real)
+        remove_copy(other_node, left_over.pk, by=ada)
+
+    monkeypatch.setattr(settling, "_check_left_over", overtaken)
+    with pytest.raises(NotPossible, match="settled already"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert left_over.changes.filter(because__contains="removed").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
