@@ -30,8 +30,13 @@ from tests.cast import ContainerFactory, NodeFactory, effects_on, power_of, set_
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
-# Seconds, for the processes: short, so that a test need not wait for long.
-LEASE = 1.5
+# For the processes, in seconds: short, so that a test need not wait for long.
+HURRIED = {
+    "BERTH_LEASE": "1.5",
+    "BERTH_NODE_TIMEOUT": "1",
+    "BERTH_WATCH_EVERY": "0.5",
+    "BERTH_WORKER_THREADS": "4",
+}
 PATIENCE = 25.0
 
 
@@ -53,19 +58,16 @@ def until(true: Callable[[], Any], what: str) -> None:
 
 
 class Panel:
-    """The processes of a panel on the test's database and nodes."""
+    """The processes of a panel on the test's database and nodes, with these settings."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
         self.running: list[subprocess.Popen[bytes]] = []
         self.environment = os.environ | {
             "BERTH_DATA": str(data),
             "BERTH_DATABASE_URL": database_url(),
             "BERTH_QUEUE_URL": f"sqlite:///{data / 'queue.sqlite3'}",
-            "BERTH_LEASE": str(LEASE),
-            "BERTH_NODE_TIMEOUT": "1",
-            "BERTH_WATCH_EVERY": "0.5",
-            "BERTH_WORKER_THREADS": "4",
+            **settings,
         }
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
@@ -107,7 +109,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def panel(transactional_db: None, tmp_path: Path) -> Iterator[Panel]:
-    panel = Panel(tmp_path)
+    panel = Panel(tmp_path, **HURRIED)
     yield panel
     panel.close()
 
