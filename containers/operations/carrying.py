@@ -122,10 +122,13 @@ def _wake_next(operation: Operation) -> None:
     waiting = Operation.objects.open().filter(
         node=operation.node_id, held_until=None, not_before__lte=timezone.now()
     )
-    # Marked as woken, so that of two that end together each wakes another.
-    for operation_id in waiting.order_by("woken_at", "pk").values_list("pk", flat=True)[:1]:
-        Operation.objects.filter(pk=operation_id).update(woken_at=timezone.now())
-        wake(operation_id)
+    first = waiting.order_by("woken_at", "pk").values_list("pk", "woken_at")
+    for operation_id, woken_at in first[: settings.NODE_CONCURRENCY]:
+        # Marked as woken, so that of two that end together each wakes another.
+        unmarked = Operation.objects.filter(pk=operation_id, woken_at=woken_at)
+        if unmarked.update(woken_at=timezone.now()):
+            wake(operation_id)
+            return
 
 
 def _job(operation: Operation) -> work.Job:

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 
 from containers import operations
 from containers.drivers import Conflict, Progress
 from containers.models import Container, Node, Operation
-from containers.operations import work
+from containers.operations import carrying, work
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -254,3 +256,24 @@ def test_a_node_with_a_hand_free_goes_on_with_what_waits(
         operations.request(container.pk, "start", by=lena)
     worker.carry_out_all()
     assert {fresh(container).status for container in containers} == {Status.RUNNING}
+
+
+def test_of_two_that_end_together_each_wakes_another(
+    lena: User, node: Node, worker: Worker
+) -> None:
+    ours, first, second = (ContainerFactory.create(customer=lena, node=node) for _ in range(3))
+    for container in (ours, first, second):
+        operations.request(container.pk, "start", by=lena)
+    worker.lose_everything()
+    Operation.objects.filter(container=ours).update(outcome="done")
+    began: list[str] = []
+
+    def other_is_faster(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("UPDATE") and not began:
+            began.append(sql)
+            Operation.objects.filter(container=first).update(woken_at=timezone.now())
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(other_is_faster):
+        carrying._wake_next(last_operation(ours))
+    assert worker.waiting == [last_operation(second).pk]

@@ -60,6 +60,9 @@ class IncusDriver(NodeReader):
             found = None
         if found is None:
             yield from self._unpack(spec)
+            found = self.look(name)
+        if not (found and found.is_whole):
+            # Somebody else is at it as well.
             yield from self._join(name, Doing.CREATE, "Creating")
             found = self.look(name)
         if not (found and found.is_whole):

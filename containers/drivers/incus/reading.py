@@ -129,10 +129,12 @@ class NodeReader:
         return [raw for url in asked if (raw := self.client.find(url))]
 
     def instance(self, name: str) -> Instance | None:
-        found = self._with_state(name)
+        # Its address comes with `instances`: Incus goes into the container to find it out, and
+        # one that has just been started has none yet.
+        found = self.look(name)
         if not (found and found.is_whole):
             return None
-        return Instance(found.name, found.power, found.address)
+        return Instance(found.name, found.power, self._addresses.of(found))
 
     def look(self, name: str) -> Found | None:
         """What is on the node under this name, whole or not, ours or not."""
