@@ -33,6 +33,22 @@ def test_every_setting_is_described_and_no_other() -> None:
     assert told == read
 
 
+def test_every_call_to_incus_is_described_and_no_other() -> None:
+    """The panel's calls as docs/nodes.md has them: `<…>` there is `{…}` in the code."""
+    path = re.compile(r"/1\.0(?:/(?:\{[^}]*\}|<[^>]*>|[\w-]+))*")
+
+    def paths(text: str) -> set[str]:
+        return {re.sub(r"\{[^}]*\}|<[^>]*>", "*", found) for found in path.findall(text)}
+
+    driver = ROOT / "containers/drivers/incus"
+    asked = set().union(*(paths(module.read_text()) for module in driver.glob("*.py")))
+    told = paths((ROOT / "docs/nodes.md").read_text())
+    assert len(asked) > 15
+    assert not [call for call in asked if not any(line.startswith(call) for line in told)]
+    # What is asked of a pool is put together in the code.
+    assert not [line for line in told - asked if not line.startswith("/1.0/storage-pools/*/")]
+
+
 @pytest.mark.parametrize("text", PAGES, ids=lambda text: str(text.relative_to(ROOT)))
 def test_no_link_leads_nowhere(text: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text.read_text())
