@@ -1,10 +1,11 @@
-"""A hundred real containers through the panel, beside the same hundred through Incus' own client."""
+"""A hundred real containers through the panel, beside a hundred through Incus' own client."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,19 @@ def through_the_panel(count: int, admin: Client, lena: User) -> Seconds:
     ours = Container.objects.filter(pk__in=rows)
 
     def press(action: str) -> None:
-        asked = {"action": action, "container": rows, "confirmed": "yes"}
         label = Container.actions()[action].label.lower()
-        answer = admin.post("/containers/act/", {**asked, "typed": "", "name": f"{label} {count}"})
+        asked = {
+            "action": action,
+            "container": rows,
+            "confirmed": "yes",
+            "name": f"{label} {count}",
+        }
+        answer = admin.post("/containers/act/", asked)
         assert answer.status_code == 200
         wait_until(lambda: ours.filter(status=PHASES[action]).count() == count, PATIENCE)
         assert not ours.exclude(problem="").exists()
 
-    return {phase: _timed(lambda: press(phase)) for phase in PHASES}  # noqa: B023
+    return {phase: _timed(partial(press, phase)) for phase in PHASES}
 
 
 def through_the_client(count: int, server: IncusNode) -> Seconds:
@@ -112,7 +118,7 @@ def through_the_client(count: int, server: IncusNode) -> Seconds:
             asked = [[*commands[phase](name), f"--project={PROJECT}"] for name in names]
             list(pool.map(lambda words: server.incus(*words), asked))
 
-    return {phase: _timed(lambda: all_of(phase)) for phase in PHASES}  # noqa: B023
+    return {phase: _timed(partial(all_of, phase)) for phase in PHASES}
 
 
 def _timed(work: Callable[[], None]) -> float:
@@ -153,11 +159,8 @@ def test_the_panel_takes_hardly_longer_than_incus_own_client(
     def mean(way: str, *phases: str) -> float:
         return sum(each[phase] for each in took[way] for phase in phases) / rounds
 
-    rows = [("total", *PHASES)] and [(phase, phase) for phase in PHASES]
-    table = [
-        (title, mean("panel", *phases), mean("client", *phases))
-        for title, *phases in [*rows, ("total", *PHASES)]
-    ]
+    lines: list[tuple[str, ...]] = [*((phase, phase) for phase in PHASES), ("total", *PHASES)]
+    table = [(title, mean("panel", *phases), mean("client", *phases)) for title, *phases in lines]
     figures(
         f"{count} containers on one Incus node, {rounds} times each way",
         ["phase", "panel, s", "incus, s", "ratio"],
