@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.db import transaction
@@ -12,7 +12,7 @@ from containers import inventory
 from containers.connect import incus, server_at
 from containers.drivers import DriverError
 from containers.drivers.incus import Client, Server
-from containers.drivers.incus.about import describe, obstacles
+from containers.drivers.incus.about import Member, describe, members, obstacles
 from containers.drivers.incus.trust import join, make_identity, read_token, renew
 from containers.models import Node
 from containers.models.node import NodeQuerySet
@@ -65,7 +65,7 @@ def offers(server: Server, *, pool: str) -> list[Offer]:
     if not about.members:
         return [_offer(server, pool, about.name, None)]
     return [
-        _offer(server, pool, member.name, member.name)
+        _offer(_own(server, member), pool, member.name, member.name)
         if member.is_online
         else Offer(member.name, member.name, problem=f"{member.status}: {member.message}")
         for member in about.members
@@ -95,6 +95,8 @@ def add(server: Server, *, pool: str, chosen: Iterable[tuple[str, str | None]]) 
     """Make a Node of each chosen pair of name and member. All of them, or none: raises
     CannotAdd where a name is taken or a server is a Node already, and DriverError where one
     does not answer."""
+    chosen = list(chosen)
+    own = _by_member(server) if any(member for _, member in chosen) else {}
     with transaction.atomic():
         nodes = []
         for name, member in chosen:
@@ -102,11 +104,24 @@ def add(server: Server, *, pool: str, chosen: Iterable[tuple[str, str | None]]) 
                 raise CannotAdd(f"There is a node called {name} already. Choose another name.")
             if same := _same(server, member).first():
                 raise CannotAdd(f"This server is node {same.name} already.")
-            nodes.append(_row(server, pool, member, name))
+            nodes.append(_row(own.get(member, server), pool, member, name))
             nodes[-1].save()
     for node in nodes:
         inventory.learn(node)
     return nodes
+
+
+def _by_member(server: Server) -> dict[str | None, Server]:
+    client = Client(server)
+    try:
+        return {member.name: _own(server, member) for member in members(client)}
+    finally:
+        client.close()
+
+
+def _own(server: Server, member: Member) -> Server:
+    """How to reach a member of a cluster without the help of another, which might hang."""
+    return server if server.is_local else replace(server, address=member.address)
 
 
 def rotate() -> list[str]:

@@ -4,6 +4,7 @@ main job on them, through the panel's own doors."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,19 @@ def test_one_member_of_a_cluster_offers_them_all(
         "/nodes/add/", {"where": cluster[0].prepare(), "project": "berth", "pool": "default"}
     )
     assert "is a node already" in as_ada.get("/nodes/add/choose/").content.decode()
+
+
+def test_a_member_is_reached_while_the_one_that_was_added_hangs(
+    cluster: tuple[IncusNode, IncusNode],
+) -> None:
+    reached = registration.reach(cluster[0].prepare(), project="berth")
+    second = replace(reached, address=f"https://{cluster[1].address}")
+    [node] = registration.add(second, pool="default", chosen=[("node1", "node1")])
+    cluster[1].pause()
+    try:
+        assert connect(node).instances() == {}
+    finally:
+        cluster[1].resume()
 
 
 def test_the_panel_gets_a_new_certificate_everywhere(server: IncusNode, settings: Any) -> None:
