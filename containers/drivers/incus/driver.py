@@ -67,7 +67,9 @@ class IncusDriver(NodeReader):
             found = self.look(name)
         if not (found and found.is_whole):
             raise Conflict(f"{name}: something came in between")
-        self.complete(found)
+        # To note something on an instance costs Incus nearly as much as to unpack a small one.
+        if not found.is_complete:
+            self.complete(found)
 
     def _unpack(self, spec: Spec) -> Iterator[Progress]:
         image = {} if spec.source else self._image(spec.image)
@@ -191,7 +193,7 @@ class IncusDriver(NodeReader):
         self.client.change("PATCH", f"/1.0/instances/{name}", {"config": config})
 
     def complete(self, found: Found) -> None:
-        """Do what Incus leaves to us after unpacking, once."""
+        """Do what Incus leaves to us after unpacking, once, and note that it is done."""
         if found.config.get(STATE) == WHOLE:
             return
         key = found.config.get(SSH_KEY)
@@ -215,7 +217,8 @@ class IncusDriver(NodeReader):
 
     def _use(self, found: Found) -> None:
         """See to it that what is used again is complete, and not taken for a copy's source."""
-        self.complete(found)
+        if not found.is_complete:
+            self.complete(found)
         if MOVE in found.config:
             self.note(found.name, move="")
 

@@ -25,6 +25,12 @@ NEW = "new"  # whole as soon as Incus has unpacked it
 ARRIVING = "arriving"  # a copy that nobody has verified yet
 WHOLE = "whole"
 
+_UNPACKED = {
+    "volatile.apply_template",
+    "volatile.idmap.current",
+    "volatile.last_state.power",
+}
+
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 _POWERS = {
@@ -65,8 +71,9 @@ class Found:
 
     @property
     def is_unpacked(self) -> bool:
-        """Incus notes the one when all files are there, the other at every start."""
-        return bool({"volatile.apply_template", "volatile.last_state.power"} & self.config.keys())
+        """Incus notes the first when all files are there and takes it away in its first start,
+        at the beginning of which it has noted the second. It notes the third once it runs."""
+        return bool(_UNPACKED & self.config.keys())
 
     @property
     def is_whole(self) -> bool:
@@ -86,6 +93,11 @@ class Found:
     @property
     def is_container(self) -> bool:
         return bool(self.raw["type"] == "container")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether Incus, done with unpacking it, leaves nothing to us."""
+        return self.config.get(STATE) == WHOLE or self.has_cloud_init or SSH_KEY not in self.config
 
     @property
     def has_cloud_init(self) -> bool:
