@@ -88,6 +88,7 @@ def test_the_address_is_the_one_that_others_can_reach() -> None:
     [
         ("new", {}, False),
         ("new", {"volatile.apply_template": "create"}, True),
+        ("new", {"volatile.idmap.current": "[]"}, True),
         ("new", {"volatile.last_state.power": "RUNNING"}, True),
         ("arriving", {"volatile.apply_template": "copy"}, False),
         ("whole", {}, True),

@@ -67,7 +67,7 @@ class IncusDriver(NodeReader):
             found = self.look(name)
         if not (found and found.is_whole):
             raise Conflict(f"{name}: something came in between")
-        # To note something on an instance costs Incus nearly as much as to unpack a small one.
+        # A note costs Incus nearly as much as unpacking a small system did.
         if not found.is_complete:
             self.complete(found)
 
