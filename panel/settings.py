@@ -10,7 +10,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from panel import image_servers
+from panel import image_servers, logs
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -81,6 +81,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "panel.tracing.RequestLogMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -284,14 +285,8 @@ if HTTPS:
     # Set where a proxy in front speaks https and says so in this header.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("BERTH_LOG_LEVEL", "INFO")},
-    "loggers": {
-        "httpx": {"level": "WARNING"},
-        "huey": {"level": "WARNING", "handlers": ["console"], "propagate": False},
-    },
-}
+# Lines for a terminal, or "json" for whatever collects them.
+LOG_FORMAT = env.str("BERTH_LOG_FORMAT", "line")
+if LOG_FORMAT not in logs.FORMATS:
+    raise ImproperlyConfigured(f"BERTH_LOG_FORMAT must be one of {', '.join(logs.FORMATS)}")
+LOGGING = logs.configuration(env.str("BERTH_LOG_LEVEL", "INFO"), LOG_FORMAT)

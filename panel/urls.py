@@ -12,6 +12,8 @@ for pattern in gateways.urlpatterns:
     assert isinstance(pattern, URLPattern)
     pattern.callback = login_not_required(pattern.callback)
 
+handler500 = views.something_went_wrong
+
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("", include("containers.urls")),

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -19,6 +20,7 @@ from containers.statuses import Status
 from containers.views.listing import as_shown, pace, with_actions
 from orders.models import Order
 from panel.http import Request
+from panel.tracing import request_id
 
 # Rows of each list on the dashboard; the whole list is a click away.
 FEW = 8
@@ -92,6 +94,11 @@ def _trace(value: object) -> object:
     if isinstance(value, Order):
         return value.pk, value.status, value.container.revision
     return getattr(value, "pk", value)
+
+
+def something_went_wrong(request: HttpRequest) -> HttpResponse:
+    """The page for what nobody expected, with the number under which the log tells more."""
+    return HttpResponse(render_to_string("500.html", {"request_id": request_id()}), status=500)
 
 
 @login_not_required

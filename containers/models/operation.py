@@ -28,8 +28,9 @@ class Operation(models.Model):
 
     `kind` is the name of the action, `node` where it began, `target` where a migration leads.
     `was` is the status at rest that it began in, `during` the transient one it is in. `forced`
-    hardens a stop. A worker that carries it out holds it until `held_until`; while that lies
-    ahead no other touches it.
+    hardens a stop. `request_id` is that of the click, "" where there was none: every line of
+    the log about this work bears it. A worker that carries it out holds it until `held_until`;
+    while that lies ahead no other touches it.
     """
 
     class Outcome(models.TextChoices):
@@ -59,6 +60,7 @@ class Operation(models.Model):
     )
     because = models.CharField(max_length=200, blank=True)
     asked_at = models.DateTimeField(default=timezone.now)
+    request_id = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     progress = models.PositiveSmallIntegerField(null=True, blank=True)
     step = models.CharField(max_length=120, blank=True)

@@ -14,6 +14,7 @@ from containers.models import Container, Node, Operation
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
 from containers.placement import NoRoomAnywhere, place
+from panel.tracing import request_id
 
 if TYPE_CHECKING:
     from panel.models import User
@@ -118,6 +119,7 @@ def open_operation(
         asked_by=by,
         because=because,
         asked_at=now,
+        request_id=request_id(),
         woken_at=now,
         not_before=now,
         deadline_at=now + Container.deadline_of(kind),

@@ -20,6 +20,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from huey.contrib.djhuey import db_task
+from structlog.contextvars import bound_contextvars
 
 from containers.connect import connect, spec_of
 from containers.drivers import Conflict, DriverError, Power, Progress, Unreachable
@@ -71,12 +72,18 @@ def carry_out(operation_id: int) -> None:
     operation = _take(operation_id)
     if operation is None:
         return
-    try:
-        _attempt(operation)
-    except LeaseLost:
-        logger.warning("operation %s: taken over or interrupted", operation.pk)
-    finally:
-        _wake_next(operation)
+    with bound_contextvars(
+        operation=operation.pk,
+        request_id=operation.request_id,
+        node=str(operation.container.node),
+    ):
+        logger.info("carrying out", extra={"kind": operation.kind, "attempts": operation.attempts})
+        try:
+            _attempt(operation)
+        except LeaseLost:
+            logger.warning("operation %s: taken over or interrupted", operation.pk)
+        finally:
+            _wake_next(operation)
 
 
 def _take(operation_id: int) -> Operation | None:
@@ -231,16 +238,28 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
     if half_done and not ok and not running:
         outcomes.half_way(operation)
     complete = work.complete(operation.kind, job, seen, at_target)
-    outcomes.end(
-        operation,
-        Verdict(
-            ok=ok,
-            now=outcomes.at_rest(operation.was, running=running),
-            address=seen.address if seen else "",
-            error=failure.sentence if failure and not complete else "",
-            detail=failure.detail if failure else "",
-        ),
+    verdict = Verdict(
+        ok=ok,
+        now=outcomes.at_rest(operation.was, running=running),
+        address=seen.address if seen else "",
+        error=failure.sentence if failure and not complete else "",
+        detail=failure.detail if failure else "",
     )
+    outcomes.end(operation, verdict)
+    _tell(operation, verdict)
+
+
+def _tell(operation: Operation, verdict: Verdict) -> None:
+    """A line in the log for what has been written down."""
+    told = {
+        "kind": operation.kind,
+        "container": operation.container_id,
+        "outcome": Operation.Outcome.DONE if verdict.ok else Operation.Outcome.FAILED,
+        "attempts": operation.attempts,
+        "seconds": round((timezone.now() - operation.asked_at).total_seconds(), 1),
+        "error": verdict.detail,
+    }
+    logger.info("operation ended", extra=told)
 
 
 def _undo(operation: Operation, job: work.Job) -> None:

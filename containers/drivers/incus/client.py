@@ -3,9 +3,11 @@ longer than the time-out."""
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ import httpx
 from containers.drivers import DriverError, NoSuchInstance, Unreachable
 
 from .errors import NotFound, NotTrusted, error
+
+logger = logging.getLogger(__name__)
 
 _UNTRUSTED = "the server does not accept the panel's certificate"
 
@@ -153,7 +157,7 @@ class Client:
         body: Mapping[str, Any] | None = None,
         seconds: float | None = None,
     ) -> dict[str, Any]:
-        with self._errors():
+        with self._errors(), self._told(method, path) as told:
             response = self._http().request(
                 method,
                 path,
@@ -161,7 +165,23 @@ class Client:
                 json=body,
                 timeout=seconds or self.server.timeout,
             )
+            told["status"] = response.status_code
         return self._checked(response)
+
+    @contextmanager
+    def _told(self, method: str, path: str) -> Iterator[dict[str, Any]]:
+        """A line in the log for one call: neither what was sent nor what came back. Questions
+        are many, so only those who look for something want to see them."""
+        told: dict[str, Any] = {"method": method, "path": path, "server": self._where}
+        began = time.perf_counter()
+        try:
+            yield told
+        except Exception as failure:
+            told["error"] = repr(failure)
+            raise
+        finally:
+            told["ms"] = round((time.perf_counter() - began) * 1000)
+            logger.log(logging.DEBUG if method == "GET" else logging.INFO, "node call", extra=told)
 
     def _checked(self, response: httpx.Response) -> dict[str, Any]:
         """The answer as Incus means it."""

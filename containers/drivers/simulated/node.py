@@ -8,6 +8,7 @@ is made, and is made again where a crash came in between: nothing is lost or don
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -32,6 +33,8 @@ from .store import (
     write_config,
     write_state,
 )
+
+logger = logging.getLogger(__name__)
 
 _SECONDS = {
     Doing.CREATE: 6.0,
@@ -95,6 +98,8 @@ class SimulatedNode(Store):
 
     def work(self, doing: Doing, config: Config, target: str = "") -> Work:
         """A piece of work that begins now and takes as long as it takes here."""
+        told = {"method": doing.value.upper(), "path": config.spec.name, "server": self.root.name}
+        logger.info("node call", extra=told)
         settings = self.settings()
         pace = settings.pace
         if config.pace is not None and doing is not Doing.FORCE:  # pulling a plug is quick

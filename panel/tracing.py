@@ -1,0 +1,67 @@
+"""Every request has an id, which each line of the log that comes of it bears, and one line of
+its own; its answer says the id to whoever asks for help."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from django.http import HttpRequest, HttpResponseBase
+from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
+
+logger = logging.getLogger(__name__)
+
+HEADER = "X-Request-ID"
+# What a proxy may call a request; anything else could forge lines of the log.
+_WELL_FORMED = re.compile(r"[0-9A-Za-z._-]{8,64}")
+# Parts of an address that let in whoever knows them.
+_SECRET = ("key", "token", "uidb36")
+
+
+def request_id() -> str:
+    """The id of the request that is being answered, or whose work is being carried out;
+    "" where nobody asked."""
+    return str(get_contextvars().get("request_id", ""))
+
+
+class RequestLogMiddleware:
+    """Takes the id that a proxy has given the request, or makes one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get(HEADER, "")
+        name = given if _WELL_FORMED.fullmatch(given) else uuid4().hex
+        began = time.perf_counter()
+        with bound_contextvars(request_id=name, user=None):
+            response = self.get_response(request)
+            response[HEADER] = name
+            logger.info(
+                "request",
+                extra={
+                    "method": request.method,
+                    "path": path_without_secrets(request),
+                    "status": response.status_code,
+                    "ms": round((time.perf_counter() - began) * 1000),
+                },
+            )
+        return response
+
+    def process_view(self, request: HttpRequest, *_: Any) -> None:
+        if request.user.is_authenticated:
+            bind_contextvars(user=request.user.pk)
+
+
+def path_without_secrets(request: HttpRequest) -> str:
+    """The path, without its query and without what must be known to nobody else."""
+    path = request.path
+    if request.resolver_match:
+        for name in _SECRET:
+            if secret := str(request.resolver_match.kwargs.get(name, "")):
+                path = path.replace(secret, "…")
+    return path

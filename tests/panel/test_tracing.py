@@ -1,0 +1,162 @@
+"""From a click to the call of a node, every line of the log says which request it comes of."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from logging.config import dictConfig
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from django.urls import reverse
+
+from containers.drivers import Progress
+from containers.drivers.incus import client as incus
+from containers.drivers.incus.client import Server
+from containers.models import Container, Operation
+from containers.operations import work
+from containers.views import listing
+from panel import logs
+from panel.models import User
+from tests.conftest import Worker
+
+pytestmark = pytest.mark.django_db
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def logged() -> Iterator[Lines]:
+    """`logged()`: the lines of the log so far, as a machine reads them."""
+    dictConfig(logs.configuration("INFO", "json"))
+    written = io.StringIO()
+    [handler] = [h for h in logging.root.handlers if type(h) is logging.StreamHandler]
+    handler.setStream(written)
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    dictConfig(django_settings.LOGGING)
+
+
+def one(lines: list[dict[str, Any]], event: str) -> dict[str, Any]:
+    [found] = [line for line in lines if line["event"] == event]
+    return found
+
+
+def click(browser: Client, container: Container, **headers: str) -> str:
+    answer = browser.post(f"/containers/{container.pk}/act/", {"action": "start"}, headers=headers)
+    return answer["X-Request-ID"]
+
+
+def test_one_click_is_found_in_the_log_of_web_worker_and_node(
+    as_lena: Client, lena: User, container: Container, worker: Worker, logged: Lines
+) -> None:
+    click_id = click(as_lena, container)
+    web = one(logged(), "request")
+    worker.carry_out_all()
+    operation = Operation.objects.get()
+    assert operation.request_id == click_id
+    assert (web["request_id"], web["user"], web["method"], web["status"]) == (
+        click_id, lena.pk, "POST", 302,
+    )  # fmt: skip
+    for event in ("carrying out", "node call", "operation ended"):
+        line = one(logged(), event)
+        assert (line["request_id"], line["operation"]) == (click_id, operation.pk)
+        assert line["node"] == "node-a"
+    ended = one(logged(), "operation ended")
+    assert (ended["kind"], ended["outcome"], ended["attempts"]) == ("start", "done", 1)
+    assert ended["container"] == container.pk
+
+
+def test_a_call_of_a_real_node_is_told_without_what_was_sent(
+    as_lena: Client,
+    container: Container,
+    worker: Worker,
+    logged: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = httpx.MockTransport(
+        lambda request: httpx.Response(200, json={"type": "sync", "metadata": {}})
+    )
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: answer)
+
+    def steps(job: work.Job) -> Iterator[Progress]:
+        node = incus.Client(Server("/run/incus.socket"))
+        node.change("PUT", "/1.0/instances/ct-1/state", {"secret": "sesame"})
+        yield Progress(None, "Booting")
+
+    monkeypatch.setitem(work.STEPS, "start", steps)
+    click_id = click(as_lena, container)
+    worker.carry_out_all()
+    call = next(line for line in logged() if line.get("path") == "/1.0/instances/ct-1/state")
+    assert (call["method"], call["status"], call["request_id"]) == ("PUT", 200, click_id)
+    assert call["ms"] >= 0
+    assert call["server"] == "/run/incus.socket"
+    assert "sesame" not in json.dumps(logged())
+
+
+def test_the_id_that_a_proxy_has_given_is_kept(as_lena: Client, container: Container) -> None:
+    assert click(as_lena, container, **{"X-Request-ID": "edge-7.1_b2c3"}) == "edge-7.1_b2c3"
+    assert Operation.objects.get().request_id == "edge-7.1_b2c3"
+
+
+@pytest.mark.parametrize("forged", ["short", "x" * 65, "two words 12", 'a"injected":1,"b', "é" * 9])
+def test_an_id_that_is_not_well_formed_is_replaced(client: Client, forged: str) -> None:
+    given = client.get("/healthz", headers={"X-Request-ID": forged})["X-Request-ID"]
+    assert given != forged
+    assert len(given) == 32
+
+
+def test_two_requests_have_nothing_to_do_with_each_other(as_lena: Client, logged: Lines) -> None:
+    as_lena.get("/containers/")
+    Client().get("/account/login/")
+    first, second = (line for line in logged() if line["event"] == "request")
+    assert first["request_id"] != second["request_id"]
+    assert first["user"]
+    assert second["user"] is None
+
+
+def test_a_line_tells_no_query_and_nothing_that_lets_anybody_in(
+    client: Client, logged: Lines
+) -> None:
+    client.get("/account/password/reset/key/1q-c8k2-sesame/?q=hidden")
+    client.get("/payments/process/01234567-89ab-cdef-0123-456789abcdef/")
+    told = json.dumps([line["path"] for line in logged()])
+    for secret in ("sesame", "hidden", "1q", "456789abcdef"):
+        assert secret not in told
+
+
+def test_the_page_for_what_nobody_expected_says_the_number_in_the_log(
+    as_lena: Client, logged: Lines
+) -> None:
+    as_lena.raise_request_exception = False
+    with patch.object(listing, "pace", side_effect=ZeroDivisionError):
+        answer = as_lena.get("/containers/")
+    assert answer.status_code == 500
+    number = answer["X-Request-ID"]
+    assert f"<code>{number}</code>" in answer.content.decode()
+    failure = next(line for line in logged() if line["level"] == "error")
+    assert failure["request_id"] == number
+    assert "ZeroDivisionError" in failure["exception"]
+
+
+def test_staff_find_the_numbers_of_an_operation_and_customers_do_not(
+    as_lena: Client, as_ada: Client, container: Container, worker: Worker
+) -> None:
+    number = click(as_lena, container)
+    page = reverse("containers:history", args=[container.pk])
+    assert f"request {number}" in as_ada.get(page).content.decode()
+    assert number not in as_lena.get(page).content.decode()
+
+
+def test_a_line_for_a_terminal_bears_the_ids_as_well(
+    as_lena: Client, container: Container, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dictConfig(logs.configuration("INFO", "line"))
+    number = click(as_lena, container)
+    dictConfig(django_settings.LOGGING)
+    assert f"request_id={number}" in capsys.readouterr().err
