@@ -276,6 +276,8 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# Whoever asks how the panel does comes from near by, and speaks plain http.
+SECURE_REDIRECT_EXEMPT = [r"^healthz", r"^metrics$"]
 SESSION_COOKIE_NAME = "berth_session"
 CSRF_COOKIE_NAME = "berth_csrf"
 CSRF_COOKIE_HTTPONLY = True

@@ -23,4 +23,6 @@ urlpatterns = [
     path("payments/", include(gateways)),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz, name="healthz"),
+    path("healthz/live", views.live, name="live"),
+    path("healthz/ready", views.ready, name="ready"),
 ]

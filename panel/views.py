@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import connection
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -19,6 +19,7 @@ from containers.models import Container, Node, Operation, StatusChange
 from containers.statuses import Status
 from containers.views.listing import as_shown, pace, with_actions
 from orders.models import Order
+from panel import health
 from panel.http import Request
 from panel.tracing import request_id
 
@@ -105,9 +106,24 @@ def something_went_wrong(request: HttpRequest) -> HttpResponse:
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """200 while the panel can answer and its database does."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Exception:
-        return JsonResponse({"database": "unreachable"}, status=503)
-    return JsonResponse({"database": "ok"})
+    return _health(health.database)
+
+
+@login_not_required
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """200 while this process answers: one that does not wants to be started anew."""
+    return _health()
+
+
+@login_not_required
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    """200 while everything is there that the panel needs to do what it is asked; 503 says
+    which part is not."""
+    return _health(*health.PARTS)
+
+
+def _health(*parts: Callable[[], str]) -> HttpResponse:
+    told = health.parts(*parts)
+    return JsonResponse(told, status=503 if set(told.values()) - {health.OK} else 200)

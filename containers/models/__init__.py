@@ -1,5 +1,6 @@
 """What is kept of containers: the container, its node, the work on it, its history, its usage."""
 
+from containers.models.beat import Beat
 from containers.models.container import Container
 from containers.models.history import FileChange, StatusChange
 from containers.models.lifecycle import Action, Lifecycle
@@ -11,6 +12,7 @@ from containers.models.usage import Span, UsageSample
 
 __all__ = [
     "Action",
+    "Beat",
     "Container",
     "FileChange",
     "Lifecycle",

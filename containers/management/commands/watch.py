@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connections
 
 from containers import operations
+from containers.models import Beat
 from containers.observe import Watcher
 from containers.usage import Sampler, thin
 
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two sweeps, and the longest that a signal to stop goes unheard.
 BEAT = 1.0
+# Seconds between two signs of life, by which others see that somebody watches.
+SIGN_EVERY = 10.0
 MINUTE = 60.0
 
 
@@ -47,12 +50,15 @@ class Command(BaseCommand):
 def watch(stop: threading.Event) -> None:
     """Look and sweep until `stop` is set. What goes wrong is logged, and tried again."""
     watcher = Watcher()
-    next_look = time.monotonic()
+    next_look = next_sign = time.monotonic()
     while not stop.is_set():
         beat = time.monotonic()
         if beat >= next_look:
             next_look = beat + settings.WATCH_EVERY
             _surviving(watcher.ask)
+        if beat >= next_sign:
+            next_sign = beat + SIGN_EVERY
+            _surviving(lambda: Beat.objects.sign("watcher"))
         _surviving(watcher.ask_out_of_turn)
         _surviving(lambda: watcher.collect(seconds=BEAT))
         _surviving(operations.sweep)

@@ -1,0 +1,26 @@
+"""When a process without a page of its own last gave a sign of life."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+
+class BeatManager(models.Manager["Beat"]):
+    def sign(self, name: str) -> None:
+        """Write down that this process lives, in one small statement."""
+        now = timezone.now()
+        if not self.filter(pk=name).update(at=now):
+            self.bulk_create([Beat(name=name, at=now)], ignore_conflicts=True)
+
+
+class Beat(models.Model):
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField()
+
+    objects: ClassVar[BeatManager] = BeatManager()
+
+    def __str__(self) -> str:
+        return self.name
