@@ -33,24 +33,29 @@ logger = logging.getLogger(__name__)
 # After a question without an answer the next follows so soon: a node that hangs is known to be
 # off-line within 15 s, and one that is merely restarted has answered again by the third.
 DOUBT = timedelta(seconds=2)
+# Below, nobody cares how much faster a node has answered than the last time.
+NOTICEABLE_MS = 20
 
 
 @dataclass(frozen=True)
 class Look:
     """What a node reported, or why it did not. `began` is before the question was sent: what
-    changed after it is none of this look's business. Only `instances` are the panel's."""
+    changed after it is none of this look's business. Only `instances` are the panel's.
+    `seconds` is how long the answer took."""
 
     began: datetime
     instances: dict[str, Instance] = field(default_factory=dict)
     by_hand: dict[str, Instance] = field(default_factory=dict)
     error: str = ""
+    seconds: float = 0.0
 
 
 def look_at(node: Node) -> Look:
     """Ask one node. Never raises; reads and writes no row."""
-    began = timezone.now()
+    began, clock = timezone.now(), time.perf_counter()
     try:
-        return _sorted(began, connect(node, timeout=settings.WATCH_TIMEOUT).instances())
+        instances = connect(node, timeout=settings.WATCH_TIMEOUT).instances()
+        return _sorted(began, instances, seconds=time.perf_counter() - clock)
     except DriverError as error:
         return Look(began, error=error.detail)
     except Exception as error:
@@ -58,9 +63,10 @@ def look_at(node: Node) -> Look:
         return Look(began, error=repr(error))
 
 
-def _sorted(began: datetime, found: dict[str, Instance]) -> Look:
+def _sorted(began: datetime, found: dict[str, Instance], *, seconds: float) -> Look:
     by_hand = {name: each for name, each in found.items() if each.by_hand}
-    return Look(began, {name: found[name] for name in found.keys() - by_hand.keys()}, by_hand)
+    ours = {name: found[name] for name in found.keys() - by_hand.keys()}
+    return Look(began, ours, by_hand, seconds=seconds)
 
 
 class Watcher:
@@ -114,6 +120,7 @@ class Watcher:
         """Record the answers that come within so many seconds; returns early when all have."""
         until = time.monotonic() + seconds
         answered: list[int] = []
+        slower_or_faster: list[Node] = []
         while self._pending and (left := until - time.monotonic()) > 0:
             done, _ = wait(self._pending, timeout=left, return_when=FIRST_COMPLETED)
             for future in done:
@@ -125,6 +132,8 @@ class Watcher:
                 else:
                     found(node, future.result())
                     answered.append(node.pk)
+                    if _note_latency(node, future.result()):
+                        slower_or_faster.append(node)
         self._stock.keep_what_came()
         self._servers.keep_what_came()
         if not answered:
@@ -133,6 +142,16 @@ class Watcher:
             rows = Node.objects.filter(pk__in=answered)
             list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
             rows.update(seen_at=timezone.now(), misses=0, problem="")
+            Node.objects.bulk_update(slower_or_faster, ["latency_ms"], batch_size=100)
+
+
+def _note_latency(node: Node, look: Look) -> bool:
+    """Whether it takes so much more or less time to answer that it is worth writing down."""
+    was, now = node.latency_ms, round(look.seconds * 1000)
+    if was is not None and abs(now - was) <= max(now, was, NOTICEABLE_MS) / 2:
+        return False
+    node.latency_ms = now
+    return True
 
 
 def missed(node: Node, error: str) -> None:

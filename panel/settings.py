@@ -209,6 +209,9 @@ FILE_UPLOAD_HANDLERS = [
 # A text that is too large for the editor must still arrive to be shown again with a word.
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(2_621_440, 8 * EDIT_LIMIT)
 
+# What Prometheus has to say to read /metrics (Authorization: Bearer …); without, nobody may.
+METRICS_TOKEN = env.str("BERTH_METRICS_TOKEN", "")
+
 AUTH_USER_MODEL = "panel.User"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",

@@ -5,12 +5,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, include, path
 from payments import urls as gateways
 
+from orders.notices import counted
 from panel import accounts, views
 
 # Gateways report payments here without signing in; what they send, they sign.
 for pattern in gateways.urlpatterns:
     assert isinstance(pattern, URLPattern)
-    pattern.callback = login_not_required(pattern.callback)
+    pattern.callback = login_not_required(counted(pattern.callback))
 
 handler500 = views.something_went_wrong
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("payments/", include(gateways)),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz, name="healthz"),
+    path("metrics", views.metrics, name="metrics"),
     path("healthz/live", views.live, name="live"),
     path("healthz/ready", views.ready, name="ready"),
 ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from containers.digest import digest
 from containers.filters import counts_by_status
@@ -21,6 +24,7 @@ from containers.views.listing import as_shown, pace, with_actions
 from orders.models import Order
 from panel import health
 from panel.http import Request
+from panel.metrics import REGISTRY
 from panel.tracing import request_id
 
 # Rows of each list on the dashboard; the whole list is a click away.
@@ -127,3 +131,15 @@ def ready(request: HttpRequest) -> HttpResponse:
 def _health(*parts: Callable[[], str]) -> HttpResponse:
     told = health.parts(*parts)
     return JsonResponse(told, status=503 if set(told.values()) - {health.OK} else 200)
+
+
+@login_not_required
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """For Prometheus, if it brings the token of the settings."""
+    if not settings.METRICS_TOKEN:
+        raise Http404
+    given = request.headers.get("Authorization", "")
+    if not constant_time_compare(given, f"Bearer {settings.METRICS_TOKEN}"):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_PLAIN_0_0_4)

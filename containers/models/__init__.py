@@ -8,6 +8,7 @@ from containers.models.node import Node, NodeImage
 from containers.models.operation import Operation
 from containers.models.server_image import ServerImage
 from containers.models.stray import Stray
+from containers.models.tally import Tally
 from containers.models.usage import Span, UsageSample
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Span",
     "StatusChange",
     "Stray",
+    "Tally",
     "UsageSample",
 ]

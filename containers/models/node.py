@@ -58,7 +58,10 @@ def _sum(grouped: models.QuerySet[Any, Any], field: str) -> Coalesce:
 
 
 class Node(models.Model):
-    """A server that hosts containers. `settings` is what its driver needs to reach it."""
+    """A server that hosts containers. `settings` is what its driver needs to reach it.
+
+    `latency_ms` is about how long it takes to answer the watcher.
+    """
 
     class Kind(models.TextChoices):
         SIMULATED = "simulated", "simulated"
@@ -77,6 +80,7 @@ class Node(models.Model):
     online_since = models.DateTimeField(default=timezone.now, editable=False)
     misses = models.PositiveIntegerField(default=0, editable=False)
     seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    latency_ms = models.PositiveIntegerField(null=True, editable=False)
     problem = models.TextField(blank=True, editable=False)
 
     objects = NodeQuerySet.as_manager()

@@ -88,7 +88,12 @@ class Operation(models.Model):
                 name="one_open_operation_a_container",
             ),
         ]
-        indexes = [models.Index(fields=["outcome", "not_before"])]
+        indexes = [
+            models.Index(fields=["outcome", "not_before"]),
+            models.Index(
+                fields=["ended_at"], condition=models.Q(ended_at__isnull=False), name="ended_at"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.container}"

@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from containers.models import Container
 from tests.cast import PASSWORD
 
-# What has to be seen by whoever comes: signing in, the health check, payments being reported.
+# What is seen without signing in: health, metrics by their token, payments being reported.
 OPEN = (
     "account/login/",
     "account/signup/",
@@ -20,6 +20,7 @@ OPEN = (
     "account/inactive/",
     "payments/",
     "healthz",
+    "metrics",
 )
 
 

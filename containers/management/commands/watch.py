@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connections
 
-from containers import operations
+from containers import operations, tally
 from containers.models import Beat
 from containers.observe import Watcher
 from containers.usage import Sampler, thin
@@ -67,11 +67,12 @@ def watch(stop: threading.Event) -> None:
 
 
 def measure(stop: threading.Event) -> None:
-    """Measure usage at the start of every minute until `stop` is set."""
+    """Measure usage, and count what has ended, every minute until `stop` is set."""
     sampler = Sampler()
     while not stop.wait(MINUTE - time.time() % MINUTE):
         _surviving(sampler.sample)
         _surviving(thin)
+        _surviving(tally.fold)
 
 
 def _surviving(step: Callable[[], None]) -> None:

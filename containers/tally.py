@@ -1,0 +1,75 @@
+"""How many Operations have ended, how, and after how long: never counted twice, never forgotten.
+
+Whoever ends an Operation counts nothing, and so waits for nobody. Once a minute the watcher
+adds to the tally what has ended since; whoever asks adds the last minutes to what the tally says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from containers.models import Operation, Tally
+
+# Upper bounds of what is told apart, in seconds. A bound that is added later has missed what
+# ended before.
+BOUNDS = (1, 2, 5, 10, 30, 60, 120, 300, 900, 3600)
+OPERATIONS = "operations"
+# By then every transaction that ends an Operation is committed, on machines whose clocks agree
+# to within it.
+LATE = timedelta(minutes=1)
+
+# By kind and outcome: how many ended within each bound, how many in all, and the sum of seconds.
+Counts = dict[tuple[str, str], Counter[str]]
+
+
+def fold() -> None:
+    """Add to the tally what has ended by a minute ago. Of any number that do so at once, one
+    has an effect."""
+    tally, _ = Tally.objects.get_or_create(pk=OPERATIONS)
+    until = timezone.now() - LATE
+    counts = _add(_kept(tally), _count(_ended_since(tally).filter(ended_at__lte=until)))
+    rows = [[kind, outcome, counted] for (kind, outcome), counted in sorted(counts.items())]
+    unchanged = Tally.objects.filter(pk=OPERATIONS, until=tally.until)
+    unchanged.update(until=until, counts=rows)
+
+
+def operations_ended() -> Counts:
+    """All that have ever ended."""
+    tally = Tally.objects.filter(pk=OPERATIONS).first() or Tally()
+    return _add(_kept(tally), _count(_ended_since(tally)))
+
+
+def _kept(tally: Tally) -> Counts:
+    return {(kind, outcome): Counter(counted) for kind, outcome, counted in tally.counts}
+
+
+def _ended_since(tally: Tally) -> QuerySet[Operation]:
+    """Few, and found by an index over the time of the end."""
+    new = Q(ended_at__gt=tally.until) if tally.until else Q(ended_at__isnull=False)
+    return Operation.objects.filter(new)
+
+
+def _count(ended: QuerySet[Operation]) -> Counts:
+    took = ExpressionWrapper(F("ended_at") - F("asked_at"), output_field=DurationField())
+    within = {
+        f"{bound}": Count("pk", filter=Q(took__lte=timedelta(seconds=bound))) for bound in BOUNDS
+    }
+    rows = (
+        ended.order_by()
+        .annotate(took=took)
+        .values_list("kind", "outcome")
+        .annotate(count=Count("pk"), seconds=Sum("took"), **within)
+    )
+    counted: Counts = {}
+    for kind, outcome, count, seconds, *each in rows:
+        numbers = dict(zip(within, each, strict=True)) | {"count": count}
+        counted[kind, outcome] = Counter(numbers | {"seconds": round(seconds.total_seconds(), 3)})
+    return counted
+
+
+def _add(one: Counts, other: Counts) -> Counts:
+    return {key: one.get(key, Counter()) + other.get(key, Counter()) for key in {*one, *other}}

@@ -1,0 +1,48 @@
+"""Counts what gateways report: how much was news, how much came twice, how much was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse
+
+from orders.models import NoticeCount
+
+# Whether the notice that is being answered has changed a payment; None outside of one.
+_news: ContextVar[list[int] | None] = ContextVar("news", default=None)
+
+
+def counted(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A view to which a gateway reports, with each report counted."""
+
+    @wraps(view)
+    def notice(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        news: list[int] = []
+        within = _news.set(news)
+        outcome = NoticeCount.Outcome.REFUSED
+        try:
+            response = view(request, *args, **kwargs)
+            if response.status_code < 400:
+                accepted, duplicate = NoticeCount.Outcome.ACCEPTED, NoticeCount.Outcome.DUPLICATE
+                outcome = accepted if news else duplicate
+            return response
+        finally:
+            _news.reset(within)
+            _count(outcome)
+
+    return notice
+
+
+def payment_changed(sender: Any, instance: Any, **_: Any) -> None:
+    """A payment was changed: if by a notice, this was its first."""
+    if (news := _news.get()) is not None:
+        news.append(instance.pk)
+
+
+def _count(outcome: str) -> None:
+    NoticeCount.objects.get_or_create(pk=outcome)
+    NoticeCount.objects.filter(pk=outcome).update(count=F("count") + 1)
