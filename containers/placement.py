@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from django.db.models import Q
 
-from containers.models import Container, Node
+from containers.models import Container, Node, Stray
 from containers.models.node import NodeQuerySet
 
 
@@ -58,6 +58,10 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     """
     list(Node.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     found = candidates(container)
+    if container.node is None:
+        # After a restore it may be somewhere already, and must not come to be twice.
+        there = Stray.objects.filter(number=container.pk)
+        found = found.filter(pk__in=there.values("node")) if there else found
     node = (found.filter(pk=wanted) if wanted is not None else found).first()
     if node is None:
         raise _why_none(container)

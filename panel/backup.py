@@ -1,0 +1,186 @@
+"""Everything that the panel knows in one file, consistent while it runs, and back out of it.
+
+What lives on nodes is not in it: the watcher asks them again. Simulated nodes count as nodes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import tarfile
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from containers.models import Container, Node
+from panel.models import User
+
+FORMAT = 1
+ABOUT = "about.json"
+DATABASE = "database"
+KEY, IDENTITY = "secret-key", "incus.pem"
+
+
+class CannotRestore(Exception):
+    """Nothing was changed; the text says why."""
+
+
+def write(file: Path) -> None:
+    """Make a back-up, readable by nobody else: database, secret key, the key for the nodes.
+
+    The database is as it was at one moment. A key that comes out of the environment is kept
+    where it comes from. Raises OSError, and CalledProcessError where pg_dump fails.
+    """
+    about = {
+        "format": FORMAT,
+        "made": timezone.now().isoformat(),
+        "database": connection.vendor,
+        "migrations": sorted(MigrationRecorder(connection).applied_migrations()),
+    }
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        snapshot = Path(folder) / DATABASE
+        _DUMP[connection.vendor](snapshot)
+        try:
+            with (
+                os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out,
+                tarfile.open(fileobj=out, mode="w:gz", compresslevel=3) as archive,
+            ):
+                _add(archive, ABOUT, json.dumps(about).encode())
+                archive.add(snapshot, DATABASE)
+                for name, kept in _keys().items():
+                    if kept.exists():
+                        _add(archive, name, kept.read_bytes())
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def restore(file: Path, *, force: bool = False) -> None:
+    """Put back what `write` has kept; what is stored here is lost, and only with `force`.
+
+    The database still has to be migrated, and to be made safe by `rejoining`. Raises
+    CannotRestore before anything was changed, CalledProcessError where pg_restore fails.
+    """
+    if not force and _is_in_use():
+        raise CannotRestore("Something is stored here already; --force throws it away.")
+    with _opened(file) as archive:
+        about = json.loads(_member(archive, ABOUT).read())
+        _refuse_what_does_not_fit(about)
+        with tempfile.TemporaryDirectory(dir=settings.DATA) as folder:
+            snapshot = Path(folder) / DATABASE
+            with snapshot.open("wb") as out:
+                shutil.copyfileobj(_member(archive, DATABASE), out)
+            _LOAD[connection.vendor](snapshot)
+        for name, kept in _keys().items():
+            if name in archive.getnames():
+                _put(kept, _member(archive, name).read())
+
+
+def _keys() -> dict[str, Path]:
+    return {KEY: settings.DATA / KEY, IDENTITY: settings.INCUS_IDENTITY}
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    archive.addfile(member, io.BytesIO(content))
+
+
+def _opened(file: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(file)
+    except (OSError, tarfile.TarError) as error:
+        raise CannotRestore(f"{file} cannot be read as a back-up: {error}") from error
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    try:
+        found = archive.extractfile(name)
+    except KeyError:
+        found = None
+    if found is None:
+        raise CannotRestore(f"This is no back-up of Berth: there is no {name} in it.")
+    return found
+
+
+def _put(file: Path, content: bytes) -> None:
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(content)
+    draft.replace(file)
+
+
+def _is_in_use() -> bool:
+    try:
+        return any(model._default_manager.exists() for model in (User, Node, Container))
+    except Error:
+        return False  # there are no tables
+
+
+def _refuse_what_does_not_fit(about: dict[str, Any]) -> None:
+    if about["format"] != FORMAT:
+        raise CannotRestore("The back-up was made by another release: restore it with that one.")
+    if about["database"] != connection.vendor:
+        raise CannotRestore(
+            f"The back-up is of {about['database']}, and BERTH_DATABASE_URL names "
+            f"{connection.vendor}."
+        )
+    known = set(MigrationLoader(None).disk_migrations)
+    if unknown := {(app, name) for app, name in about["migrations"]} - known:
+        raise CannotRestore(
+            "The back-up was made by a newer release: restore it with that one. "
+            f"Unknown here: {', '.join(sorted(f'{app}.{name}' for app, name in unknown))}."
+        )
+
+
+def _dump_sqlite(snapshot: Path) -> None:
+    connection.ensure_connection()
+    with closing(sqlite3.connect(snapshot)) as kept:
+        connection.connection.backup(kept)
+
+
+def _load_sqlite(snapshot: Path) -> None:
+    connection.ensure_connection()
+    with closing(sqlite3.connect(snapshot)) as kept:
+        kept.backup(connection.connection)
+
+
+def _dump_postgres(snapshot: Path) -> None:
+    _postgres("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={snapshot}")
+
+
+def _load_postgres(snapshot: Path) -> None:
+    """In the place of every table that is there, newer ones too."""
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"DROP TABLE {connection.ops.quote_name(table)} CASCADE")
+    _postgres("pg_restore", "--no-owner", "--no-privileges", "--single-transaction", str(snapshot))
+
+
+def _postgres(program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's own programs on the panel's database, its password unseen."""
+    known = connection.settings_dict
+    [_, *where, name], environment = connection.client.settings_to_cmd_args_env(known, [])
+    subprocess.run(  # noqa: S603  # no shell, and nothing that anybody typed
+        [program, *where, f"--dbname={name}", *arguments],
+        env=os.environ | (environment or {}),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+_DUMP = {"sqlite": _dump_sqlite, "postgresql": _dump_postgres}
+_LOAD = {"sqlite": _load_sqlite, "postgresql": _load_postgres}

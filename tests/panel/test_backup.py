@@ -1,0 +1,256 @@
+"""One file holds the panel; put back, the nodes say what has become of it, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django import Settings
+
+from containers import operations
+from containers.connect import simulated
+from containers.drivers import Power
+from containers.models import Container, Node, Operation, Stray
+from containers.observe import Watcher
+from containers.statuses import Status
+from orders.models import Order
+from panel.models import User
+from tests.cast import (
+    ContainerFactory,
+    OrderFactory,
+    effects_on,
+    power_of,
+)
+from tests.conftest import Clock, Worker
+from tests.containers.acts import ask_and_wait, fresh, last_operation, look
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def keys(settings: Settings, tmp_path: Path) -> None:
+    settings.INCUS_IDENTITY = tmp_path / "incus.pem"
+    settings.INCUS_IDENTITY.write_text("the panel's key")
+    (tmp_path / "secret-key").write_text("sesame")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "berth.tar.gz"
+
+
+@pytest.fixture
+def burnt_down(settings: Settings, tmp_path: Path) -> Callable[[], None]:
+    """`burnt_down()`: an empty machine; only the nodes are what they were."""
+
+    def burn() -> None:
+        call_command("flush", verbosity=0, interactive=False)
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        (empty / "nodes").symlink_to(tmp_path / "nodes")
+        settings.DATA, settings.INCUS_IDENTITY = empty, empty / "incus.pem"
+
+    return burn
+
+
+def make(number: int, node: Node, status: str, lena: User) -> Container:
+    container: Container = ContainerFactory.create(
+        customer=lena, node=node, status=status, name=f"web-{number}"
+    )
+    return container
+
+
+def test_what_happened_after_the_back_up_is_learned_from_the_nodes(
+    file: Path,
+    burnt_down: Callable[[], None],
+    lena: User,
+    ada: User,
+    node: Node,
+    as_lena: Client,
+    worker: Worker,
+) -> None:
+    same, started, halted, doomed = (
+        make(number, node, status, lena)
+        for number, status in enumerate(["running", "stopped", "running", "stopped"])
+    )
+    call_command("backup", file)
+
+    ask_and_wait(started, "start", worker, ada)
+    ask_and_wait(halted, "stop", worker, ada)
+    ask_and_wait(doomed, "destroy", worker, ada)
+    late = OrderFactory.create(customer=lena).container
+    ask_and_wait(late, "create", worker, ada)
+    before = len(simulated(node).journal())
+
+    burnt_down()
+    call_command("restore", file)
+    look(Watcher())
+    assert [fresh(c).status for c in (same, started, halted, doomed)] == [
+        Status.RUNNING, Status.RUNNING, Status.STOPPED, Status.OFFLINE,
+    ]  # fmt: skip
+    assert fresh(doomed).missing
+    assert list(Stray.objects.values_list("number", flat=True)) == [late.pk]
+    assert OrderFactory.create(customer=User.objects.get(username="lena")).container.pk > late.pk
+    operations.sweep()
+    worker.carry_out_all()
+    assert len(simulated(node).journal()) == before
+    assert (django_settings.DATA / "secret-key").read_text() == "sesame"
+    assert django_settings.INCUS_IDENTITY.read_text() == "the panel's key"
+    assert not Session.objects.exists()
+
+
+def test_work_that_was_open_is_concluded_and_not_done_again(
+    file: Path,
+    burnt_down: Callable[[], None],
+    lena: User,
+    ada: User,
+    node: Node,
+    worker: Worker,
+) -> None:
+    done, undone, destroyed, kept = (
+        make(number, node, status, lena)
+        for number, status in enumerate(["stopped", "running", "stopped", "stopped"])
+    )
+    for container, action in [
+        (done, "start"), (undone, "stop"), (destroyed, "destroy"), (kept, "destroy"),
+    ]:  # fmt: skip
+        operations.request(container.pk, action, by=ada)
+    call_command("backup", file)
+
+    worker.lose_everything()
+    simulated(node).power(done.instance_name, Power.RUNNING)
+    simulated(node).lose(destroyed.instance_name)
+    before = simulated(node).journal()
+
+    burnt_down()
+    call_command("restore", file)
+    for operation in Operation.objects.open():
+        operations.carry_out(operation.pk)
+    assert [(fresh(c).status, last_operation(c).outcome) for c in (done, undone)] == [
+        ("running", "done"), ("running", "failed"),
+    ]  # fmt: skip
+    assert (fresh(destroyed).status, last_operation(destroyed).outcome) == ("destroyed", "done")
+    assert (fresh(kept).status, last_operation(kept).outcome) == ("stopped", "failed")
+    assert simulated(node).journal() == before
+
+
+def test_what_was_created_meanwhile_is_not_created_a_second_time(
+    file: Path,
+    burnt_down: Callable[[], None],
+    lena: User,
+    node: Node,
+    ada: User,
+    worker: Worker,
+    clock: Clock,
+) -> None:
+    order = OrderFactory.create(customer=lena, status=Order.Status.PAID)
+    Container.objects.update(create_again_at="2026-01-01T00:00:00Z")
+    call_command("backup", file)
+    operations.sweep()
+    worker.carry_out_all()
+    assert power_of(fresh(order.container)) is Power.STOPPED
+
+    burnt_down()
+    call_command("restore", file)
+    Node.objects.create(name="roomier", kind="simulated", memory_mb=10**6, disk_gb=10**4)
+    Node.objects.get(name="roomier").images.create(name="debian/12")
+    operations.sweep()
+    assert not Operation.objects.exists()
+    look(Watcher())
+    clock.advance(301)
+    operations.sweep()
+    worker.carry_out_all()
+    assert (fresh(order.container).status, fresh(order.container).node) == ("stopped", node)
+    assert effects_on(node, of=order.container) == ["created"]
+    order.refresh_from_db()
+    assert order.status == Order.Status.FULFILLED
+
+
+def test_a_back_up_is_for_its_owner_alone_and_leaves_nothing_lying_about(
+    file: Path, lena: User
+) -> None:
+    call_command("backup", file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(file) as archive:
+        assert archive.getnames() == ["about.json", "database", "secret-key", "incus.pem"]
+    assert not [path for path in file.parent.iterdir() if path.name.startswith((".", "tmp"))]
+
+
+def test_what_is_stored_is_not_thrown_away_unless_it_is_said_so(file: Path, lena: User) -> None:
+    call_command("backup", file)
+    User.objects.update(first_name="Changed")
+    with pytest.raises(CommandError, match="--force"):
+        call_command("restore", file)
+    assert User.objects.get().first_name == "Changed"
+    call_command("restore", file, force=True)
+    assert User.objects.get().first_name == "Lena"
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"format": 2}, "another release"),
+        ({"migrations": [["containers", "9999_later"]]}, "containers.9999_later"),
+        ({"database": "oracle"}, "is of oracle"),
+    ],
+)
+def test_a_back_up_that_does_not_fit_is_refused(
+    file: Path, lena: User, changed: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = json.dumps
+    monkeypatch.setattr(json, "dumps", lambda about: really(about | changed))
+    call_command("backup", file)
+    with pytest.raises(CommandError, match=why):
+        call_command("restore", file, force=True)
+    assert User.objects.get() == lena
+
+
+def test_what_is_no_back_up_is_refused(file: Path, lena: User) -> None:
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("restore", file, force=True)
+    file.write_text("not a tar")
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("restore", file, force=True)
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(__file__, "else")
+    with pytest.raises(CommandError, match=r"no about\.json"):
+        call_command("restore", file, force=True)
+    assert User.objects.get() == lena
+
+
+@pytest.mark.processes
+def test_one_command_each_onto_an_empty_machine(tmp_path: Path) -> None:
+    def manage(data: str, *command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=django_settings.BASE_DIR,
+            env=os.environ
+            | {
+                "BERTH_DATA": str(tmp_path / data),
+                "BERTH_DATABASE_URL": f"sqlite:///{tmp_path / data / 'berth.sqlite3'}",
+                "DJANGO_SUPERUSER_PASSWORD": "sesame",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    manage("old", "migrate", "--verbosity", "0")
+    manage("old", "createsuperuser", "--noinput", "--username", "ada", "--email", "a@example.com")
+    manage("old", "backup", str(tmp_path / "file"))
+    manage("new", "restore", str(tmp_path / "file"))
+    assert '"username": "ada"' in manage("new", "dumpdata", "panel.user")
+    key = "secret-key"
+    assert (tmp_path / "old" / key).read_text() == (tmp_path / "new" / key).read_text()
