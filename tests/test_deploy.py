@@ -1,0 +1,94 @@
+"""What lies in deploy/ goes with the panel: its alerts, its dashboard, its units, its image."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from huey.contrib.djhuey import HUEY
+from pytest_django import Settings
+
+from containers.models import Container, Node, Operation
+from panel.models import User
+from tests.conftest import Worker
+from tests.containers.acts import ask_and_wait
+
+ROOT = Path(settings.BASE_DIR)
+DEPLOY = ROOT / "deploy"
+UNITS = DEPLOY / "systemd"
+
+
+@pytest.fixture
+def metrics(
+    container: Container,
+    ada: User,
+    worker: Worker,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> set[str]:
+    """The names of everything that /metrics tells."""
+    settings.METRICS_TOKEN = "sesame"
+    monkeypatch.setattr(HUEY, "pending_count", lambda: 0)
+    ask_and_wait(container, "start", worker, ada)
+    Node.objects.update(latency_ms=3)
+    assert Operation.objects.exists()
+    told = Client(headers={"Authorization": "Bearer sesame"}).get("/metrics").content.decode()
+    return set(re.findall(r"^(\w+)[{ ]", told, re.M))
+
+
+@pytest.mark.django_db
+def test_every_alert_is_about_something_that_is_told(metrics: set[str]) -> None:
+    rules = (DEPLOY / "prometheus-alerts.yml").read_text()
+    named = set(re.findall(r"\bberth_\w+", rules))
+    assert len(named) > 8
+    assert named <= metrics
+
+
+@pytest.mark.django_db
+def test_every_chart_is_about_something_that_is_told(metrics: set[str]) -> None:
+    panels = json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]
+    for panel in panels:
+        named = {
+            name
+            for target in panel["targets"]
+            for name in re.findall(r"\bberth_\w+", target["expr"])
+        }
+        assert named
+        assert named <= metrics
+
+
+@pytest.mark.django_db
+def test_every_metric_is_explained(metrics: set[str]) -> None:
+    explained = set(re.findall(r"`(berth_\w+)`", (ROOT / "docs/monitoring.md").read_text()))
+    series = {re.sub(r"_(bucket|count|sum)$", "", name) for name in metrics} - {"berth_operation"}
+    assert series == explained
+
+
+def test_units_and_compose_run_what_the_procfile_runs() -> None:
+    for line in (ROOT / "Procfile").read_text().splitlines():
+        name, command = re.fullmatch(r"(\w+): exec (.*)", line).groups()  # type: ignore[union-attr]
+        what = re.sub(r"--bind \S+ ", "", command)
+        unit = (UNITS / f"berth-{name}.service").read_text()
+        compose = (DEPLOY / "compose/compose.yml").read_text()
+        for text, before in ((unit, "ExecStart=/opt/berth/.venv/bin/"), (compose, "command: ")):
+            assert f"{before}{what}\n" in re.sub(r"--bind \S+ ", "", text)
+
+
+def test_every_unit_of_the_target_is_there() -> None:
+    wanted = re.findall(r"berth-\w+\.service", (UNITS / "berth.target").read_text())
+    assert len(wanted) == 3
+    for name in wanted:
+        unit = (UNITS / name).read_text()
+        assert "Restart=always" in unit
+        assert "Requires=berth-migrate.service" in unit
+
+
+def test_the_image_has_every_folder_that_the_panel_imports() -> None:
+    copied = set(re.findall(r"^COPY (\w+) \w+$", (DEPLOY / "compose/Dockerfile").read_text(), re.M))
+    assert copied >= {"panel", "containers", "orders", "templates", "static"}
+    needed = {path.parent.name for path in ROOT.glob("*/apps.py")}
+    assert needed <= copied
