@@ -19,9 +19,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from containers import tally
-from containers.filters import counts_by_status
 from containers.models import Beat, Container, Node, Operation
-from containers.statuses import TRANSIENT
+from containers.statuses import TRANSIENT, Status
 from orders.models import NoticeCount, Order
 
 logger = logging.getLogger(__name__)
@@ -68,8 +67,14 @@ def _ago(moment: datetime | None) -> float:
 
 
 def _containers() -> Iterator[Metric]:
-    counts = counts_by_status(Container.objects.filter(withdrawn_at=None))
-    yield _gauges("containers", "Containers in each status.", "status", counts.items())
+    kept = Container.objects.filter(withdrawn_at=None).order_by()
+    counts = dict(kept.values_list("status").annotate(Count("pk")))
+    yield _gauges(
+        "containers",
+        "Containers in each status.",
+        "status",
+        ((status.value, counts.get(status.value, 0)) for status in Status),
+    )
     moving = Container.objects.filter(status__in=TRANSIENT)
     yield _gauge(
         "oldest_transient_seconds",

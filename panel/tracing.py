@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.encoding import escape_uri_path
 from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
 
 logger = logging.getLogger(__name__)
@@ -58,10 +59,10 @@ class RequestLogMiddleware:
 
 
 def path_without_secrets(request: HttpRequest) -> str:
-    """The path, without its query and without what must be known to nobody else."""
-    path = request.path
+    """The path as one word, without its query and what must be known to nobody else."""
+    path = escape_uri_path(request.path)
     if request.resolver_match:
         for name in _SECRET:
-            if secret := str(request.resolver_match.kwargs.get(name, "")):
-                path = path.replace(secret, "…")
+            if secret := escape_uri_path(str(request.resolver_match.kwargs.get(name, ""))):
+                path = path.replace(secret, "-")
     return path

@@ -216,6 +216,14 @@ def test_a_back_up_that_does_not_fit_is_refused(
     assert User.objects.get() == lena
 
 
+def test_a_damaged_back_up_is_refused(file: Path, lena: User) -> None:
+    call_command("backup", file)
+    file.write_bytes(file.read_bytes()[:-2000])
+    with pytest.raises(CommandError, match="damaged"):
+        call_command("restore", file, force=True)
+    assert User.objects.get() == lena
+
+
 def test_what_is_no_back_up_is_refused(file: Path, lena: User) -> None:
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("restore", file, force=True)

@@ -130,6 +130,13 @@ def test_a_line_tells_no_query_and_nothing_that_lets_anybody_in(
         assert secret not in told
 
 
+def test_an_address_cannot_forge_a_line(client: Client, logged: Lines) -> None:
+    client.get("/nowhere/%0a2026-01-01 [error] all is lost")
+    assert (
+        one(logged(), "request")["path"] == "/nowhere/%0A2026-01-01%20%5Berror%5D%20all%20is%20lost"
+    )
+
+
 def test_the_page_for_what_nobody_expected_says_the_number_in_the_log(
     as_lena: Client, logged: Lines
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from pathlib import Path
 from subprocess import CalledProcessError
+from tarfile import TarError
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
@@ -30,6 +31,8 @@ class Command(BaseCommand):
             backup.restore(options["file"], force=options["force"])
         except backup.CannotRestore as reason:
             raise CommandError(str(reason)) from reason
+        except (OSError, EOFError, TarError) as error:
+            raise CommandError(f"{options['file']} is damaged: {error}") from error
         except CalledProcessError as error:
             raise CommandError(error.stderr) from error
         ContentType.objects.clear_cache()
