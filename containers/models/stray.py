@@ -20,7 +20,7 @@ class Stray(models.Model):
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="strays")
     number = models.BigIntegerField()
-    by_hand = models.BooleanField(default=False)
+    by_hand = models.BooleanField(default=False, db_default=False)
     since = models.DateTimeField(default=timezone.now)
 
     class Meta:
