@@ -10,8 +10,8 @@ TESTABLE := $(VENV)/requirements-dev.stamp
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# What `make check` takes for production: https, and a gateway that charges.
-PRODUCTION = BERTH_URL=https://panel.example.com \
+# What `make check` takes for production: https, a proxy, and a gateway that charges.
+PRODUCTION = BERTH_URL=https://panel.example.com BERTH_PROXIES=1 \
 	BERTH_PAYMENT_VARIANTS='{"card": ["payments.stripe.StripeProviderV3", {}]}'
 
 LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \

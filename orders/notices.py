@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from django.db.models import F
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 
 from orders.models import NoticeCount
 
@@ -16,11 +16,12 @@ from orders.models import NoticeCount
 _news: ContextVar[list[int] | None] = ContextVar("news", default=None)
 
 
-def counted(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """A view to which a gateway reports, with each report counted."""
+def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A view to which a gateway reports, with each report counted. Where a gateway reports
+    nothing there is nothing."""
 
     @wraps(view)
-    def notice(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def taken(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         news: list[int] = []
         within = _news.set(news)
         outcome = NoticeCount.Outcome.REFUSED
@@ -30,11 +31,13 @@ def counted(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
                 accepted, duplicate = NoticeCount.Outcome.ACCEPTED, NoticeCount.Outcome.DUPLICATE
                 outcome = accepted if news else duplicate
             return response
+        except NotImplementedError as error:
+            raise Http404("this gateway reports elsewhere") from error
         finally:
             _news.reset(within)
             _count(outcome)
 
-    return notice
+    return taken
 
 
 def payment_changed(sender: Any, instance: Any, **_: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.views import LoginView
@@ -16,8 +17,31 @@ DEMO_PASSWORD = "berth-demo"  # noqa: S105
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    """Nobody signs up; and nothing goes by the Host header, in which everybody may write what
+    they like: neither the addresses in mails nor the count of failures."""
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        site = {"name": "Berth", "domain": settings.URL.geturl()}
+        super().send_mail(template_prefix, email, {**context, "current_site": site})
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        return at_home(super().get_reset_password_from_key_url(key))
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        return at_home(super().get_email_confirmation_url(request, emailconfirmation))
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        return str(credentials.get("email") or credentials.get("username") or "").lower()
+
+
+def at_home(address: str) -> str:
+    """A whole address of the panel, below the one that the settings name."""
+    return (
+        urlsplit(address)._replace(scheme=settings.URL.scheme, netloc=settings.URL.netloc).geturl()
+    )
 
 
 class SignIn(LoginView):

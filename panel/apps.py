@@ -15,3 +15,4 @@ class PanelConfig(AppConfig):
         post_migrate.connect(staff.make_group, dispatch_uid="berth")
         register(checks.demo_people, deploy=True)
         register(checks.dummy_gateway, deploy=True)
+        register(checks.proxy, deploy=True)

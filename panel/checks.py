@@ -42,3 +42,18 @@ def dummy_gateway(**_: Any) -> list[CheckMessage]:
             id="berth.W002",
         )
     ]
+
+
+def proxy(**_: Any) -> list[CheckMessage]:
+    """berth.W003: behind a proxy that is not named, all people have the same address."""
+    if not settings.HTTPS or settings.PROXIES:
+        return []
+    return [
+        Warning(
+            "BERTH_PROXIES is 0: behind a proxy, whoever fails to sign in too often shuts the "
+            "door for everybody.",
+            hint="Say how many proxies stand in front of the panel; silence this check where "
+            "gunicorn itself speaks https.",
+            id="berth.W003",
+        )
+    ]

@@ -1,14 +1,16 @@
-"""Nobody sees a page without signing in; a signed-out poll goes to the sign-in page whole."""
+"""Nobody sees a page without signing in; a signed-out poll goes to the sign-in page whole; and
+no page may use what it does not need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.http.response import HttpResponseRedirectBase
 from django.shortcuts import resolve_url
 from django_htmx.http import HttpResponseClientRedirect
@@ -24,5 +26,24 @@ class SignInMiddleware(LoginRequiredMiddleware):
         htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
         if not htmx:
             return super().handle_no_permission(request, view_func)
-        back_to = htmx.current_url_abs_path or resolve_url(settings.LOGIN_REDIRECT_URL)
+        back_to = resolve_url(settings.LOGIN_REDIRECT_URL)
+        with suppress(ValueError):  # the browser says where it is, and others may say anything
+            back_to = htmx.current_url_abs_path or back_to
         return HttpResponseClientRedirect(redirect_to_login(back_to).url)
+
+
+# What a browser could grant to a page, and no page of the panel has a use for.
+NOT_NEEDED = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+
+
+def forbid_devices(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Sends a Permissions-Policy with every answer."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response["Permissions-Policy"] = ", ".join(f"{device}=()" for device in NOT_NEEDED)
+        return response
+
+    return answer

@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # The folder of everything that is kept: database, queue, simulated nodes, secret key.
 DATA = Path(env.str("BERTH_DATA", str(BASE_DIR / "data"))).resolve()
-DATA.mkdir(parents=True, exist_ok=True)
+DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 # The port that `make run` listens on, on loopback.
 PORT = env.int("BERTH_PORT", 8000)
@@ -27,6 +27,11 @@ URL = urlsplit(env.str("BERTH_URL", f"http://127.0.0.1:{PORT}"))
 if URL.scheme not in {"http", "https"} or not URL.hostname:
     raise ImproperlyConfigured("BERTH_URL must be a whole address, like https://panel.example.com")
 HTTPS = URL.scheme == "https"
+
+# How many proxies stand in front, whose X-Forwarded-For and X-Forwarded-Proto are believed.
+# With none, anybody could write into these headers what they like.
+PROXIES = env.int("BERTH_PROXIES", 0)
+ALLAUTH_TRUSTED_PROXY_COUNT = PROXIES
 
 # Further host names that the panel answers to, separated by commas.
 ALLOWED_HOSTS = [URL.hostname, "127.0.0.1", "localhost", *env.list("BERTH_HOSTS", [])]
@@ -83,6 +88,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "panel.tracing.RequestLogMiddleware",
     "csp.middleware.CSPMiddleware",
+    "panel.middleware.forbid_devices",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -127,6 +133,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Holds what all web processes must know together: how often somebody has failed to sign in.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "panel_cache",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
 
 # Where wake-ups wait: sqlite:///…, postgres://… or, with the package redis, redis://…
 QUEUE_URL = env.str("BERTH_QUEUE_URL", f"sqlite:///{DATA / 'queue.sqlite3'}")
@@ -233,8 +247,23 @@ ACCOUNT_ADAPTER = "panel.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
+# Whoever asks to reset a password could otherwise have mail sent to anybody.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+
+# Failed tries to sign in to one account within five minutes. From one address twice as many may
+# fail in a minute, and six times as many may be made. 0 lifts these limits.
+SIGN_IN_TRIES = env.int("BERTH_SIGN_IN_TRIES", 5)
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": SIGN_IN_TRIES and f"{2 * SIGN_IN_TRIES}/m/ip,{SIGN_IN_TRIES}/5m/key",
+    "login": SIGN_IN_TRIES and f"{6 * SIGN_IN_TRIES}/m/ip",
+}
+# What one customer may ask for within a minute: actions on containers, changes of files. More
+# than a page of the list holds, so that all that is ticked on it is asked for at once.
+ASKED_A_MINUTE = env.int("BERTH_ASKED_A_MINUTE", 120)
+# Orders that one customer may have unpaid at a time, those cancelled within the hour counted.
+UNPAID_ORDERS = env.int("BERTH_UNPAID_ORDERS", 10)
 
 # Mail goes to the console unless an address like smtp://user:password@host:587 is given.
 EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
@@ -281,13 +310,15 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # Whoever asks how the panel does comes from near by, and speaks plain http.
 SECURE_REDIRECT_EXEMPT = [r"^healthz", r"^metrics$"]
+SECURE_SSL_HOST = URL.netloc
 SESSION_COOKIE_NAME = "berth_session"
 CSRF_COOKIE_NAME = "berth_csrf"
 CSRF_COOKIE_HTTPONLY = True
 if HTTPS:
     SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    # Set where a proxy in front speaks https and says so in this header.
+if PROXIES:
+    # Gunicorn believes this header of a proxy on the same machine in any case.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # Lines for a terminal, or "json" for whatever collects them.

@@ -5,13 +5,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, include, path
 from payments import urls as gateways
 
-from orders.notices import counted
+from orders.notices import notice
 from panel import accounts, views
 
 # Gateways report payments here without signing in; what they send, they sign.
 for pattern in gateways.urlpatterns:
     assert isinstance(pattern, URLPattern)
-    pattern.callback = login_not_required(counted(pattern.callback))
+    pattern.callback = login_not_required(notice(pattern.callback))
 
 handler500 = views.something_went_wrong
 

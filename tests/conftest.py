@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # How long an example takes says more about the machine than about the panel.
 hypothesis.settings.register_profile("berth", deadline=None)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("berth")
 
 

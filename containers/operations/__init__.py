@@ -4,13 +4,14 @@
 kind, `outcomes` writes down what came of it. The row is the truth; the queue only wakes.
 """
 
-from containers.operations.asking import NotAllowed, refusal, request, try_again
+from containers.operations.asking import NotAllowed, TooFast, refusal, request, try_again
 from containers.operations.carrying import carry_out
 from containers.operations.outcomes import container_created
 from containers.operations.sweeping import sweep
 
 __all__ = [
     "NotAllowed",
+    "TooFast",
     "carry_out",
     "container_created",
     "refusal",

@@ -13,6 +13,7 @@ from django.utils import timezone
 from containers.models import Container, Node, Operation
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
+from containers.pace import TOO_FAST, is_too_fast
 from containers.placement import NoRoomAnywhere, place
 from panel.tracing import request_id
 
@@ -29,6 +30,10 @@ class NotAllowed(Exception):
         self.sentence = sentence
 
 
+class TooFast(NotAllowed):
+    """It is only that this person has asked for too much within a minute."""
+
+
 def request(
     container_id: int,
     action: str,
@@ -42,8 +47,9 @@ def request(
 
     `by` is the person; None is the panel itself, which needs no permission. `target` is the
     node to migrate to; without it the one with the most room is taken. Of any number of
-    simultaneous calls exactly one has an effect. Raises NotAllowed, and NoRoomAnywhere after
-    having noted that a container still waits to be created.
+    simultaneous calls exactly one has an effect. Raises NotAllowed (TooFast, where asking again
+    in a minute may help), and NoRoomAnywhere after having noted that a container still waits
+    to be created.
     """
     try:
         return _request(container_id, action, by=by, because=because, target=target)
@@ -74,6 +80,8 @@ def _request(
     action = next((a for a in container.actions_for(by) if a.name == name), None)
     if action is None:
         raise NotAllowed(container, _why_not(container, name))
+    if by is not None and is_too_fast(by):
+        raise TooFast(container, TOO_FAST)
 
     was = container.status
     destination = None

@@ -23,6 +23,7 @@ from containers.drivers import (
     Unreachable,
 )
 from containers.models import Container, FileChange
+from containers.pace import TOO_FAST, is_too_fast
 from containers.repair import paths
 from containers.statuses import Status
 
@@ -38,6 +39,7 @@ __all__ = [
     "Files",
     "NotThere",
     "NotYours",
+    "TooFast",
     "Unanswered",
 ]
 
@@ -65,6 +67,10 @@ class NotThere(FileProblem):
 
 class Changed(FileProblem):
     """The file is not the one that was opened."""
+
+
+class TooFast(FileProblem):
+    """This person has asked for too much within a minute."""
 
 
 class Unanswered(FileProblem):
@@ -172,6 +178,8 @@ class Files:
                 .get(pk=self._container.pk)
             )
             _check(fresh, self._person)
+            if is_too_fast(self._person):
+                raise TooFast(TOO_FAST)
             change = FileChange.objects.create(
                 container=fresh, by=self._person, did=did, path=paths.shown(path), size=size
             )

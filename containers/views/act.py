@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
 from containers import operations
 from containers.models import Action, Container
-from containers.operations import NotAllowed
+from containers.operations import NotAllowed, TooFast
 from containers.placement import NoRoomAnywhere, candidates
 from containers.views import detail
 from containers.views.listing import as_shown, with_actions
@@ -34,7 +34,7 @@ def act(request: Request, pk: int) -> HttpResponse:
         operations.request(pk, name, by=request.user, target=_target(request))
     except (NotAllowed, NoRoomAnywhere) as reason:
         messages.error(request, reason.sentence)
-        return _answer(request, container, status=409)
+        return _answer(request, container, status=429 if isinstance(reason, TooFast) else 409)
     if not request.htmx:
         fresh = Container.objects.get(pk=pk)
         messages.success(request, f"{fresh.name} is {fresh.get_status_display()} now.")
@@ -79,7 +79,8 @@ def _ask(request: Request, container: Container, action: Action) -> HttpResponse
 def _back_to(request: Request, container: Container | None) -> str:
     """Where the button was: an address of this panel, never one elsewhere."""
     wanted = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure()):
+    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure())
+    if ours and wanted.startswith("/"):
         return wanted
     return container.get_absolute_url() if container else "/containers/"
 
@@ -88,7 +89,7 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
     """What was on the page, fresh: the row, the container's page, or the place to go to."""
     if not request.htmx:
         if status == 200:
-            return redirect(_back_to(request, container))
+            return HttpResponseRedirect(_back_to(request, container))
         return detail.page(request, container, status=status)
     if request.htmx.target == f"container-{container.pk}":
         [row] = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
@@ -114,7 +115,7 @@ def act_on_many(request: Request) -> HttpResponse:
     back = _back_to(request, None)
     if action is None or not rows:
         messages.error(request, "Tick at least one container, then choose what to do with them.")
-        return redirect(back)
+        return HttpResponseRedirect(back)
 
     able = [row for row in rows if any(button.name == name for button in row.buttons)]  # type: ignore[attr-defined]
     context: dict[str, Any] = {

@@ -69,12 +69,12 @@ def new(request: Request, pk: int) -> HttpResponseBase:
         Files(container, request.user)
         return _editor(request, container, folder, NewTextForm(), new=True)
     form = NewTextForm(request.POST)
-    if not form.is_valid():
-        return _editor(request, container, folder, form, new=True, status=422)
-    path = paths.joined(folder, form.cleaned_data["name"])
-    data = Text().edited(form.cleaned_data["content"])
     try:
         files = Files(container, request.user)
+        if not form.is_valid():
+            return _editor(request, container, folder, form, new=True, status=422)
+        path = paths.joined(folder, form.cleaned_data["name"])
+        data = Text().edited(form.cleaned_data["content"])
         files.write(path, BytesIO(data), did="created", size=len(data), version="")
     except Changed:
         form.add_error("name", "There is a file of this name already.")

@@ -27,6 +27,7 @@ from containers.repair.files import (
     Files,
     NotThere,
     NotYours,
+    TooFast,
     Unanswered,
 )
 from containers.views import detail
@@ -196,6 +197,8 @@ def status_of(problem: FileProblem) -> int:
             return 403
         case Closed() | Changed():
             return 409
+        case TooFast():
+            return 429
         case Unanswered():
             return 503
     return 422

@@ -19,7 +19,7 @@ from orders.checkout.paying import (
     payment_reported,
     try_again,
 )
-from orders.checkout.placing import NameTaken, place_order, placed_before
+from orders.checkout.placing import NameTaken, TooManyUnpaid, place_order, placed_before
 from orders.checkout.undoing import cancel, give_back, refund
 from orders.models import Order
 
@@ -28,6 +28,7 @@ __all__ = [
     "GATEWAY_ERRORS",
     "NameTaken",
     "Refused",
+    "TooManyUnpaid",
     "cancel",
     "fulfil",
     "gateway",

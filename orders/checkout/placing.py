@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
 
+from containers import who
 from containers.models import Container, StatusChange
 from orders.checkout.door import Refused
 from orders.models import Order, OrderChange, Plan, System
@@ -18,6 +22,10 @@ if TYPE_CHECKING:
 
 class NameTaken(Refused):
     """The customer has a living container of this name."""
+
+
+class TooManyUnpaid(Refused):
+    """The customer has ordered enough without paying."""
 
 
 def place_order(
@@ -33,14 +41,16 @@ def place_order(
     """Order a container, at the price of this moment. The values have been checked by the form.
 
     `token` is that of the form; the same form sent again returns the order that it made.
-    Raises NameTaken.
+    Raises NameTaken, and TooManyUnpaid where a customer orders for themselves.
     """
     token = token or uuid4()
     try:
         with transaction.atomic():
-            return placed_before(customer, token, name) or _place(
-                customer, by, plan, system, name, ssh_key, token
-            )
+            if placed := placed_before(customer, token, name):
+                return placed
+            if not who.staff(Order, by):
+                _check_unpaid(customer)
+            return _place(customer, by, plan, system, name, ssh_key, token)
     except IntegrityError:
         order = placed_before(customer, token, name)
         if order is None:
@@ -52,6 +62,17 @@ def placed_before(customer: User, token: UUID, name: str) -> Order | None:
     """The order that this very form has made already. A form that was changed meanwhile, by
     going back in the browser, is another order."""
     return Order.objects.filter(customer=customer, token=token, container__name=name).first()
+
+
+def _check_unpaid(customer: User) -> None:
+    """Those cancelled within the hour count, or else ordering and cancelling went on for ever."""
+    lately = Q(paid_at=None, ordered_at__gt=timezone.now() - timedelta(hours=1))
+    unpaid = customer.orders.filter(Q(status=Order.Status.UNPAID) | lately).count()
+    if settings.UNPAID_ORDERS and unpaid >= settings.UNPAID_ORDERS:
+        raise TooManyUnpaid(
+            f"{unpaid} of your orders are not paid. Pay for one of them, or cancel some and come "
+            "back in an hour."
+        )
 
 
 def _place(

@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orders import checkout
-from orders.checkout import NameTaken
+from orders.checkout import NameTaken, TooManyUnpaid
 from orders.forms import OrderForm
 from orders.models import Plan
 from panel.http import Request
@@ -26,12 +26,16 @@ def new(request: Request) -> HttpResponse:
         user=request.user,
         initial={"plan": request.GET.get("plan")},
     )
+    refused = 422
     if form.is_valid():
         try:
             order = form.placed or checkout.place_order(by=request.user, **form.cleaned_data)
         except NameTaken as reason:
             form.add_error("name", reason.sentence)
+        except TooManyUnpaid as reason:
+            form.add_error(None, reason.sentence)
+            refused = 429
         else:
             return redirect(order)
     context = {"section": "orders", "form": form}
-    return render(request, "orders/new.html", context, status=422 if form.errors else 200)
+    return render(request, "orders/new.html", context, status=refused if form.errors else 200)

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from tests.cast import UserFactory
 
-OURS = {"berth.W001", "berth.W002"}
+OURS = {"berth.W001", "berth.W002", "berth.W003"}
 REAL = {"card": ["payments.stripe.StripeProviderV3", {}]}
 DUMMY = {"dummy": ["payments.dummy.DummyProvider", {}]}
 
@@ -21,6 +21,7 @@ def warnings() -> set[str]:
 def in_earnest(db: None, settings: Settings) -> Settings:
     settings.HTTPS = True
     settings.PAYMENT_VARIANTS = REAL
+    settings.PROXIES = 1
     return settings
 
 
@@ -49,3 +50,8 @@ def test_on_loopback_neither_is_wrong(in_earnest: Settings) -> None:
     in_earnest.PAYMENT_VARIANTS = DUMMY
     in_earnest.HTTPS = False
     assert not warnings()
+
+
+def test_a_proxy_that_is_not_named_is_warned_of(in_earnest: Settings) -> None:
+    in_earnest.PROXIES = 0
+    assert warnings() == {"berth.W003"}

@@ -2,59 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from containers.models import Container
 from tests.cast import PASSWORD
-
-# What is seen without signing in: health, metrics by their token, payments being reported.
-OPEN = (
-    "account/login/",
-    "account/signup/",
-    "account/password/reset/",
-    "account/confirm-email/",
-    "account/inactive/",
-    "payments/",
-    "healthz",
-    "metrics",
-)
-
-
-def addresses(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[str]:
-    """Every address of the panel, with 1 and "x" for what varies in it."""
-    for pattern in patterns:
-        here = before + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from addresses(pattern.url_patterns, here)
-        elif "<" in here and "^" not in here and "\\" not in here:
-            yield "/".join(_filled(part) for part in here.split("/"))
-        elif "^" not in here and "\\" not in here:
-            yield here
-
-
-def _filled(part: str) -> str:
-    if not part.startswith("<"):
-        return part
-    return "1" if part.startswith("<int:") else "x"
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "address",
-    [
-        address
-        for address in sorted(set(addresses(get_resolver().url_patterns)))
-        if not address.startswith((*OPEN, "admin/"))
-    ],
-)
-def test_a_stranger_is_sent_to_the_sign_in_page_from_everywhere(address: str) -> None:
-    for answer in (Client().get(f"/{address}"), Client().post(f"/{address}")):
-        assert answer.status_code == 302
-        assert answer["Location"].startswith("/account/login/")
 
 
 @pytest.mark.django_db
