@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -37,7 +37,7 @@ class Token:
     """What `incus config trust add` prints. `fingerprint` is that of the server's certificate,
     SHA-256 in hexadecimal; `addresses` are `host:port`."""
 
-    text: str
+    text: str = field(repr=False)
     addresses: tuple[str, ...]
     fingerprint: str
 
@@ -48,13 +48,13 @@ def read_token(text: str) -> Token:
     try:
         told = json.loads(base64.b64decode(text, validate=True))
         token = Token(text, tuple(map(str, told["addresses"])), str(told["fingerprint"]).lower())
-        secret, expires = told["secret"], str(told.get("expires_at", ""))
+        secret, has_passed = told["secret"], _has_passed(str(told.get("expires_at", "")))
     except (ValueError, KeyError, TypeError) as failure:
         raise BadToken(f"not a join token: {failure!r}") from failure
     if not (secret and token.addresses and token.fingerprint):
         raise BadToken("a join token without address, fingerprint or secret")
-    if _has_passed(expires):
-        raise BadToken(f"the token expired at {expires}")
+    if has_passed:
+        raise BadToken(f"the token expired at {told['expires_at']}")
     return token
 
 
