@@ -19,7 +19,7 @@ LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 export CUSTOM_COMPILE_COMMAND := make upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help run incus test bench check format upgrade lock clean
+.PHONY: help run incus test bench check audit format upgrade lock clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ check: $(TESTABLE) ## Look for mistakes in code, types, templates, settings and 
 	djlint --lint --quiet templates
 	$(PRODUCTION) python manage.py check --deploy --fail-level WARNING
 	python manage.py makemigrations --check --dry-run
+
+# Apart from `check`: it asks pypi.org, and where that cannot be asked it fails.
+audit: $(TESTABLE) ## Look up every locked library in the database of known vulnerabilities
+	pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.txt
 
 format: $(TESTABLE) ## Put code and templates into their format
 	ruff check --fix

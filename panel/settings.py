@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "django.forms",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
     "django_filters",
     "django_fsm",
@@ -251,6 +252,12 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+
+# A second factor, for whoever turns it on. Accounts are made by staff: an e-mail address that
+# its owner has not confirmed says nothing against them.
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Berth"
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 # Failed tries to sign in to one account within five minutes. From one address twice as many may
 # fail in a minute, and six times as many may be made. 0 lifts these limits.

@@ -21,10 +21,11 @@ urlpatterns = [
     path("", include("orders.urls")),
     path("account/login/", accounts.SignIn.as_view(), name="account_login"),
     path("account/", include("allauth.account.urls")),
+    path("account/second-factor/", include("allauth.mfa.urls")),
     path("payments/", include(gateways)),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz, name="healthz"),
-    path("metrics", views.metrics, name="metrics"),
     path("healthz/live", views.live, name="live"),
     path("healthz/ready", views.ready, name="ready"),
+    path("metrics", views.metrics, name="metrics"),
 ]

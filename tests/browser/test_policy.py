@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import SignIn
 
 PAGES = ["/", "/containers/", "/activity/", "/plans/", "/orders/", "/orders/new/"]
-ACCOUNT = ["/account/email/", "/account/password/change/", "/account/logout/"]
+ACCOUNT = ["/account/email/", "/account/password/change/", "/account/second-factor/"]
 NODES = ["/nodes/", "/nodes/add/", "/nodes/1/", "/nodes/1/usage/", "/nodes/1/move/"]
 MODELS = [
     "containers/container", "containers/node", "containers/operation", "containers/statuschange",

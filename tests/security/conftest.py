@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
@@ -28,6 +29,7 @@ from tests.cast import PASSWORD, ContainerFactory
 from tests.security.addresses import Address
 
 NOTE = "/root/note"
+TOTP = "JBSWY3DPEHPK3PXP"
 FORM = "application/x-www-form-urlencoded"
 # The pages about files that are about a folder.
 OF_A_FOLDER = {"files", "file_new", "file_upload", "folder_new"}
@@ -93,6 +95,7 @@ def house(lena: User, node: Node, plan: Plan, system: System) -> House:
     ContainerFactory.create(customer=lena, node=node, status=Status.BOOTING)
     FileChange.objects.create(container=repairing, by=lena, did="edited", path=NOTE)
     EmailAddress.objects.create(user=lena, email=lena.email)
+    Authenticator.objects.create(user=lena, type=Authenticator.Type.TOTP, data={"secret": TOTP})
     return House(node, repairing, lost, order, payment)
 
 

@@ -24,7 +24,7 @@ from panel.models import User
 from tests.cast import PASSWORD
 from tests.incus_node import free_port
 from tests.security.addresses import addresses, admin_addresses
-from tests.security.conftest import House, knock
+from tests.security.conftest import TOTP, House, knock
 
 PLANTED = "planted-5f3a9c"
 STRIPE = "payments.stripe.StripeProviderV3"
@@ -38,7 +38,7 @@ class Planted:
 
     def found_in(self, text: str) -> list[str]:
         lines = self.identity.read_text().split("-----END PRIVATE KEY-----")[0].splitlines()[1:]
-        words = [PLANTED, *lines, *User.objects.values_list("password", flat=True)]
+        words = [PLANTED, TOTP, *lines, *User.objects.values_list("password", flat=True)]
         words += Session.objects.values_list("session_key", flat=True)
         return [word for word in words if word in text]
 

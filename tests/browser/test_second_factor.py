@@ -1,0 +1,55 @@
+"""A customer turns on the second factor, signs in with it, and turns it off again."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from panel.demo import PASSWORD
+from tests.browser.conftest import SignIn
+from tests.panel.test_second_factor import code
+
+
+def confirm(page: Page) -> None:
+    """The password once more, where the panel wants to know that it is still them."""
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+
+
+def sign_out(page: Page) -> None:
+    page.get_by_label("Account of").click()
+    page.get_by_role("button", name="Sign out").click()
+
+
+def test_with_a_second_factor_the_password_is_not_enough(sign_in: SignIn) -> None:
+    page = sign_in("omar")
+    page.get_by_label("Account of").click()
+    page.get_by_role("link", name="Second factor").click()
+    page.get_by_role("link", name="Activate").click()
+    confirm(page)
+    expect(page.get_by_alt_text("A QR code of the secret below")).to_be_visible()
+    secret = page.get_by_label("Authenticator secret").input_value()
+    page.get_by_label("Authenticator code").fill(code(secret))
+    page.get_by_role("button", name="Activate").click()
+    recovery = page.get_by_label("Unused codes").input_value().split()
+    assert len(recovery) == 10
+    try:
+        sign_out(page)
+        page.get_by_label("Login").fill("omar")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Two-Factor Authentication")).to_be_visible()
+        page.goto("/containers/")
+        expect(page.get_by_label("Login")).to_be_visible()
+        page.get_by_label("Login").fill("omar")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_label("Code").fill(recovery[0])
+        page.get_by_role("button", name="Sign In").click()
+        expect(page.get_by_label("Account of")).to_be_visible()
+    finally:
+        page.goto("/account/second-factor/totp/deactivate/")
+        if page.get_by_label("Code").is_visible():
+            page.get_by_label("Code").fill(recovery[1])
+            page.get_by_role("button", name="Confirm").click()
+        page.get_by_role("button", name="Deactivate").click()
+    expect(page.get_by_text("An authenticator app is not active.")).to_be_visible()

@@ -1,0 +1,125 @@
+"""Whoever turns on a second factor is not let in by the password alone."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+
+import pytest
+from allauth.mfa.models import Authenticator
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from django.http import HttpResponse
+from django.test import Client
+
+from panel.models import User
+from tests.cast import PASSWORD
+
+ACTIVATE = "/account/second-factor/totp/activate/"
+Codes = list[str]
+
+
+def code(secret: str, at: float | None = None) -> str:
+    """What the telephone shows (RFC 6238)."""
+    shown = TOTP(base64.b32decode(secret), 6, SHA1(), 30)
+    return shown.generate(int(at or time.time())).decode()
+
+
+def sign_in(**more: str) -> tuple[Client, HttpResponse]:
+    """Lena gives her password, and then a code, if there is one."""
+    browser = Client()
+    answer = browser.post("/account/login/", {"login": "lena", "password": PASSWORD})
+    if more:
+        answer = browser.post("/account/second-factor/authenticate/", more)
+    return browser, answer  # type: ignore[return-value]
+
+
+def is_in(browser: Client) -> bool:
+    return browser.get("/").status_code == 200
+
+
+@pytest.fixture
+def secret(lena: User) -> str:
+    """Lena has turned it on, with the secret that her telephone keeps."""
+    browser, _ = sign_in()
+    asked = browser.get(ACTIVATE)["Location"]
+    assert browser.post(asked, {"password": PASSWORD})["Location"] == ACTIVATE
+    page = browser.get(ACTIVATE).content.decode()
+    assert "data:image/svg+xml;base64," in page
+    found = re.search(r'id="authenticator_secret"[^>]*value="([A-Z2-7]+)"', page)
+    assert found
+    answer = browser.post(ACTIVATE, {"code": code(found[1])})
+    assert answer.status_code == 302
+    return found[1]
+
+
+def recovery_codes(user: User) -> Codes:
+    row = Authenticator.objects.get(user=user, type=Authenticator.Type.RECOVERY_CODES)
+    codes: Codes = row.wrap().get_unused_codes()
+    return codes
+
+
+def test_the_password_alone_opens_the_second_door_only(secret: str) -> None:
+    browser, answer = sign_in()
+    assert answer["Location"] == "/account/second-factor/authenticate/"
+    assert not is_in(browser)
+
+
+def test_the_password_and_the_code_of_now_let_in(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    browser, _ = sign_in(code=code(secret, later))
+    assert is_in(browser)
+
+
+def test_no_code_lets_in_twice(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = time.time() // 30 * 30 + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    shown = code(secret, later)
+    assert is_in(sign_in(code=shown)[0])
+    assert not is_in(sign_in(code=shown)[0])
+
+
+def test_a_recovery_code_lets_in_once(secret: str, lena: User) -> None:
+    first, *others = recovery_codes(lena)
+    assert is_in(sign_in(code=first)[0])
+    assert not is_in(sign_in(code=first)[0])
+    assert recovery_codes(lena) == others
+
+
+def test_codes_cannot_be_guessed_for_long(secret: str, lena: User) -> None:
+    for _ in range(6):
+        browser, _ = sign_in(code="000000")
+        assert not is_in(browser)
+    _, answer = sign_in(code=recovery_codes(lena)[0])
+    assert "Too many failed login attempts" in answer.content.decode()
+
+
+def test_nobody_turns_it_off_in_a_browser_that_was_left_alone(
+    secret: str, lena: User, as_lena: Client
+) -> None:
+    answer = as_lena.post("/account/second-factor/totp/deactivate/")
+    assert answer.status_code == 302
+    assert "/reauthenticate/" in answer["Location"]
+    assert Authenticator.objects.filter(user=lena).exists()
+
+
+def test_a_superuser_takes_it_off_from_whoever_has_lost_it_and_never_sees_it(
+    secret: str, lena: User
+) -> None:
+    root = Client()
+    root.force_login(
+        User.objects.create_superuser("root"), "django.contrib.auth.backends.ModelBackend"
+    )
+    for row in Authenticator.objects.filter(user=lena):
+        place = f"/admin/mfa/authenticator/{row.pk}"
+        page = root.get(f"{place}/change/").content.decode()
+        assert "Lena Fischer" in page
+        assert secret not in page
+        assert not any(value in page for value in row.data.values() if isinstance(value, str))
+        root.post(f"{place}/delete/", {"post": "yes"})
+    browser, _ = sign_in()
+    assert is_in(browser)
