@@ -77,6 +77,15 @@ def test_a_limit_can_be_lifted(lena: User, settings: Settings) -> None:
     assert came_in(sign_in("lena", PASSWORD))
 
 
+def test_from_one_address_only_so_many_tries_are_made(lena: User, settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"login": "2/m/ip"}
+    for _ in range(2):
+        assert came_in(sign_in("lena", PASSWORD))
+    answer = sign_in("lena", PASSWORD)
+    assert answer.status_code == 429
+    assert "Wait a few minutes, then try again." in answer.content.decode()
+
+
 @pytest.fixture
 def three(lena: User, settings: Settings) -> list[Container]:
     """Lena's, stopped; two actions a minute is all she may ask for."""
