@@ -114,7 +114,13 @@ def test_signing_in_leads_nowhere_else(wanted: str, lena: User) -> None:
     assert Client().post("/account/login/", form)["Location"] == "/"
 
 
-@pytest.mark.parametrize("wanted", ELSEWHERE)
+@pytest.mark.parametrize("wanted", [":", "orders", "orders:list", "a\0b", "http://[", "/\0"])
+def test_signing_in_leads_somewhere_whatever_is_wanted(wanted: str, lena: User) -> None:
+    form = {"login": "lena", "password": PASSWORD, "next": wanted}
+    assert Client().post("/account/login/", form).status_code == 302
+
+
+@pytest.mark.parametrize("wanted", [*ELSEWHERE, ":", "orders", "orders:list"])
 def test_a_button_leads_nowhere_else(wanted: str, container: Container, as_lena: Client) -> None:
     place = f"/containers/{container.pk}/"
     answer = as_lena.post(f"{place}act/", {"action": "start", "next": wanted})
