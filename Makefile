@@ -49,7 +49,6 @@ check: $(TESTABLE) ## Look for mistakes in code, types, templates, settings and 
 	$(PRODUCTION) python manage.py check --deploy --fail-level WARNING
 	python manage.py makemigrations --check --dry-run
 
-.PHONY: audit
 # Apart from `check`: it asks pypi.org, and where that cannot be asked it fails.
 audit: $(TESTABLE) ## Look up every locked library in the database of known vulnerabilities
 	pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.txt

@@ -19,7 +19,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 
 from containers.connect import simulated
-from containers.models import Container, FileChange, Node
+from containers.models import Beat, Container, FileChange, Node
 from containers.statuses import Status
 from orders import checkout
 from orders.models import Order, Payment, Plan, System
@@ -95,6 +95,7 @@ def house(lena: User, node: Node, plan: Plan, system: System) -> House:
     ContainerFactory.create(customer=lena, node=node, status=Status.BOOTING)
     FileChange.objects.create(container=repairing, by=lena, did="edited", path=NOTE)
     EmailAddress.objects.create(user=lena, email=lena.email)
+    Beat.objects.sign("watcher")
     Authenticator.objects.create(user=lena, type=Authenticator.Type.TOTP, data={"secret": TOTP})
     return House(node, repairing, lost, order, payment)
 

@@ -26,14 +26,16 @@ ADMINISTRATORS = {"administrator", "superuser"}
 @dataclass(frozen=True)
 class Gate:
     """Whom an address lets in, and by which methods; None where a library decides about those.
-    Those whom it `tells` may know that it is there; for all others it is not."""
+    Those whom it `tells` may know that it is there; for all others it is not. One that goes
+    `by_token` is there for nobody who does not bring it, signed in or not."""
 
     lets_in: set[str]
     methods: set[str] | None
     tells: frozenset[str] = frozenset()
+    by_token: bool = False
 
     def answers(self, role: str, method: str) -> str:
-        if role == "stranger" and role not in self.lets_in:
+        if role == "stranger" and role not in self.lets_in and not self.by_token:
             return "sign in first"
         if self.methods is not None and method not in self.methods:
             return "no such method"
@@ -106,6 +108,9 @@ GATES = {
     "process_payment": Gate(EVERYBODY, None),
     "static_process_payment": Gate(EVERYBODY, None),
     "healthz": Gate(EVERYBODY, PAGE),
+    "live": Gate(EVERYBODY, PAGE),
+    "ready": Gate(EVERYBODY, PAGE),
+    "metrics": Gate(set(), PAGE, by_token=True),
 }
 
 # In the Django admin: what staff may do with each model, and what a superuser may.
