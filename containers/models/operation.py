@@ -88,8 +88,18 @@ class Operation(models.Model):
                 name="one_open_operation_a_container",
             ),
         ]
+        # What is open is asked for with every wake-up, and is little beside what has ended.
         indexes = [
-            models.Index(fields=["outcome", "not_before"]),
+            models.Index(
+                fields=["node", "held_until", "woken_at"],
+                condition=models.Q(outcome=""),
+                name="open_operations",
+            ),
+            models.Index(
+                fields=["ended_at"],
+                condition=models.Q(outcome="failed"),
+                name="failed_operations",
+            ),
             models.Index(
                 fields=["ended_at"], condition=models.Q(ended_at__isnull=False), name="ended_at"
             ),

@@ -11,13 +11,14 @@ import os
 import socket
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from huey.contrib.djhuey import db_task
 from structlog.contextvars import bound_contextvars
@@ -54,7 +55,24 @@ PULSE = 1.0
 def wake(operation_id: int) -> None:
     """Have a worker look at this Operation once the transaction is committed. The call may
     get lost or come twice: the row decides."""
-    transaction.on_commit(lambda: carry_out_soon(operation_id), robust=True)
+    transaction.on_commit(partial(_call_or_leave, operation_id), robust=True)
+
+
+def _call_or_leave(operation_id: int) -> None:
+    """Where the queue takes nothing, the next sweep finds the row."""
+    if not call(operation_id):
+        asleep = F("not_before") - timedelta(seconds=1)
+        Operation.objects.filter(pk=operation_id).update(woken_at=asleep)
+
+
+def call(operation_id: int) -> bool:
+    """Put a wake-up into the queue. Returns whether the queue has taken it; never raises."""
+    try:
+        carry_out_soon(operation_id)
+    except Exception as error:  # each kind of queue has its own
+        logger.error("operation %s: the queue takes no wake-up: %s", operation_id, error)
+        return False
+    return True
 
 
 @db_task()
@@ -94,34 +112,39 @@ def _take(operation_id: int) -> Operation | None:
         .filter(pk=operation_id, not_before__lte=now)
         .filter(Q(held_until=None) | Q(held_until__lt=now))
     )
-    reachable = free.exclude(container__status=Status.OFFLINE)
-    waiting = reachable.only("node_id", "kind").first()
-    if waiting is None or _has_its_hands_full(waiting.node_id):
-        return None
-    # The time that the work may take runs from its beginning, however long it had to wait.
-    deadline = Case(
-        When(started_at=None, then=Value(now + Container.deadline_of(waiting.kind))),
-        default=F("deadline_at"),
+    operation = (
+        free.exclude(container__status=Status.OFFLINE)
+        .exclude(node__in=have_their_hands_full(now, node=OuterRef("node")))
+        .select_related("container__node", "target")
+        .first()
     )
+    if operation is None:
+        return None
     here = f"{socket.gethostname()[:32]}:{os.getpid()}"
-    name = f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}"
-    # Over one table: PostgreSQL does not look again at a joined one when it had to wait.
-    taken = free.update(
-        held_by=name,
-        held_until=now + settings.LEASE,
-        attempts=F("attempts") + 1,
-        started_at=Coalesce("started_at", now),
-        deadline_at=deadline,
-    )
-    if not taken:
+    claim = {
+        "held_by": f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}",
+        "held_until": now + settings.LEASE,
+        "attempts": operation.attempts + 1,
+    }
+    if operation.started_at is None:
+        # The time that the work may take runs from its beginning, however long it had to wait.
+        claim |= {"started_at": now, "deadline_at": now + Container.deadline_of(operation.kind)}
+    # Over one table: PostgreSQL does not look again at a joined one when it had to wait. And
+    # only as it was read: who has held it since may have come half-way, and counted a try.
+    unchanged = free.filter(attempts=operation.attempts, during=operation.during)
+    if not unchanged.update(**claim):
         return None
-    return Operation.objects.select_related("container__node", "target").get(pk=operation_id)
+    for name, value in claim.items():
+        setattr(operation, name, value)
+    return operation
 
 
-def _has_its_hands_full(node_id: int | None) -> bool:
-    """Whether a node has as much to do as it may: it must not hold every thread there is."""
-    held = Operation.objects.open().filter(node=node_id, held_until__gt=timezone.now())
-    return held.count() >= settings.NODE_CONCURRENCY
+def have_their_hands_full(now: datetime, **among: Any) -> QuerySet[Operation, Any]:
+    """The keys of the nodes that have as much to do as they may, so that none holds every
+    thread there is. `among` narrows down whose work is counted."""
+    held = Operation.objects.open().filter(held_until__gt=now, **among).order_by()
+    busy = held.values("node").annotate(count=Count("pk"))
+    return busy.filter(count__gte=settings.NODE_CONCURRENCY).values("node")
 
 
 def _wake_next(operation: Operation) -> None:
@@ -208,8 +231,10 @@ def _hold(operation: Operation, **shown: object) -> OperationQuerySet:
     """Hold the Operation for another lease, and write down what the node showed of it. Returns
     its row, for more of the same. Raises LeaseLost."""
     held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
-    if not held.update(held_until=timezone.now() + settings.LEASE, **shown):
+    until = timezone.now() + settings.LEASE
+    if not held.update(held_until=until, **shown):
         raise LeaseLost
+    operation.held_until = until
     return held
 
 
@@ -217,7 +242,9 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
     """Ask the node what is true and write it down. Raises a DriverError where nothing can be
     concluded yet, and LeaseLost."""
     # The steps may have ended in a time-out, and the questions that follow may as well.
-    _hold(operation)
+    assert operation.held_until is not None
+    if operation.held_until - timezone.now() < settings.LEASE - timedelta(seconds=PULSE):
+        _hold(operation)
     job = _job(operation)
     seen, at_target = work.look(job)
     if not work.complete(operation.kind, job, seen, at_target):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from itertools import takewhile
 
-from django.db.models import F, Q
+from django.conf import settings
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from containers.models import Container, Operation
 from containers.operations.asking import NotAllowed, request
-from containers.operations.carrying import carry_out_soon
+from containers.operations.carrying import call, have_their_hands_full
 from containers.placement import NoRoomAnywhere
 from containers.statuses import Status
 
@@ -18,11 +21,21 @@ logger = logging.getLogger(__name__)
 
 # A wake-up that nobody has answered for this long is taken for lost.
 LOST_AFTER = timedelta(seconds=15)
+# The most that one sweep wakes, and the most creations that it tries again: the next sweep goes
+# on, and what has waited longest comes first.
+AT_ONCE = 200
 
 
 def sweep() -> None:
     """Wake the worker for every Operation that waits for nobody, and try again what waits to
     be created. Cheap where there is nothing to do; any number of sweeps may run at once."""
+    _wake_what_sleeps()
+    _create_what_waits()
+
+
+def _wake_what_sleeps() -> None:
+    """Of each node no more than it can have in hand: one that is full, or has thousands of
+    operations waiting, keeps no other from being woken."""
     now = timezone.now()
     free = Q(held_until=None) | Q(held_until__lt=now)
     unanswered = (
@@ -30,19 +43,26 @@ def sweep() -> None:
         | Q(woken_at__lt=F("not_before"))  # let go of, to be tried again now
         | Q(woken_at__lt=now - LOST_AFTER)
     )
+    in_turn = Window(RowNumber(), partition_by="node", order_by=["woken_at", "pk"])
     asleep = (
         Operation.objects.open()
         .filter(free, unanswered, not_before__lte=now)
         .exclude(container__status=Status.OFFLINE)
+        .exclude(node__in=have_their_hands_full(now))
+        .annotate(turn=in_turn)
+        .filter(turn__lte=settings.NODE_CONCURRENCY)
+        .order_by("woken_at", "pk")
     )
-    for operation_id in list(asleep.order_by("pk").values_list("pk", flat=True)):
-        Operation.objects.filter(pk=operation_id).update(woken_at=now)
-        carry_out_soon(operation_id)
+    called = list(takewhile(call, asleep.values_list("pk", flat=True)[:AT_ONCE]))
+    if called:
+        Operation.objects.filter(pk__in=called).update(woken_at=now)
 
+
+def _create_what_waits() -> None:
     due = Container.objects.filter(
-        status=Status.ORDERED, withdrawn_at=None, create_again_at__lte=now
-    )
-    for container_id in list(due.order_by("create_again_at").values_list("pk", flat=True)):
+        status=Status.ORDERED, withdrawn_at=None, create_again_at__lte=timezone.now()
+    ).order_by("create_again_at", "pk")
+    for container_id in list(due.values_list("pk", flat=True)[:AT_ONCE]):
         try:
             request(container_id, "create", by=None, because="tried again")
         except (NoRoomAnywhere, NotAllowed) as reason:

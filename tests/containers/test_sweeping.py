@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from pytest_django import DjangoAssertNumQueries
 
 from containers import operations
 from containers.models import Container, Node, Operation
+from containers.operations import sweeping
 from containers.operations.sweeping import LOST_AFTER
 from containers.statuses import Status
 from panel.models import User
@@ -37,19 +39,18 @@ def test_a_lost_wake_up_is_made_good(operation: Operation, worker: Worker, clock
     assert Container.objects.get().status == Status.RUNNING
 
 
-def test_a_queue_that_does_not_answer_loses_nothing(
-    container: Container, lena: User, worker: Worker, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreachable(_: Any) -> None:
-        raise OSError("no queue")
+def _unreachable(_: Any) -> None:
+    raise OSError("no queue")
 
-    with monkeypatch.context() as broken:
-        broken.setattr(worker, "_queued", [])
-        broken.setattr("huey.contrib.djhuey.HUEY.enqueue", unreachable)
+
+def test_what_a_queue_did_not_take_is_woken_by_the_next_sweep(
+    container: Container, lena: User, worker: Worker
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huey.contrib.djhuey.HUEY.enqueue", _unreachable)
         operations.request(container.pk, "start", by=lena)
-    worker.lose_everything()
-    assert Container.objects.get().status == Status.BOOTING
-    clock.advance(by=SOON)
+        assert worker.waiting == []
+        operations.sweep()
     operations.sweep()
     worker.carry_out_all()
     assert Container.objects.get().status == Status.RUNNING
@@ -144,6 +145,52 @@ def test_a_sweep_with_nothing_to_do_is_cheap(
         ContainerFactory.create(customer=lena, node=node, on_node=False)
     with django_assert_max_num_queries(2):
         operations.sweep()
+
+
+def waiting_on(node: Node, count: int) -> list[int]:
+    """So many operations on a node, whose wake-ups are lost."""
+    made = [
+        ContainerFactory.create(node=node, status=Status.BOOTING, on_node=False)
+        for _ in range(count)
+    ]
+    Operation.objects.update(woken_at=F("asked_at") - SOON)
+    return [container.operations.get().pk for container in made]
+
+
+def test_a_node_with_more_than_it_can_do_keeps_no_other_waiting(
+    node: Node, other_node: Node, worker: Worker, settings: Any
+) -> None:
+    settings.NODE_CONCURRENCY = 2
+    many, few = waiting_on(node, 5), waiting_on(other_node, 1)
+    operations.sweep()
+    assert worker.waiting == [*many[:2], *few]
+
+
+def test_a_node_that_has_its_hands_full_is_left_in_peace(
+    node: Node, worker: Worker, settings: Any, clock: Clock
+) -> None:
+    settings.NODE_CONCURRENCY = 2
+    held = waiting_on(node, 4)[:2]
+    Operation.objects.filter(pk__in=held).update(held_until=clock.now() + settings.LEASE)
+    operations.sweep()
+    assert worker.waiting == []
+
+
+def test_a_sweep_that_finds_thousands_wakes_some_in_a_few_statements(
+    node: Node,
+    worker: Worker,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    settings.NODE_CONCURRENCY = 100
+    monkeypatch.setattr(sweeping, "AT_ONCE", 8)
+    every = waiting_on(node, 20)
+    with django_assert_max_num_queries(3):
+        operations.sweep()
+    assert worker.waiting == every[:8]
+    operations.sweep()
+    assert worker.waiting == every[:16], "whoever has waited longest comes first"
 
 
 def test_a_creation_that_cannot_be_tried_does_not_keep_the_others_waiting(
