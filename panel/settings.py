@@ -143,19 +143,20 @@ CACHES = {
     }
 }
 
-# Where wake-ups wait: sqlite:///…, postgres://… or, with the package redis, redis://…
+# Where wake-ups wait: sqlite:///…, postgres://… or, with the extra `redis`, redis://…
 QUEUE_URL = env.str("BERTH_QUEUE_URL", f"sqlite:///{DATA / 'queue.sqlite3'}")
 # How many operations one worker process carries out at once.
 WORKER_THREADS = env.int("BERTH_WORKER_THREADS", 16)
 
 
 def _huey(url: str) -> dict[str, object]:
-    """Huey's settings for a queue address. Only SQLite has to be polled; the others wake."""
+    """Huey's settings for a queue address."""
     backends = {
-        "sqlite": ("huey.SqliteHuey", {"filename": url.removeprefix("sqlite:///")}),
-        "postgres": ("huey.PostgresHuey", {"dsn": url}),
-        "postgresql": ("huey.PostgresHuey", {"dsn": url}),
-        "redis": ("huey.RedisHuey", {"url": url}),
+        "sqlite": ("panel.queue.SqliteQueue", {"filename": url.removeprefix("sqlite:///")}),
+        "postgres": ("panel.queue.PostgresQueue", {"dsn": url}),
+        "postgresql": ("panel.queue.PostgresQueue", {"dsn": url}),
+        "redis": ("panel.queue.RedisQueue", {"url": url}),
+        "rediss": ("panel.queue.RedisQueue", {"url": url}),
     }
     scheme = url.partition(":")[0]
     if scheme not in backends:
@@ -170,9 +171,6 @@ def _huey(url: str) -> dict[str, object]:
         "consumer": {
             "workers": WORKER_THREADS,
             "worker_type": "thread",
-            "initial_delay": 0.05,
-            "backoff": 1.1,
-            "max_delay": 0.5,
             "periodic": False,
             "graceful_signal": "TERM",
             "shutdown_timeout": 3,

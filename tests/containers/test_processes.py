@@ -17,7 +17,6 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 from huey.contrib.djhuey import HUEY
-from huey.storage import SqliteStorage
 
 from containers import operations
 from containers.connect import simulated
@@ -26,6 +25,7 @@ from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
+from panel.queue import SqliteWakeUps
 from tests.cast import ContainerFactory, NodeFactory, effects_on, power_of, set_pace
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
@@ -103,7 +103,7 @@ class Panel:
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here, the queue is a real one, and so is whoever works it off."""
-    queue = SqliteStorage("berth", filename=str(tmp_path / "queue.sqlite3"))
+    queue = SqliteWakeUps("berth", filename=str(tmp_path / "queue.sqlite3"))
     monkeypatch.setattr(HUEY, "storage", queue)
 
 

@@ -1,0 +1,195 @@
+"""A wake-up arrives at once on every kind of queue; one that is gone loses nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.test import Client
+from huey.contrib.djhuey import HUEY
+
+from containers import operations
+from containers.models import Container, Operation
+from containers.statuses import Status
+from panel import queue
+from panel.models import User
+from panel.queue import PostgresWakeUps, RedisWakeUps, SqliteWakeUps
+from tests.containers.test_processes import HURRIED, Panel, is_at_rest, until
+from tests.panel.line import Line
+
+WakeUps = SqliteWakeUps | PostgresWakeUps | RedisWakeUps
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Redis server of our own."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("Redis is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    folder = tmp_path_factory.mktemp("redis")
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as server:
+        until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, "Redis answers")
+        yield port
+        server.terminate()
+
+
+@pytest.fixture(params=["postgres", "redis"])
+def served(request: pytest.FixtureRequest) -> tuple[str, Line]:
+    """The address of a queue on a server, and the line that leads there."""
+    if request.param == "redis":
+        line = Line(request.getfixturevalue("redis"))
+        return f"redis://127.0.0.1:{line.port}/0", line
+    address = os.environ.get("BERTH_TEST_POSTGRES_URL")
+    if not address:
+        pytest.skip("PostgreSQL is not there")
+    server = urlsplit(address)
+    line = Line(server.port or 5432)
+    login = server.netloc.rpartition("@")[0]
+    return server._replace(netloc=f"{login}@127.0.0.1:{line.port}").geturl(), line
+
+
+def storage_at(address: str) -> WakeUps:
+    if address.startswith("redis"):
+        return RedisWakeUps("berth", address)
+    if address.startswith("postgres"):
+        return PostgresWakeUps("berth", address)
+    return SqliteWakeUps("berth", address)
+
+
+def seconds_until_woken(waits: WakeUps, rings: WakeUps) -> float:
+    """How long after it was put into the queue a wake-up reaches one who waits already."""
+    came: list[float] = []
+
+    def wait() -> None:
+        while waits.dequeue() is None:
+            pass
+        came.append(time.monotonic())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    rings.enqueue(b"wake up")
+    thread.join(10)
+    return came[0] - began
+
+
+def test_a_wake_up_on_sqlite_arrives_at_once(tmp_path: Path) -> None:
+    address = str(tmp_path / "queue.sqlite3")
+    took = [seconds_until_woken(storage_at(address), storage_at(address)) for _ in range(5)]
+    assert min(took) < queue.WAIT / 10
+
+
+def test_a_wake_up_on_a_server_arrives_at_once(served: tuple[str, Line]) -> None:
+    waits, rings = storage_at(served[0]), storage_at(served[0])
+    waits.flush_queue()
+    took = [seconds_until_woken(waits, rings) for _ in range(5)]
+    assert min(took) < queue.WAIT / 10
+
+
+def test_each_wake_up_reaches_one_of_many_who_wait(tmp_path: Path) -> None:
+    address = str(tmp_path / "queue.sqlite3")
+    workers = [storage_at(address), storage_at(address)]
+    got: list[bytes] = []
+    stop = threading.Event()
+
+    def work(storage: WakeUps) -> None:
+        while not stop.is_set():
+            if data := storage.dequeue():
+                got.append(bytes(data))
+
+    threads = [threading.Thread(target=work, args=[workers[n % 2]]) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    rings = storage_at(address)
+    sent = [str(number).encode() for number in range(200)]
+    for data in sent:
+        rings.enqueue(data)
+    until(lambda: len(got) >= len(sent), "all arrived")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == sorted(sent)
+
+
+def test_a_wake_up_for_which_nobody_waits_is_there_later(tmp_path: Path) -> None:
+    address = str(tmp_path / "queue.sqlite3")
+    storage_at(address).enqueue(b"wake up")
+    assert storage_at(address).dequeue() == b"wake up"
+
+
+@pytest.mark.django_db
+def test_a_click_while_the_queue_is_gone_is_heard(
+    container: Container, as_lena: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Any) -> None:
+        raise ConnectionError("nobody listens there")
+
+    monkeypatch.setattr(HUEY, "enqueue", refuse)
+    answer = as_lena.post(f"/containers/{container.pk}/act/", {"action": "start"}, follow=True)
+    assert answer.status_code == 200
+    assert 'data-status="booting"' in answer.content.decode()
+    assert Operation.objects.open().count() == 1
+
+
+class TestForReal:
+    """Worker and watcher are processes of their own; the line to the queue is cut and mended."""
+
+    pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+    @pytest.fixture
+    def worker(self, served: tuple[str, Line], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Here, the queue is a real one, and so is whoever works it off."""
+        storage = storage_at(served[0])
+        storage.flush_queue()
+        monkeypatch.setattr(HUEY, "storage", storage)
+
+    @pytest.fixture
+    def panel(
+        self, transactional_db: None, tmp_path: Path, served: tuple[str, Line]
+    ) -> Iterator[Panel]:
+        panel = Panel(tmp_path, **HURRIED, BERTH_QUEUE_URL=served[0])
+        yield panel
+        panel.close()
+
+    def test_work_goes_on_when_the_queue_is_back(
+        self,
+        panel: Panel,
+        served: tuple[str, Line],
+        container: Container,
+        lena: User,
+        client_of: Callable[[User], Client],
+    ) -> None:
+        def click(action: str) -> int:
+            address = f"/containers/{container.pk}/act/"
+            return client_of(lena).post(address, {"action": action}).status_code
+
+        worker, watcher = panel.worker(), panel.watcher()
+        operations.request(container.pk, "start", by=lena)
+        until(lambda: is_at_rest(container), "started")
+        assert container.status == Status.RUNNING
+
+        _, line = served
+        line.cut()
+        assert click("stop") == 302
+        container.refresh_from_db()
+        assert container.status == Status.STOPPING
+        time.sleep(2)
+        line.mend()
+        until(lambda: is_at_rest(container), "stopped")
+        assert container.status == Status.STOPPED
+        assert click("start") == 302
+        until(lambda: is_at_rest(container), "started again")
+        assert worker.poll() is None
+        assert watcher.poll() is None
