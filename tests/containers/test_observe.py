@@ -158,6 +158,39 @@ def test_back_again_a_container_takes_the_status_that_its_node_reports(
     assert container.changes.latest("pk").because == "node node-a is back"
 
 
+def test_all_containers_of_a_node_that_is_back_change_in_one_statement_for_each_status(
+    node: Node, lena: User, worker: Worker, watcher: Watcher, clock: Clock
+) -> None:
+    was = [Status.RUNNING, Status.STOPPED, Status.STOPPED, Status.BOOTING, Status.STOPPING] * 8
+    containers = [
+        ContainerFactory.create(customer=lena, node=node, status=status) for status in was
+    ]
+    observe.missed(Node.objects.get(), "no answer")
+    Node.objects.update(misses=2)
+    observe.missed(Node.objects.get(), "no answer")
+    for one in containers[1::5]:
+        simulated(node).power(one.instance_name, Power.RUNNING)
+    simulated(node).lose(containers[2].instance_name)
+    clock.advance(1)
+    answer = look_at(node)
+    with CaptureQueriesContext(connection) as queries:
+        observe.found(node, answer)
+    updates = [q for q in queries if q["sql"].startswith('UPDATE "containers_container" SET "st')]
+    assert len(updates) == 4
+    assert len(queries) < 40
+    becomes = ["running", "running", "stopped", "booting", "stopping"] * 8
+    becomes[2] = "offline"
+    assert [fresh(one).status for one in containers] == becomes
+    for one, before, after in zip(containers, was, becomes, strict=True):
+        assert history(one) == [(before, "offline")] + [("offline", after)] * (after != "offline")
+        assert fresh(one).revision == 3
+    again = {one.operation for one in map(fresh, containers) if one.operation}
+    assert set(worker.waiting) == {operation.pk for operation in again}
+    assert {c.operation for c in StatusChange.objects.filter(operation__isnull=False)} == again
+    worker.carry_out_all()
+    assert not Operation.objects.open().exists()
+
+
 @pytest.mark.parametrize("status", sorted(TRANSIENT))
 def test_work_that_was_under_way_waits_and_is_taken_up_again(
     status: Status,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from containers import observe, operations
+from containers import observe, operations, reports
 from containers.connect import simulated
 from containers.drivers import Power
 from containers.models import Container, Node
@@ -70,13 +70,13 @@ def test_what_somebody_asked_for_meanwhile_is_not_overwritten(
     """The node reports it running; before that is written down, Start is pressed."""
     simulated(node).power(container.instance_name, Power.RUNNING)
     seen = look_at(node)
-    real = observe._correct
+    real = reports.correct
 
     def late(*args: Any) -> None:
         operations.request(container.pk, "start", by=lena)
         real(*args)
 
-    monkeypatch.setattr(observe, "_correct", late)
+    monkeypatch.setattr(reports, "correct", late)
     observe.found(node, seen)
     assert fresh(container).status == Status.BOOTING
 
@@ -124,7 +124,7 @@ def test_a_node_that_owes_an_answer_is_not_asked_again_meanwhile(
 ) -> None:
     asked = []
 
-    def slowly(asked_node: Node) -> observe.Look:
+    def slowly(asked_node: Node) -> reports.Look:
         asked.append(asked_node)
         time.sleep(0.5)
         return look_at(asked_node)

@@ -1,0 +1,201 @@
+"""What a node's silence or answer means for its containers: written down for all of them at once.
+
+A node may have thousands. Which status follows is asked of the table once for all that are in
+the same case; then one statement writes them, and another their history.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from containers.drivers import Instance, Power
+from containers.models import Container, Node, Operation, StatusChange
+from containers.operations.carrying import wake
+from containers.statuses import TRANSIENT, Status
+
+logger = logging.getLogger(__name__)
+
+# Rows that one statement of history holds.
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a node reported, or why it did not. `began` is before the question was sent: what
+    changed after it is none of this look's business."""
+
+    began: datetime
+    instances: dict[str, Instance] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a report makes of a row: `transition`, and the status that it is told; without a
+    transition only the words shown differ. Rows in the same case take the same step."""
+
+    was: str
+    was_missing: bool
+    transition: str = ""
+    now: str = ""
+    gone: bool = False
+
+
+@transaction.atomic
+def lose(node: Node, error: str) -> None:
+    """A node has not answered for too long: it is off-line, and all that is on it Off-line."""
+    now = timezone.now()
+    here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
+    locked = here.select_for_update().order_by("pk").values_list("pk", "status")
+    # Containers before nodes, as whoever places one does; and again for what was placed since.
+    list(locked)
+    if not Node.objects.filter(pk=node.pk, online=True).update(online=False, online_since=now):
+        return
+    affected = list(locked.all())
+    # The sources and the target are those that the table gives this transition.
+    here.update(
+        status=Status.OFFLINE,
+        status_since=now,
+        revision=F("revision") + 1,
+        problem=f"The connection to node {node.name} is broken. "
+        "Nothing is lost: the status is read from the node as soon as it is back.",
+    )
+    because = f"node {node.name} does not answer"
+    _keep_history(
+        StatusChange(
+            container_id=pk, from_status=was, to_status=Status.OFFLINE, at=now, because=because
+        )
+        for pk, was in affected
+    )
+    logger.error("node %s is off-line: %s", node.name, error)
+
+
+def step_of(container: Container, look: Look, during: str | None) -> Step | None:
+    """What makes a row say what its node reports.
+
+    None where they agree, and where the node cannot tell yet. `during` is the transient
+    status of an open Operation.
+    """
+    if container.status_since >= look.began or container.status in TRANSIENT:
+        return None
+    was, was_missing = container.status, container.missing
+    if was == Status.OFFLINE and during:
+        return Step(was, was_missing, "resumed", during)
+    seen = look.instances.get(container.instance_name)
+    if seen is None:
+        if was != Status.OFFLINE:
+            return Step(was, was_missing, "vanished", gone=True)
+        return None if was_missing else Step(was, was_missing, gone=True)
+    if seen.power is Power.RUNNING and was != Status.RUNNING:
+        return Step(was, was_missing, "found_running")
+    if seen.power is Power.STOPPED and was in Container.sources_of("found_stopped"):
+        return Step(was, was_missing, "found_stopped")
+    if seen.address and seen.address != container.address:
+        return Step(was, was_missing)
+    return None
+
+
+@transaction.atomic
+def correct(node: Node, look: Look, containers: Iterable[int]) -> None:
+    """Look again with the rows locked, and make each say what its node reports of it."""
+    rows = Container.objects.filter(pk__in=list(containers), node=node)
+    locked = list(rows.select_for_update().order_by("pk"))
+    work = Operation.objects.open().filter(container__in=[row.pk for row in locked])
+    work_on = {work.container_id: work for work in work.select_for_update().order_by("pk")}
+    cases: dict[Step, list[Container]] = defaultdict(list)
+    for row in locked:
+        operation = work_on.get(row.pk)
+        if step := step_of(row, look, operation.during if operation else None):
+            cases[step].append(row)
+    now = timezone.now()
+    for step, alike in cases.items():
+        _take_addresses(alike, look.instances)
+        if step.transition:
+            _move(alike, step, node, work_on, now)
+        else:
+            _show(alike, step, node)
+    moved = (row.pk for step, alike in cases.items() if step.transition for row in alike)
+    _take_up_again([work_on[pk] for pk in moved if pk in work_on], now)
+
+
+def _move(
+    alike: list[Container], step: Step, node: Node, work_on: dict[int, Operation], now: datetime
+) -> None:
+    """Make a transition of rows that are in the same case. No arrow of what the watcher sees
+    has conditions: what the table says of one holds for all."""
+    one = alike[0]
+    getattr(one, step.transition)(**({"now": step.now} if step.now else {}))
+    Container.objects.filter(pk__in=[row.pk for row in alike]).update(
+        status=one.status,
+        missing=one.missing,
+        status_since=now,
+        revision=F("revision") + 1,
+        problem=_gone_from(node) if step.gone else "",
+    )
+    because = _because(step, node)
+    _keep_history(
+        StatusChange(
+            container=row,
+            from_status=step.was,
+            to_status=one.status,
+            at=now,
+            because=because,
+            operation=work_on.get(row.pk),
+        )
+        for row in alike
+    )
+
+
+def _show(alike: list[Container], step: Step, node: Node) -> None:
+    """Where the status stays, the page shows another address, or that it is gone."""
+    words = {"missing": True, "problem": _gone_from(node)} if step.gone else {}
+    rows = Container.objects.filter(pk__in=[row.pk for row in alike])
+    rows.update(revision=F("revision") + 1, **words)
+
+
+def _take_addresses(rows: list[Container], instances: dict[str, Instance]) -> None:
+    differing = []
+    for row in rows:
+        seen = instances.get(row.instance_name)
+        if seen and seen.address and seen.address != row.address:
+            row.address = seen.address
+            differing.append(row)
+    Container.objects.bulk_update(differing, ["address"], batch_size=BATCH)
+
+
+def _keep_history(changes: Iterable[StatusChange]) -> None:
+    StatusChange.objects.bulk_create(changes, batch_size=BATCH)
+
+
+def _gone_from(node: Node) -> str:
+    return f"Node {node.name} does not have this container any more. Support sees this on its list."
+
+
+def _because(step: Step, node: Node) -> str:
+    if step.was == Status.OFFLINE:
+        again = "has it again" if step.was_missing else "is back"
+        return f"node {node.name} {again}"
+    return {
+        "found_running": f"node {node.name} reports that it was started there",
+        "found_stopped": f"node {node.name} reports that it stopped by itself",
+        "vanished": f"node {node.name} does not have it",
+    }[step.transition]
+
+
+def _take_up_again(work: list[Operation], now: datetime) -> None:
+    """Work goes on where it was, with all the time that it had at first."""
+    for kind in {operation.kind for operation in work}:
+        alike = [operation.pk for operation in work if operation.kind == kind]
+        Operation.objects.filter(pk__in=alike).update(
+            deadline_at=now + Container.deadline_of(kind), not_before=now, woken_at=now
+        )
+    for operation in work:
+        wake(operation.pk)
