@@ -136,7 +136,8 @@ def found(node: Node, look: Look) -> None:
         .filter(container__node=node, container__status=Status.OFFLINE)
         .values_list("container_id", "during")
     )
-    here = list(Container.objects.filter(node=node).exclude(status__in=NOWHERE))
+    there = Container.objects.filter(node=node).exclude(status__in=NOWHERE)
+    here = list(there.only(*reports.COMPARED))
     differing = [
         container.pk
         for container in here

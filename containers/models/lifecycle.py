@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from django.db import models
@@ -67,9 +68,10 @@ class Lifecycle(FSMModelMixin, models.Model):
         return list(field.get_all_transitions(cls))
 
     @classmethod
-    def sources_of(cls, name: str) -> list[str]:
+    @cache
+    def sources_of(cls, name: str) -> tuple[str, ...]:
         """The statuses from which a transition leads, for statements over many rows."""
-        return [str(arrow.source) for arrow in cls.transitions() if arrow.name == name]
+        return tuple(str(arrow.source) for arrow in cls.transitions() if arrow.name == name)
 
 
 def _buttons(arrows: Iterable[Transition]) -> list[Action]:
