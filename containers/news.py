@@ -19,6 +19,9 @@ from containers.models import Node
 
 logger = logging.getLogger(__name__)
 
+# Seconds that a listener sleeps where nothing happens; a connection that breaks wakes it.
+QUIET = 3600.0
+
 
 class Listener:
     """Listens to every node that tells, each in a thread of its own that dies with its
@@ -53,7 +56,7 @@ class Listener:
     def _listen(self, key: int, driver: IncusDriver) -> None:
         listening = False
         try:
-            for event in events(driver.server):
+            for event in events(driver.server, patience=QUIET):
                 # What happened before anybody listened is told by nobody: look once.
                 if not listening or (event and event.member in {"", driver.member}):
                     self._heard.put(key)

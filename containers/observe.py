@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
@@ -95,6 +96,7 @@ class Watcher:
         answered: list[int] = []
         while self._pending and (left := until - time.monotonic()) > 0:
             done, _ = wait(self._pending, timeout=left, return_when=FIRST_COMPLETED)
+            looks: dict[Node, Look] = {}
             for future in done:
                 node = self._pending.pop(future)
                 if future.result().error:
@@ -102,8 +104,9 @@ class Watcher:
                     if node.online:
                         self._doubted[node.pk] = future.result().began + DOUBT
                 else:
-                    found(node, future.result())
-                    answered.append(node.pk)
+                    looks[node] = future.result()
+            found(looks)
+            answered += [node.pk for node in looks]
         self._stock.keep_what_came()
         if not answered:
             return
@@ -121,31 +124,40 @@ def missed(node: Node, error: str) -> None:
         reports.lose(node, error)
 
 
-def found(node: Node, look: Look) -> None:
-    """Record what a node reported: only what differs is written."""
-    # It may have been given up while its answer was on the way.
-    node.refresh_from_db(fields=["online"])
-    if not node.online:
-        back = Node.objects.filter(pk=node.pk, online=False).update(
-            online=True, online_since=timezone.now(), problem="", misses=0
-        )
-        if back:
-            logger.warning("node %s is back", node.name)
+def found(looks: dict[Node, Look]) -> None:
+    """Record what nodes reported: only what differs is written. Asks the database a few
+    questions, however many nodes have answered."""
+    # Some may have been given up while their answer was on the way.
+    for node in Node.objects.filter(pk__in=[node.pk for node in looks], online=False):
+        _is_back(node)
+    here: dict[int, list[Container]] = defaultdict(list)
+    there = Container.objects.filter(node__in=looks).exclude(status__in=NOWHERE)
+    for container in there.only(*reports.COMPARED):
+        here[container.node_id or 0].append(container)
+    work = Operation.objects.open().filter(container__node__in=looks)
     under_way = dict(
-        Operation.objects.open()
-        .filter(container__node=node, container__status=Status.OFFLINE)
-        .values_list("container_id", "during")
+        work.filter(container__status=Status.OFFLINE).values_list("container_id", "during")
     )
-    there = Container.objects.filter(node=node).exclude(status__in=NOWHERE)
-    here = list(there.only(*reports.COMPARED))
-    differing = [
-        container.pk
-        for container in here
-        if reports.step_of(container, look, under_way.get(container.pk))
-    ]
-    if differing:
-        reports.correct(node, look, differing)
-    _note_strays(node, look, {container.pk for container in here})
+    noted = set(Stray.objects.filter(node__in=looks).values_list("node_id", flat=True))
+    for node, look in looks.items():
+        known = here[node.pk]
+        differing = [
+            container.pk
+            for container in known
+            if reports.step_of(container, look, under_way.get(container.pk))
+        ]
+        if differing:
+            reports.correct(node, look, differing)
+        if node.pk in noted or look.instances.keys() - {each.instance_name for each in known}:
+            _note_strays(node, look, {container.pk for container in known})
+
+
+def _is_back(node: Node) -> None:
+    back = Node.objects.filter(pk=node.pk, online=False).update(
+        online=True, online_since=timezone.now(), problem="", misses=0
+    )
+    if back:
+        logger.warning("node %s is back", node.name)
 
 
 def _note_strays(node: Node, look: Look, known: set[int]) -> None:

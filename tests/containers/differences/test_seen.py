@@ -91,7 +91,7 @@ def test_what_was_destroyed_or_moved_since_the_question_was_asked_is_no_differen
     operations.request(container.pk, "migrate", by=ada)
     operations.request(going.pk, "destroy", by=ada)
     worker.carry_out_all()
-    found(node, seen)
+    found({node: seen})
     assert strays() == []
 
 
