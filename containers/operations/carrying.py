@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, OuterRef, Q, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 from huey.contrib.djhuey import db_task
 from structlog.contextvars import bound_contextvars
@@ -107,18 +107,9 @@ def carry_out(operation_id: int) -> None:
 def _take(operation_id: int) -> Operation | None:
     """Claim it with one conditional UPDATE: of any number of workers one gets it."""
     now = timezone.now()
-    free = (
-        Operation.objects.open()
-        .filter(pk=operation_id, not_before__lte=now)
-        .filter(Q(held_until=None) | Q(held_until__lt=now))
-    )
-    operation = (
-        free.exclude(container__status=Status.OFFLINE)
-        .exclude(node__in=have_their_hands_full(now, node=OuterRef("node")))
-        .select_related("container__node", "target")
-        .first()
-    )
-    if operation is None:
+    waiting = Operation.objects.open().filter(pk=operation_id).select_related("container__node")
+    operation = waiting.first()
+    if operation is None or not _may_begin(operation, now):
         return None
     here = f"{socket.gethostname()[:32]}:{os.getpid()}"
     claim = {
@@ -129,21 +120,31 @@ def _take(operation_id: int) -> Operation | None:
     if operation.started_at is None:
         # The time that the work may take runs from its beginning, however long it had to wait.
         claim |= {"started_at": now, "deadline_at": now + Container.deadline_of(operation.kind)}
-    # Over one table: PostgreSQL does not look again at a joined one when it had to wait. And
-    # only as it was read: who has held it since may have come half-way, and counted a try.
-    unchanged = free.filter(attempts=operation.attempts, during=operation.during)
-    if not unchanged.update(**claim):
+    # As it was read: whoever has held it since has left another lease, or another time. And over
+    # one table: PostgreSQL does not look again at a joined one when it had to wait.
+    as_read = {"held_until": operation.held_until, "not_before": operation.not_before}
+    if not Operation.objects.open().filter(pk=operation_id, **as_read).update(**claim):
         return None
     for name, value in claim.items():
         setattr(operation, name, value)
     return operation
 
 
-def have_their_hands_full(now: datetime, **among: Any) -> QuerySet[Operation, Any]:
+def _may_begin(operation: Operation, now: datetime) -> bool:
+    free = operation.held_until is None or operation.held_until < now
+    if not free or operation.not_before > now or operation.container.status == Status.OFFLINE:
+        return False
+    return _in_hand(now).filter(node=operation.node_id).count() < settings.NODE_CONCURRENCY
+
+
+def _in_hand(now: datetime) -> OperationQuerySet:
+    return Operation.objects.open().filter(held_until__gt=now)
+
+
+def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
     """The keys of the nodes that have as much to do as they may, so that none holds every
-    thread there is. `among` narrows down whose work is counted."""
-    held = Operation.objects.open().filter(held_until__gt=now, **among).order_by()
-    busy = held.values("node").annotate(count=Count("pk"))
+    thread there is."""
+    busy = _in_hand(now).order_by().values("node").annotate(count=Count("pk"))
     return busy.filter(count__gte=settings.NODE_CONCURRENCY).values("node")
 
 
