@@ -71,9 +71,13 @@ class Panel:
         }
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self.data / f"{command[0]}.log").open("ab") as log:
+        return self.run("manage.py", *command)
+
+    def run(self, *command: str) -> subprocess.Popen[bytes]:
+        """Python with these arguments, as a process of the panel."""
+        with (self.data / f"{command[1]}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", *command],
+                [sys.executable, *command],
                 cwd=django_settings.BASE_DIR,
                 env=self.environment,
                 stdout=log,
