@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds that one look at the queue waits for something to come.
 WAIT = 1.0
-# Seconds that a server of the queue may take to answer. A click waits no longer for it.
+# Seconds that a server of the queue may take to answer: a click waits for it.
 PATIENCE = 3
 
 
@@ -117,12 +117,15 @@ class SqliteWakeUps(_OneWaits, SqliteStorage):
 
 
 class PostgresWakeUps(_OneWaits, PostgresStorage):
-    """LISTEN and NOTIFY; a connection that was lost is noticed and opened again."""
+    """LISTEN and NOTIFY; a connection that was lost is noticed and opened again. The tables are
+    made on the first connection: a panel can be started before its queue."""
 
     def __init__(self, name: str, dsn: str) -> None:
+        self._has_tables = False
         super().__init__(
             name,
             dsn,
+            create_tables=False,
             read_timeout=WAIT,
             connect_timeout=PATIENCE,
             tcp_user_timeout=PATIENCE * 1000,
@@ -132,10 +135,21 @@ class PostgresWakeUps(_OneWaits, PostgresStorage):
         # One thread listens at a time: Huey would open a connection for each of them.
         self._listen_local = SimpleNamespace()
 
+    def _create_connection(self) -> Any:
+        connection = super()._create_connection()
+        if not self._has_tables:
+            for statement in self.ddl:
+                connection.execute(statement)
+            self._has_tables = True
+        return connection
+
     def enqueue(self, data: bytes, priority: float | None = None) -> None:
+        was_connected = self._conn is not None
         try:
             super().enqueue(data, priority)
         except Exception:
+            if not was_connected:
+                raise
             # The server was started anew since the last time.
             super().enqueue(data, priority)
 

@@ -129,6 +129,13 @@ def test_a_wake_up_for_which_nobody_waits_is_there_later(tmp_path: Path) -> None
     assert storage_at(address).dequeue() == b"wake up"
 
 
+@pytest.mark.parametrize("address", ["postgres://berth@127.0.0.1:1/none", "redis://127.0.0.1:1"])
+def test_a_panel_can_be_started_before_its_queue(address: str) -> None:
+    storage = storage_at(address)
+    with pytest.raises(Exception, match=r"127\.0\.0\.1"):
+        storage.enqueue(b"wake up")
+
+
 @pytest.mark.django_db
 def test_a_click_while_the_queue_is_gone_is_heard(
     container: Container, as_lena: Client, monkeypatch: pytest.MonkeyPatch
