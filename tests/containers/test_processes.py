@@ -49,11 +49,11 @@ def database_url() -> str:
     return f"postgres://{login}@{known['HOST']}:{known['PORT']}/{known['NAME']}"
 
 
-def until(true: Callable[[], Any], what: str) -> None:
+def until(true: Callable[[], Any], what: str, *, patience: float = PATIENCE) -> None:
     """Wait for it, but not for ever."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not true():
-        assert time.monotonic() < deadline, f"after {PATIENCE} s still not: {what}"
+        assert time.monotonic() < deadline, f"after {patience} s still not: {what}"
         time.sleep(0.05)
 
 
@@ -285,9 +285,16 @@ def test_work_on_a_node_that_goes_away_is_taken_up_when_it_is_back(
     assert effects_on(node, of=container) == ["created", "started"]
 
 
+def hears_a_signal(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has said what is to be done at SIGTERM."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:\t")[2].partition("\n")[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
 def test_processes_stop_when_they_are_told_to(panel: Panel) -> None:
     processes = [panel.worker(), panel.watcher()]
-    time.sleep(2)
+    until(lambda: all(map(hears_a_signal, processes)), "started")
     for process in processes:
         process.terminate()
     assert [process.wait(10) for process in processes] == [0, 0]
