@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
-from containers import reports
+from containers import reports, strays
 from containers.connect import connect
-from containers.drivers import DriverError
+from containers.drivers import DriverError, Instance
+from containers.image_servers import ServerStocktaking
 from containers.inventory import Stocktaking
 from containers.models import Container, Node, Operation, Stray
-from containers.models.stray import reserve
 from containers.news import Listener
 from containers.reports import Look
 from containers.statuses import NOWHERE, Status
@@ -32,13 +32,16 @@ logger = logging.getLogger(__name__)
 # After a question without an answer the next follows so soon: a node that hangs is known to be
 # off-line within 15 s, and one that is merely restarted has answered again by the third.
 DOUBT = timedelta(seconds=2)
+# Below, nobody cares how much faster a node has answered than the last time.
+NOTICEABLE_MS = 20
 
 
 def look_at(node: Node) -> Look:
     """Ask one node. Never raises; reads and writes no row."""
-    began = timezone.now()
+    began, clock = timezone.now(), time.perf_counter()
     try:
-        return Look(began, connect(node, timeout=settings.WATCH_TIMEOUT).instances())
+        instances = connect(node, timeout=settings.WATCH_TIMEOUT).instances()
+        return _sorted(began, instances, seconds=time.perf_counter() - clock)
     except DriverError as error:
         return Look(began, error=error.detail)
     except Exception as error:
@@ -46,16 +49,24 @@ def look_at(node: Node) -> Look:
         return Look(began, error=repr(error))
 
 
+def _sorted(began: datetime, found: dict[str, Instance], *, seconds: float) -> Look:
+    by_hand = {name: each for name, each in found.items() if each.by_hand}
+    ours = {name: found[name] for name in found.keys() - by_hand.keys()}
+    return Look(began, ours, by_hand, seconds=seconds)
+
+
 class Watcher:
     """Asks every node in turn with `ask`, and writes down what has come back with `collect`.
 
-    Now and then a node is also asked what it has; nothing here waits for that answer.
+    Now and then nodes and image servers are also asked what they have; nothing here waits for
+    that answer.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=256, thread_name_prefix="look")
         self._pending: dict[Future[Look], Node] = {}
         self._stock = Stocktaking()
+        self._servers = ServerStocktaking()
         self._news = Listener()
         self._wanted: set[int] = set()
         self._doubted: dict[int, datetime] = {}
@@ -70,6 +81,7 @@ class Watcher:
             else:
                 self._pending[self._pool.submit(look_at, node)] = node
             self._stock.begin_when_due(node)
+        self._servers.begin_when_due()
         self._news.attend(nodes)
 
     def ask_out_of_turn(self) -> None:
@@ -93,7 +105,7 @@ class Watcher:
     def collect(self, *, seconds: float) -> None:
         """Record the answers that come within so many seconds; returns early when all have."""
         until = time.monotonic() + seconds
-        answered: list[int] = []
+        answered: dict[Node, Look] = {}
         while self._pending and (left := until - time.monotonic()) > 0:
             done, _ = wait(self._pending, timeout=left, return_when=FIRST_COMPLETED)
             looks: dict[Node, Look] = {}
@@ -106,14 +118,26 @@ class Watcher:
                 else:
                     looks[node] = future.result()
             found(looks)
-            answered += [node.pk for node in looks]
+            answered |= looks
         self._stock.keep_what_came()
+        self._servers.keep_what_came()
         if not answered:
             return
         with transaction.atomic():
-            rows = Node.objects.filter(pk__in=answered)
+            rows = Node.objects.filter(pk__in=[node.pk for node in answered])
             list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
             rows.update(seen_at=timezone.now(), misses=0, problem="")
+            other = [node for node, look in answered.items() if _note_latency(node, look)]
+            Node.objects.bulk_update(other, ["latency_ms"], batch_size=100)
+
+
+def _note_latency(node: Node, look: Look) -> bool:
+    """Whether it takes so much more or less time to answer that it is worth writing down."""
+    was, now = node.latency_ms, round(look.seconds * 1000)
+    if was is not None and abs(now - was) <= max(now, was, NOTICEABLE_MS) / 2:
+        return False
+    node.latency_ms = now
+    return True
 
 
 def missed(node: Node, error: str) -> None:
@@ -148,8 +172,10 @@ def found(looks: dict[Node, Look]) -> None:
         ]
         if differing:
             reports.correct(node, look, differing)
-        if node.pk in noted or look.instances.keys() - {each.instance_name for each in known}:
-            _note_strays(node, look, {container.pk for container in known})
+        names = {container.instance_name for container in known}
+        if node.pk in noted or look.by_hand or look.instances.keys() - names:
+            reported = [*look.instances.values(), *look.by_hand.values()]
+            strays.note(node, reported, began=look.began, known={each.pk for each in known})
 
 
 def _is_back(node: Node) -> None:
@@ -158,22 +184,3 @@ def _is_back(node: Node) -> None:
     )
     if back:
         logger.warning("node %s is back", node.name)
-
-
-def _note_strays(node: Node, look: Look, known: set[int]) -> None:
-    """Keep which instances on a node the database does not know there; nothing is done to
-    them. `known` are the ids of the containers that it has there."""
-    numbers = {n for n in map(Stray.number_of, look.instances) if n is not None}
-    if unknown := numbers - known:
-        arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
-        since_then = Q(node=node) | Q(status_since__gte=look.began, missing=False)
-        explained = Container.objects.filter(arriving | since_then, pk__in=unknown)
-        unknown -= set(explained.values_list("pk", flat=True))
-    noted = set(node.strays.values_list("number", flat=True))
-    if settled := noted - unknown:
-        node.strays.filter(number__in=settled).delete()
-    if new := sorted(unknown - noted):
-        reserve(new[-1])
-        strays = [Stray(node=node, number=number) for number in new]
-        Stray.objects.bulk_create(strays, ignore_conflicts=True)
-        logger.warning("not known to be on node %s: %s", node.name, ", ".join(map(str, strays)))

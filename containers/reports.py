@@ -32,11 +32,14 @@ BATCH = 500
 @dataclass(frozen=True)
 class Look:
     """What a node reported, or why it did not. `began` is before the question was sent: what
-    changed after it is none of this look's business."""
+    changed after it is none of this look's business. Only `instances` are the panel's.
+    `seconds` is how long the answer took."""
 
     began: datetime
     instances: dict[str, Instance] = field(default_factory=dict)
+    by_hand: dict[str, Instance] = field(default_factory=dict)
     error: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
