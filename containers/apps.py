@@ -1,7 +1,13 @@
 """Containers, the nodes they live on, and the work done on them."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ContainersConfig(AppConfig):
     name = "containers"
+
+    def ready(self) -> None:
+        from containers import search
+
+        post_migrate.connect(search.make_indexes, sender=self)

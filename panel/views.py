@@ -16,8 +16,8 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from containers.counting import Count, counts_by_status
 from containers.digest import digest
-from containers.filters import counts_by_status
 from containers.models import Container, Node, Operation, StatusChange
 from containers.statuses import Status
 from containers.views.listing import as_shown, pace, with_actions
@@ -84,8 +84,9 @@ def _moving() -> set[str]:
     return {t.source for t in Container.transitions() if "ok" in t.custom}
 
 
-def _shown_counts(found: Any) -> list[tuple[Status, int]]:
-    return [(Status(value), count) for value, count in counts_by_status(found).items() if count]
+def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
+    counts = counts_by_status(found, Status.values)
+    return [(Status(value), count) for value, count in counts.items() if count]
 
 
 def _trace(value: object) -> object:

@@ -42,6 +42,29 @@ def ever(*, hours: float = 0, minutes: float = 0) -> timedelta:
     return timedelta(hours=hours, minutes=minutes)
 
 
+# What is on a list at all, and what is on it unless the destroyed are asked for.
+KEPT = models.Q(withdrawn_at=None)
+LISTED = KEPT & ~models.Q(status=Status.DESTROYED)
+
+
+def _sorted(
+    name: str, condition: models.Q, alike: list[str], fields: list[str]
+) -> list[models.Index]:
+    """For each of the fields an index that sorts by it what meets the condition and is alike.
+
+    `withdrawn_at` is in it for SQLite, which counts by an index alone only if each column that
+    it compares is there.
+    """
+    return [
+        models.Index(
+            fields=[*alike, field, "-id", "withdrawn_at"],
+            condition=condition,
+            name=f"{name}_by_{field}",
+        )
+        for field in fields
+    ]
+
+
 class ContainerQuerySet(models.QuerySet["Container"]):
     def visible_to(self, user: User) -> ContainerQuerySet:
         """What this person may see. Every page starts here; what is not in it is a 404."""
@@ -63,7 +86,10 @@ class Container(Lifecycle):
     """
 
     customer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="containers"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="containers",
+        db_index=False,
     )
     name = models.CharField(max_length=63, validators=[host_name])
     plan = models.CharField(max_length=80)
@@ -80,6 +106,7 @@ class Container(Lifecycle):
         null=True,
         blank=True,
         related_name="containers",
+        db_index=False,
     )
     address = models.CharField(max_length=45, blank=True)
     status = FSMField(
@@ -108,10 +135,16 @@ class Container(Lifecycle):
             ),
         ]
         indexes = [
-            models.Index(fields=["status"]),
-            models.Index(fields=["status_since"]),
-            models.Index(fields=["name"]),
             models.Index(fields=["create_again_at"]),
+            # In place of the foreign keys' own.
+            models.Index(fields=["customer", "withdrawn_at", "status", "-id"], name="by_customer"),
+            models.Index(fields=["node", "withdrawn_at", "status", "-id"], name="by_node"),
+            # Each sort of the list is read off one of these, from either end.
+            *_sorted("listed", LISTED, [], ["name", "status", "status_since", "plan", "address"]),
+            *_sorted("status", KEPT, ["status"], ["name", "status_since", "plan", "address"]),
+            *_sorted("plan", LISTED, ["plan"], ["name", "status_since", "address"]),
+            models.Index(fields=["-id", "withdrawn_at"], condition=LISTED, name="listed"),
+            models.Index(fields=["status", "-id", "withdrawn_at"], condition=KEPT, name="status"),
         ]
 
     def __str__(self) -> str:
@@ -119,6 +152,10 @@ class Container(Lifecycle):
 
     def get_absolute_url(self) -> str:
         return reverse("containers:detail", args=[self.pk])
+
+    def get_status_display(self) -> str:  # type: ignore[no-redef]
+        """As Django's own, which makes all choices anew for each row of a list."""
+        return Status(self.status).label
 
     @property
     def instance_name(self) -> str:

@@ -41,8 +41,9 @@ class Lifecycle(FSMModelMixin, models.Model):
 
     if TYPE_CHECKING:
         # What FSMField adds to its model.
+        status: str
+
         def get_available_status_transitions(self) -> Iterator[Transition]: ...
-        def get_available_user_status_transitions(self, user: User) -> Iterator[Transition]: ...
 
     def actions_for(self, user: User | None) -> list[Action]:
         """The buttons that this person has now, in the order of the table.
@@ -50,16 +51,17 @@ class Lifecycle(FSMModelMixin, models.Model):
         Pages, guards, bulk actions, admin site and tests all ask here. None stands for the
         panel itself, which creates what was paid: it may do whatever the status allows.
         """
-        return _buttons(
-            self.get_available_status_transitions()
-            if user is None
-            else self.get_available_user_status_transitions(user)
-        )
+        return [
+            action
+            for arrow, action in _buttons_out_of(type(self), self.status)
+            if all(condition(self) for condition in arrow.conditions)
+            and (user is None or arrow.has_perm(self, user))
+        ]
 
     @classmethod
     def actions(cls) -> dict[str, Action]:
         """Every button there is, by name, whoever may press it and when."""
-        return {action.name: action for action in _buttons(cls.transitions())}
+        return {action.name: action for _, action in _buttons(cls.transitions())}
 
     @classmethod
     def transitions(cls) -> list[Transition]:
@@ -74,7 +76,13 @@ class Lifecycle(FSMModelMixin, models.Model):
         return tuple(str(arrow.source) for arrow in cls.transitions() if arrow.name == name)
 
 
-def _buttons(arrows: Iterable[Transition]) -> list[Action]:
+@cache
+def _buttons_out_of(model: type[Lifecycle], status: str) -> list[tuple[Transition, Action]]:
+    """Read off the table once: a list of rows asks for each of them."""
+    return _buttons(arrow for arrow in model.transitions() if arrow.source == status)
+
+
+def _buttons(arrows: Iterable[Transition]) -> list[tuple[Transition, Action]]:
     labelled = [arrow for arrow in arrows if "label" in arrow.custom]
     labelled.sort(key=lambda arrow: arrow.method.__code__.co_firstlineno)
-    return [Action(name=arrow.name, **arrow.custom) for arrow in labelled]
+    return [(arrow, Action(name=arrow.name, **arrow.custom)) for arrow in labelled]

@@ -3,124 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from containers.digest import digest
-from containers.filters import ContainerFilter, counts_by_status
+from containers.filters import choices
 from containers.models import Action, Container, Operation
 from containers.statuses import Status
+from containers.views.found import COLUMNS, Found
 from panel.http import Request
 
 if TYPE_CHECKING:
     from panel.models import User
 
-ROWS_PER_PAGE = 50
-# The heads that sort, by the name that the address bears.
-COLUMNS = {
-    "name": "Container",
-    "status": "Status",
-    "since": "For",
-    "customer": "Customer",
-    "plan": "Plan",
-    "node": "Node",
-    "address": "Address",
-}
-
-
-class CountedPaginator(Paginator):
-    """Pages of a list whose length is known already."""
-
-    def __init__(self, found: QuerySet[Container], per_page: int, count: int) -> None:
-        super().__init__(found, per_page)
-        self._count = count
-
-    @cached_property
-    def count(self) -> int:
-        return self._count
-
 
 @require_safe
 def containers(request: Request) -> HttpResponse:
-    visible = Container.objects.visible_to(request.user)
-    narrowed = ContainerFilter(request.GET, queryset=visible, request=request)
-    counts = counts_by_status(narrowed.qs)
-    status = request.GET.get("status", "")
-    if status in counts:
-        found, total = narrowed.qs.filter(status=status), counts[status]
-    else:
-        found = narrowed.qs.exclude(status=Status.DESTROYED)
-        total = sum(counts.values()) - counts[Status.DESTROYED]
-    # The key decides between equals, so that no row is on two pages or on none.
-    found = found.order_by(*found.query.order_by, "-pk")
-    page = CountedPaginator(found, ROWS_PER_PAGE, total).get_page(request.GET.get("page"))
-    on_page = cast("QuerySet[Container]", page.object_list)
-
-    if request.htmx and request.GET.get("seen") == _seen(on_page, counts):
+    found = Found(request)
+    if request.htmx and found.unchanged(request.GET.get("seen", "")):
         return HttpResponse(status=204)
-
-    rows = with_actions(as_shown(on_page), request.user)
+    page = found.page()
+    page.found = as_listed(page.found)
+    rows = with_actions(page, request.user)
     query = request.GET.copy()
     for passing in ("page", "seen"):
         query.pop(passing, None)
     context = {
         "section": "containers",
-        "filter": narrowed,
-        "chips": [(Status(value), counts[value]) for value in counts],
-        "total": sum(counts.values()) - counts[Status.DESTROYED],
-        "status": status,
-        "customer": _customer(narrowed, rows),
-        "sort": request.GET.get("sort", ""),
+        "found": found,
+        "chips": [(Status(value), count) for value, count in found.counts.items()],
+        "customer": _customer(found, rows),
         "columns": COLUMNS,
         "page_obj": page,
         "rows": rows,
+        "parts": {},
         "query": f"{query.urlencode()}&" if query else "",
         "here": f"{request.path}?{query.urlencode()}&page={page.number}",
         "actions": _offered(rows),
-        "seen": _seen(rows, counts),
+        "seen": found.seen(rows),
         "pace": pace(rows),
     }
-    template = "containers/_list.html" if request.htmx else "containers/list.html"
-    return render(request, template, context)
+    if request.htmx:
+        return render(request, "containers/_list.html", context)
+    context["nodes"], context["plans"] = choices(request, found.asked)
+    return render(request, "containers/list.html", context)
 
 
-def _customer(narrowed: ContainerFilter, rows: list[Container]) -> str:
+def _customer(found: Found, rows: list[Container]) -> str:
     """Whose containers alone are shown; empty where everybody's are."""
-    picked = narrowed.form.cleaned_data.get("customer")
+    picked = found.asked.get("customer")
     if not picked:
         return ""
     return str(rows[0].customer) if rows else f"customer {picked}"
 
 
 def as_shown(found: QuerySet[Container]) -> QuerySet[Container]:
-    """With all that a row shows, in a fixed number of queries."""
+    """With all that a page shows of it, in a fixed number of queries."""
     under_way = Operation.objects.open().select_related("target")
     return found.select_related("customer", "node", "order").prefetch_related(
         Prefetch("operations", queryset=under_way, to_attr="open_operations")
     )
 
 
-def with_actions(found: QuerySet[Container], user: User) -> list[Container]:
+def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
+    """With what a row of the list shows, and what decides about its buttons; no more is read."""
+    under_way = Operation.objects.open().select_related("target")
+    under_way = under_way.only("container_id", "progress", "target__name")
+    listed = found.select_related("customer", "node", "order").only(
+        "name", "status", "status_since", "problem", "plan", "address", "missing", "revision",
+        "withdrawn_at", "customer__username", "customer__first_name", "customer__last_name",
+        "node__name", "node__online", "order__id",
+    )  # fmt: skip
+    return listed.prefetch_related(
+        Prefetch("operations", queryset=under_way, to_attr="open_operations")
+    )
+
+
+def with_actions(found: Iterable[Container], user: User) -> list[Container]:
     """The rows, each with the buttons that this person has on it as `row.actions`."""
     rows = list(found)
     for row in rows:
         row.buttons = row.actions_for(user)  # type: ignore[attr-defined]
+        row.key = str(row.pk)  # type: ignore[attr-defined]
     return rows
 
 
 def pace(rows: Iterable[Container]) -> int:
     """Seconds until a page with these rows asks again."""
     return 2 if any(row.is_transient for row in rows) else 15
-
-
-def _seen(rows: Iterable[Container], counts: dict[str, int]) -> str:
-    return digest([(row.pk, row.revision, row.is_overdue()) for row in rows], counts)
 
 
 def _offered(rows: list[Container]) -> list[Action]:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django_fsm import FSMField, transition
@@ -44,11 +44,6 @@ class OrderQuerySet(models.QuerySet["Order"]):
         if number.isascii() and number.isdigit() and int(number) <= LARGEST_ID:
             matches |= Q(pk=int(number))
         return self.filter(matches)
-
-    def counts_by_status(self) -> dict[str, int]:
-        """How many orders are in each status; none is left out."""
-        counted = dict(self.order_by().values_list("status").annotate(Count("pk")))
-        return {status.value: counted.get(status.value, 0) for status in Order.Status}
 
     def paid_not_created(self) -> OrderQuerySet:
         """Paid for, nothing under way, and no further try planned: somebody has to act."""

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from containers.counting import counts_by_status, total
 from containers.digest import digest
 from containers.models import Operation
+from containers.paging import Pages
 from containers.views.listing import pace
 from orders.models import Order
 from panel.http import Request
-
-ROWS_PER_PAGE = 50
 
 
 @require_safe
 def orders(request: Request) -> HttpResponse:
     text = request.GET.get("q", "").strip()
     found = Order.objects.visible_to(request.user).matching(text)
-    counts = found.counts_by_status()
+    counts = counts_by_status(found, Order.Status.values)
     status = request.GET.get("status", "")
     listed = found.filter(status=status) if status in counts else found
     under_way = Prefetch(
         "container__operations", queryset=Operation.objects.open(), to_attr="open_operations"
     )
-    rows = listed.select_related("customer", "plan", "container").prefetch_related(under_way)
-    page = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    count = counts[status] if status in counts else total(counts)
+    page = Pages.of(listed, count).get_page(request.GET.get("page"))
+    rows = page.found.select_related("customer", "plan", "container")
+    page.found = rows.prefetch_related(under_way)
     seen = digest([(row.pk, row.status, row.container.revision) for row in page], counts)
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
@@ -40,7 +41,7 @@ def orders(request: Request) -> HttpResponse:
         "section": "orders",
         "page_obj": page,
         "chips": [(choice, counts[choice.value]) for choice in Order.Status],
-        "total": sum(counts.values()),
+        "total": total(counts),
         "status": status,
         "q": text,
         "query": f"{query.urlencode()}&" if query else "",

@@ -1,0 +1,158 @@
+"""Pages of a list that may be too long to count: from the front, and from the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from containers.counting import Count, counted
+
+ROWS_PER_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """Fields to sort by; the last must decide between equals, so that no row is on two pages.
+
+    Where `nullable` is among them, rows without it come last, or from the other end first.
+    """
+
+    fields: tuple[str, ...]
+    nullable: str = ""
+
+    def reversed(self) -> Sorting:
+        """The same from the other end."""
+        return Sorting(tuple(_opposite(name) for name in self.fields), self.nullable)
+
+    @property
+    def is_descending(self) -> bool:
+        return self.fields[0].startswith("-")
+
+    def terms(self) -> list[Any]:
+        return [self._term(name) for name in self.fields]
+
+    def _term(self, name: str) -> Any:
+        if name == self.nullable:
+            return F(name).asc(nulls_last=True)
+        if name == f"-{self.nullable}":
+            return F(self.nullable).desc(nulls_first=True)
+        return name
+
+
+def _opposite(name: str) -> str:
+    return name.removeprefix("-") if name.startswith("-") else f"-{name}"
+
+
+NEWEST_FIRST = Sorting(("-pk",))
+
+
+@dataclass
+class Page:
+    """One page, as templates know Django's own. `number` counts from 1, or from the end: -1 is
+    the last."""
+
+    paginator: Pages
+    number: int
+    found: QuerySet[Any]
+
+    @cached_property
+    def object_list(self) -> list[Any]:
+        rows = list(self.found)
+        return rows if self.number > 0 else rows[::-1]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.object_list)
+
+    def has_other_pages(self) -> bool:
+        return self.paginator.count.more or self.paginator.num_pages > 1
+
+    def has_previous(self) -> bool:
+        return self.number not in {1, -self.paginator.num_pages}
+
+    def has_next(self) -> bool:
+        return self.number not in {-1, self.paginator.num_pages}
+
+    def previous_page_number(self) -> int:
+        return self.number - 1
+
+    def next_page_number(self) -> int:
+        return self.number + 1
+
+    def start_index(self) -> int:
+        return (self.number - 1) * self.paginator.per_page + 1
+
+    def end_index(self) -> int:
+        return self.start_index() + len(self.object_list) - 1
+
+
+@dataclass
+class Pages:
+    """The pages of what was found, sorted.
+
+    Of a list that was counted to its end there are all pages. Of a longer one there are those
+    as far as it was counted, from either end: a row in the middle is reached by narrowing.
+    `parts` together are the list, each wholly before the next, where that is faster to read.
+    """
+
+    parts: Sequence[QuerySet[Any]]
+    count: Count
+    sorting: Sorting = NEWEST_FIRST
+    per_page: int = ROWS_PER_PAGE
+    num_pages: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.num_pages = max(ceil(self.count.number / self.per_page), 1)
+
+    @classmethod
+    def of(cls, found: QuerySet[Any], count: Count | None = None) -> Pages:
+        """Newest first."""
+        return cls([found], counted(found) if count is None else count)
+
+    def get_page(self, asked: str | None) -> Page:
+        """The page asked for, or the nearest that there is."""
+        number = _whole(asked)
+        if number < 0 and not self.count.more:
+            number = max(self.num_pages + 1 + number, 1)
+        number = max(min(number, self.num_pages), -self.num_pages)
+        return self.page(number)
+
+    def page(self, number: int) -> Page:
+        """The page of this number, unseen: there may be no rows."""
+        return Page(self, number, self._rows(number))
+
+    def _rows(self, number: int) -> QuerySet[Any]:
+        """From the end, the last row comes first.
+
+        The rows are picked by their keys alone, and fetched with all that belongs to them
+        only then: the database has as little to carry past as can be.
+        """
+        sorting, parts = self.sorting, list(self.parts)
+        if number < 0:
+            sorting, parts = sorting.reversed(), parts[::-1]
+        stop = abs(number) * self.per_page
+        start = stop - self.per_page
+        fetched: QuerySet[Any] = parts[0].model._default_manager.order_by(*sorting.terms())
+        if len(parts) == 1:
+            picked = parts[0].order_by(*sorting.terms()).values("pk")[start:stop]
+            return fetched.filter(pk__in=picked)
+        heads = [
+            parts[0].model._default_manager.order_by()
+            .filter(pk__in=part.order_by(*sorting.fields).values("pk")[:stop])
+            .values("pk")
+            for part in parts
+        ]  # fmt: skip
+        return fetched.filter(pk__in=heads[0].union(*heads[1:], all=True))[start:stop]
+
+
+def _whole(asked: str | None) -> int:
+    """The number in an address; 1 where there is none that makes sense."""
+    text = asked or ""
+    digits = text.removeprefix("-")
+    if len(digits) > 9 or not (digits.isascii() and digits.isdigit()):
+        return 1
+    return int(text) or 1

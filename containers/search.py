@@ -1,0 +1,124 @@
+"""Search among containers: what a text may mean, and the indexes that find it.
+
+A name is found by three letters or more that stand anywhere in it, or by its first one or two.
+PostgreSQL keeps trigrams of the names (pg_trgm), and SQLite does (FTS5); a model can declare
+neither, so both are made after the migrations, wherever they are missing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from containers.models import Container
+from panel.models import User
+
+if TYPE_CHECKING:
+    from django.apps import AppConfig
+
+# What a trigram index can find anywhere in a name.
+SHORTEST = 3
+LARGEST_ID = 2**63 - 1
+
+
+def matching(found: QuerySet[Container], text: str) -> QuerySet[Container]:
+    """Those of the found that match, told row by row: for a text that matches many."""
+    condition = _name(text)
+    for meaning in _others(text, found.db):
+        condition |= meaning
+    return found.filter(condition)
+
+
+def looked_up(found: QuerySet[Container], text: str, most: int) -> QuerySet[Container]:
+    """The same, looked up in the indexes: at most so many for each meaning of the text."""
+    vendor = connections[found.db].vendor
+    in_names = _indexed_name(text) if vendor == "sqlite" else _name(text)
+    keys = [
+        Container.objects.order_by()
+        .filter(pk__in=found.filter(meaning).order_by().values("pk")[:most])
+        .values("pk")
+        for meaning in (in_names, *_others(text, found.db))
+    ]
+    return Container.objects.filter(pk__in=keys[0].union(*keys[1:]))
+
+
+def _name(text: str) -> Q:
+    part = text.lower()
+    return Q(name__contains=part) if len(part) >= SHORTEST else Q(name__startswith=part)
+
+
+def _indexed_name(text: str) -> Q:
+    part = text.lower()
+    if len(part) < SHORTEST:
+        return _beginning("name", part)
+    phrase = part.replace('"', '""')
+    rows = "SELECT rowid FROM containers_name WHERE containers_name MATCH %s"
+    return Q(pk__in=RawSQL(rows, [f'"{phrase}"']))  # noqa: S611  # the text is a parameter
+
+
+def _others(text: str, alias: str) -> list[Q]:
+    """A customer, an address, a number ("104" or "ct-104")."""
+    customers = User.objects.filter(
+        Q(username__icontains=text)
+        | Q(first_name__icontains=text)
+        | Q(last_name__icontains=text)
+        | Q(email__iexact=text)
+    )
+    found = [Q(customer__in=customers.values("pk"))]
+    if re.fullmatch(r"[0-9a-f.:]+", text):
+        sqlite = connections[alias].vendor == "sqlite"
+        found.append(_beginning("address", text) if sqlite else Q(address__startswith=text))
+    number = text.lower().removeprefix("ct-")
+    if number.isascii() and number.isdigit() and int(number) <= LARGEST_ID:
+        found.append(Q(pk=int(number)))
+    return found
+
+
+def _beginning(field: str, text: str) -> Q:
+    """As a range: SQLite's LIKE knows no capitals, and so does not use an index that does."""
+    return Q(**{f"{field}__gte": text, f"{field}__lt": f"{text}\U0010ffff"})
+
+
+def make_indexes(sender: AppConfig, using: str, **_: Any) -> None:
+    """Called after each migration. One that rebuilds SQLite's table drops its triggers."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            for statement in _ON_POSTGRESQL:
+                cursor.execute(statement)
+            return
+        cursor.execute(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' "
+            "AND name LIKE 'containers_name_%%'"
+        )
+        if cursor.fetchone() != (len(_TRIGGERS),):
+            for statement in (_NAMES, *_TRIGGERS, _FILL):
+                cursor.execute(statement)
+
+
+_ON_POSTGRESQL = [
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE INDEX IF NOT EXISTS containers_name_trigrams "
+    "ON containers_container USING gin (name gin_trgm_ops)",
+    "CREATE INDEX IF NOT EXISTS containers_address_begins "
+    "ON containers_container (address varchar_pattern_ops)",
+]
+_NAMES = """CREATE VIRTUAL TABLE IF NOT EXISTS containers_name USING fts5(
+    name, content='containers_container', content_rowid='id', tokenize='trigram')"""
+_FILL = "INSERT INTO containers_name (containers_name) VALUES ('rebuild')"
+_ADD = "INSERT INTO containers_name (rowid, name) VALUES (new.id, new.name);"
+_TAKE = """INSERT INTO containers_name (containers_name, rowid, name)
+    VALUES ('delete', old.id, old.name);"""
+_TRIGGERS = [
+    f"""CREATE TRIGGER IF NOT EXISTS containers_name_{name}
+        AFTER {when} ON containers_container BEGIN {what} END"""
+    for name, when, what in (
+        ("added", "INSERT", _ADD),
+        ("taken", "DELETE", _TAKE),
+        ("changed", "UPDATE OF name", _TAKE + _ADD),
+    )
+]
