@@ -96,7 +96,8 @@ class Pages:
 
     Of a list that was counted to its end there are all pages. Of a longer one there are those
     as far as it was counted, from either end: a row in the middle is reached by narrowing.
-    `parts` together are the list, each wholly before the next, where that is faster to read.
+    `parts` together are the list, each sorted and wholly before the next; more than one where
+    that is faster to read.
     """
 
     parts: Sequence[QuerySet[Any]]
@@ -111,7 +112,8 @@ class Pages:
     @classmethod
     def of(cls, found: QuerySet[Any], count: Count | None = None) -> Pages:
         """Newest first."""
-        return cls([found], counted(found) if count is None else count)
+        count = counted(found) if count is None else count
+        return cls([found.order_by(*NEWEST_FIRST.fields)], count)
 
     def get_page(self, asked: str | None) -> Page:
         """The page asked for, or the nearest that there is."""
@@ -133,20 +135,17 @@ class Pages:
         """
         sorting, parts = self.sorting, list(self.parts)
         if number < 0:
-            sorting, parts = sorting.reversed(), parts[::-1]
+            sorting = sorting.reversed()
+            parts = [part.reverse() for part in reversed(parts)]
         stop = abs(number) * self.per_page
         start = stop - self.per_page
-        fetched: QuerySet[Any] = parts[0].model._default_manager.order_by(*sorting.terms())
+        everything: QuerySet[Any] = parts[0].model._default_manager.order_by()
         if len(parts) == 1:
-            picked = parts[0].order_by(*sorting.terms()).values("pk")[start:stop]
-            return fetched.filter(pk__in=picked)
-        heads = [
-            parts[0].model._default_manager.order_by()
-            .filter(pk__in=part.order_by(*sorting.fields).values("pk")[:stop])
-            .values("pk")
-            for part in parts
-        ]  # fmt: skip
-        return fetched.filter(pk__in=heads[0].union(*heads[1:], all=True))[start:stop]
+            picked = parts[0].values("pk")[start:stop]
+            return everything.filter(pk__in=picked).order_by(*sorting.terms())
+        heads = [everything.filter(pk__in=part.values("pk")[:stop]).values("pk") for part in parts]
+        picked = heads[0].union(*heads[1:], all=True)
+        return everything.filter(pk__in=picked).order_by(*sorting.terms())[start:stop]
 
 
 def _whole(asked: str | None) -> int:

@@ -35,6 +35,10 @@ class User(AbstractUser):
 
     objects: ClassVar[PeopleManager] = PeopleManager()
 
+    class Meta(AbstractUser.Meta):
+        # Lists of containers are sorted by it.
+        indexes = [models.Index(fields=["last_name"])]
+
     @property
     def sees_everything(self) -> bool:
         """Whether lists show this person everybody's rows, or only their own."""

@@ -37,7 +37,7 @@ SORTINGS = {
     "name": Sorting(("name", "-pk")),
     "status": Sorting(("status", "-pk")),
     "since": Sorting(("status_since", "-pk")),
-    "customer": Sorting(("customer__last_name", "customer_id", "-pk")),
+    "customer": Sorting(("customer__last_name", "-pk")),
     "plan": Sorting(("plan", "-pk")),
     "node": Sorting(("node__name", "-pk"), nullable="node__name"),
     "address": Sorting(("address", "-pk")),
@@ -113,27 +113,44 @@ class Found:
         return list(few.only("pk", "status")[: FAR_ENOUGH + 1])
 
     def _page_of(self, count: Count) -> Page:
-        found = self._narrowed
-        if count.more and self.status and self.asked.get("plan"):
-            # Row by row along the index of the sort: SQLite would rather sort all of the plan.
-            found = self._scope.alias(its_plan=Concat("plan", Value("")))
-            found = found.filter(its_plan=self.asked["plan"])
-        if self.text:
-            keys = [row.pk for row in self._first_matches]
-            few = Container.objects.filter(pk__in=keys)
-            found = matching(found, self.text) if count.more else few
-        if self.status:
-            found = found.filter(status=self.status)
-        else:
-            found = found.exclude(status=Status.DESTROYED)
-        return Pages(self._parts(found, count), count, self._sorting).get_page(self._asked_page)
+        parts = self._parts_of_many() if count.more else [self._few()]
+        return Pages(parts, count, self._sorting).get_page(self._asked_page)
 
-    def _parts(self, found: QuerySet[Container], count: Count) -> list[QuerySet[Container]]:
-        """Those without a node are apart, so that the others can be read node by node."""
-        if not (count.more and self._sorting.nullable):
-            return [found]
-        parts = [found.filter(node__name__isnull=False), found.filter(node=None)]
+    def _few(self) -> QuerySet[Container]:
+        found = self._narrowed
+        if self.text:
+            found = Container.objects.filter(pk__in=[row.pk for row in self._first_matches])
+        return self._in_status(found).order_by(*self._sorting.terms())
+
+    def _parts_of_many(self) -> list[QuerySet[Container]]:
+        """To be read off the index of the sort; other conditions are told row by row, and SQLite
+        is kept from another index, all of which it would have to sort."""
+        by_another_table = "__" in self._sorting.fields[0]
+        found, plan = self._scope, self.asked.get("plan")
+        if plan and (by_another_table or self.status):
+            found = found.alias(its_plan=Concat("plan", Value(""))).filter(its_plan=plan)
+        elif plan:
+            found = self._narrowed
+        if self.text:
+            found = matching(found, self.text)
+        if by_another_table and self.status:
+            found = found.alias(its_status=Concat("status", Value("")))
+            found = found.filter(its_status=self.status)
+        else:
+            found = self._in_status(found)
+        if not self._sorting.nullable:
+            return [found.order_by(*self._sorting.fields)]
+        # Those without are apart, so that the others can be read one node after the other.
+        parts = [
+            found.filter(node__name__isnull=False).order_by(*self._sorting.fields),
+            found.filter(node=None).order_by(*self._sorting.fields[1:]),
+        ]
         return parts[::-1] if self._sorting.is_descending else parts
+
+    def _in_status(self, found: QuerySet[Container]) -> QuerySet[Container]:
+        if self.status:
+            return found.filter(status=self.status)
+        return found.exclude(status=Status.DESTROYED)
 
 
 def _trace(found: QuerySet[Container]) -> QuerySet[Container]:
