@@ -18,14 +18,13 @@ NAME = "-name-"
 
 @register.simple_tag(takes_context=True)
 def alike(context: RequestContext, name: str, row: Any) -> SafeString:
-    """A part of a row that tells of its status and buttons, of work on it, of its `key` and its
-    `name`, and of nothing else. `row` went through `with_actions`.
+    """A part of a row that tells of its `key`, its `name` and of what its `likeness` is made of,
+    and of nothing else. `row` went through `with_actions`.
 
     A page of many rows puts an empty dictionary `parts` into its context.
     """
     parts: dict[object, str] = context.get("parts", {})  # type: ignore[assignment]
-    work = row.operation
-    common = name, tuple(row.buttons), row.status, work and work.progress
+    common = name, row.likeness
     if common not in parts:
         assert context.template is not None
         part = context.template.engine.get_template(name)

@@ -94,6 +94,7 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
     if request.htmx.target == f"container-{container.pk}":
         [row] = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
         context = {"row": row, "here": _back_to(request, container), "alone": True}
+        context["everybodys"] = request.user.sees_everything
         response = render(request, "containers/_row.html", context, status=status)
     elif request.htmx.target == "main":
         return detail.page(request, container, status=status)

@@ -123,29 +123,35 @@ class Found:
         return self._in_status(found).order_by(*self._sorting.terms())
 
     def _parts_of_many(self) -> list[QuerySet[Container]]:
-        """To be read off the index of the sort; other conditions are told row by row, and SQLite
-        is kept from another index, all of which it would have to sort."""
-        by_another_table = "__" in self._sorting.fields[0]
-        found, plan = self._scope, self.asked.get("plan")
-        if plan and (by_another_table or self.status):
-            found = found.alias(its_plan=Concat("plan", Value(""))).filter(its_plan=plan)
-        elif plan:
-            found = self._narrowed
-        if self.text:
-            found = matching(found, self.text)
-        if by_another_table and self.status:
-            found = found.alias(its_status=Concat("status", Value("")))
-            found = found.filter(its_status=self.status)
-        else:
-            found = self._in_status(found)
-        if not self._sorting.nullable:
-            return [found.order_by(*self._sorting.fields)]
+        """Each to be read off the index of the sort."""
+        sorting = self._sorting
+        found = self._told_row_by_row().order_by(*sorting.fields)
+        if not sorting.nullable:
+            return [found]
         # Those without are apart, so that the others can be read one node after the other.
+        without = self._in_status(self._matching(self._narrowed)).filter(node=None)
         parts = [
-            found.filter(node__name__isnull=False).order_by(*self._sorting.fields),
-            found.filter(node=None).order_by(*self._sorting.fields[1:]),
+            found.filter(node__name__isnull=False),
+            without.order_by(*sorting.fields[1:]),
         ]
-        return parts[::-1] if self._sorting.is_descending else parts
+        return parts[::-1] if sorting.is_descending else parts
+
+    def _told_row_by_row(self) -> QuerySet[Container]:
+        """Keeps SQLite from indexes of the plan or the status, by which it would find so many
+        that sorting them takes long; where the index of the sort begins with them, it may."""
+        by = self._sorting.fields[0].removeprefix("-")
+        by_another_table = "__" in by
+        found, plan = self._narrowed, self.asked.get("plan")
+        if plan and by != "plan" and (by_another_table or self.status):
+            found = self._scope.alias(its_plan=Concat("plan", Value(""))).filter(its_plan=plan)
+        found = self._matching(found)
+        if by.startswith("customer") and self.status:
+            found = found.alias(its_status=Concat("status", Value("")))
+            return found.filter(its_status=self.status)
+        return self._in_status(found)
+
+    def _matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
+        return matching(found, self.text) if self.text else found
 
     def _in_status(self, found: QuerySet[Container]) -> QuerySet[Container]:
         if self.status:

@@ -40,6 +40,7 @@ def containers(request: Request) -> HttpResponse:
         "page_obj": page,
         "rows": rows,
         "parts": {},
+        "everybodys": request.user.sees_everything,
         "query": f"{query.urlencode()}&" if query else "",
         "here": f"{request.path}?{query.urlencode()}&page={page.number}",
         "actions": _offered(rows),
@@ -88,6 +89,14 @@ def with_actions(found: Iterable[Container], user: User) -> list[Container]:
     for row in rows:
         row.buttons = row.actions_for(user)  # type: ignore[attr-defined]
         row.key = str(row.pk)  # type: ignore[attr-defined]
+        # What of it `alike` renders, but for the key and the name.
+        row.likeness = (  # type: ignore[attr-defined]
+            tuple(row.buttons),  # type: ignore[attr-defined]
+            row.status,
+            row.progress,
+            row.problem,
+            None if row.node_id else getattr(row, "order", None),
+        )
     return rows
 
 
