@@ -71,8 +71,8 @@ class Found:
         """By status; of a search that finds too much, what is among the first of it."""
         if not self.text:
             return counts_by_status(self._narrowed, Status.values)
-        statuses = [row.status for row in self._first_matches]
-        more = len(statuses) > FAR_ENOUGH
+        statuses = [row.status for row in self._first_matches[:FAR_ENOUGH]]
+        more = len(self._first_matches) > FAR_ENOUGH
         return {status: Count(statuses.count(status), more) for status in Status.values}
 
     @cached_property

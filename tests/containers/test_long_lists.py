@@ -1,0 +1,152 @@
+"""Lists that are longer than anybody counts: honest counts, pages from both ends, and search."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.test import Client
+
+from containers import counting, search
+from containers.counting import Count, counts_by_status
+from containers.models import Container, Node
+from containers.paging import Pages
+from containers.statuses import Status
+from containers.views import found
+from panel.models import User
+from tests.cast import ContainerFactory, UserFactory
+from tests.containers.test_listing import chips, names, poll
+
+pytestmark = pytest.mark.django_db
+
+BOUND = 60
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of more than sixty is long."""
+    monkeypatch.setattr(counting, "FAR_ENOUGH", BOUND)
+    monkeypatch.setattr(found, "FAR_ENOUGH", BOUND)
+
+
+@pytest.fixture
+def many(lena: User, node: Node, other_node: Node) -> list[Container]:
+    """A hundred and twenty that run on two nodes, and sixty that are only ordered, on none."""
+    containers = [
+        Container(
+            customer=lena, name=f"c-{number:03}", plan="Small", cpus=1, memory_mb=1, disk_gb=1,
+            system="Debian", image="debian", node=(node, other_node, None)[number % 3],
+            status=Status.ORDERED if number % 3 == 2 else Status.RUNNING,
+        )
+        for number in range(180)
+    ]  # fmt: skip
+    return Container.objects.bulk_create(containers)
+
+
+def test_a_count_says_when_it_was_given_up() -> None:
+    assert [str(Count.of(number)) for number in (0, 7, 60, 61)] == ["0", "7", "60", "60+"]
+    assert str(Count(60) + Count(60, more=True)) == "120+"
+    assert str(Count(1_000, more=True)) == "1,000+"
+
+
+def test_counts_go_as_far_as_anybody_counts(many: list[Container]) -> None:
+    counts = counts_by_status(Container.objects.all(), Status.values)
+    assert counts[Status.RUNNING] == Count(60, more=True)
+    assert counts[Status.ORDERED] == Count(60)
+    assert counts[Status.STOPPED] == Count(0)
+    assert set(counts_by_status(Container.objects.none(), Status.values).values()) == {Count()}
+
+
+@pytest.mark.parametrize("sort", [*found.SORTINGS, *(f"-{name}" for name in found.SORTINGS), ""])
+def test_a_long_list_reads_the_same_from_both_ends(
+    sort: str, as_ada: Client, many: list[Container], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/containers/?sort={sort}&page="
+    from_the_front = [name for page in (1, 2) for name in names(as_ada.get(f"{address}{page}"))]
+    from_the_end = [name for page in (-2, -1) for name in names(as_ada.get(f"{address}{page}"))]
+    monkeypatch.setattr(counting, "FAR_ENOUGH", 1_000)
+    monkeypatch.setattr(found, "FAR_ENOUGH", 1_000)
+    whole = [name for page in (1, 2, 3, 4) for name in names(as_ada.get(f"{address}{page}"))]
+    assert len(set(whole)) == 180
+    assert from_the_front == whole[:100]
+    assert from_the_end == whole[-100:]
+
+
+def test_a_page_that_was_not_counted_leads_to_the_nearest_that_was(
+    as_ada: Client, many: list[Container]
+) -> None:
+    text = as_ada.get("/containers/?page=999").content.decode()
+    assert 'id="page-first"' in text
+    assert 'id="page-last" class="btn small" href="?page=-1"' in text
+    assert 'id="page-next"' not in text
+    assert "Last page" in as_ada.get("/containers/?page=-1").content.decode()
+
+
+def test_pages_of_a_short_list_can_be_counted_from_the_end(many: list[Container]) -> None:
+    pages = Pages.of(Container.objects.filter(status=Status.ORDERED))
+    assert pages.get_page("-1").number == pages.get_page("99").number == pages.num_pages == 2
+
+
+@pytest.mark.parametrize("address", ["", "?sort=node", "?sort=customer&status=running", "?q=c-0"])
+def test_a_poll_of_a_long_list_is_empty_until_something_changes(
+    address: str, as_ada: Client, many: list[Container]
+) -> None:
+    page = as_ada.get(f"/containers/{address}")
+    assert poll(as_ada, page).status_code == 204
+    shown = re.findall(r'<tr id="container-(\d+)"', page.content.decode())
+    Container.objects.filter(pk=shown[-1]).update(revision=2)
+    assert poll(as_ada, page).status_code == 200
+
+
+def test_a_list_takes_six_queries_and_a_poll_three(
+    as_ada: Client, many: list[Container], django_assert_max_num_queries: Any
+) -> None:
+    for address in ("", "?sort=node&page=-1", "?status=running&sort=name", "?q=c-0"):
+        with django_assert_max_num_queries(6):
+            page = as_ada.get(f"/containers/{address}")
+    page = as_ada.get("/containers/?sort=node")
+    with django_assert_max_num_queries(3):
+        poll(as_ada, page)
+
+
+def test_a_search_finds_what_stands_anywhere_in_a_name(as_ada: Client, lena: User) -> None:
+    ContainerFactory.create(customer=lena, name="shop-front-1", on_node=False)
+    for text in ("front", "op-fr", "SHOP", "sh", "s", "nt-1"):
+        assert names(as_ada.get("/containers/", {"q": text})) == ["shop-front-1"], text
+    for text in ("fr", "frond", '"', "%", "_", "front*", "front OR shop"):
+        assert names(as_ada.get("/containers/", {"q": text})) == [], text
+
+
+def test_a_search_that_finds_too_much_says_so(as_ada: Client, many: list[Container]) -> None:
+    page = as_ada.get("/containers/?q=c-1&sort=name")
+    assert "60+" in page.content.decode()
+    assert names(page) == [f"c-{number}" for number in range(100, 150)]
+    assert chips(as_ada.get("/containers/?q=c-10"))["all"] == 10
+
+
+def test_a_new_name_is_found_and_an_old_one_is_not(as_ada: Client, lena: User) -> None:
+    made = ContainerFactory.create(customer=lena, name="before", on_node=False)
+    Container.objects.filter(pk=made.pk).update(name="after")
+    assert names(as_ada.get("/containers/?q=after")) == ["after"]
+    assert names(as_ada.get("/containers/?q=before")) == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL keeps its index itself")
+def test_the_index_of_names_is_made_anew_when_a_migration_has_dropped_its_triggers(
+    as_ada: Client, lena: User
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER containers_name_added")
+    ContainerFactory.create(customer=lena, name="missed", on_node=False)
+    assert names(as_ada.get("/containers/?q=missed")) == []
+    search.make_indexes(apps.get_app_config("containers"), using="default")
+    assert names(as_ada.get("/containers/?q=missed")) == ["missed"]
+
+
+def test_customers_are_found_by_their_names(as_ada: Client) -> None:
+    zoe = UserFactory.create(username="zoe", last_name="Okonkwo")
+    ContainerFactory.create(customer=zoe, name="hers", on_node=False)
+    assert names(as_ada.get("/containers/?q=okon")) == ["hers"]
