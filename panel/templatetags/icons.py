@@ -14,5 +14,5 @@ register = template.Library()
 @register.simple_tag
 @cache
 def icon(name: str) -> SafeString:
-    """The icon of that name in the sprite, for what is repeated row by row."""
+    """The icon of that name in the sprite. Every template has this tag without loading it."""
     return render_to_string("components/icon.html", {"name": name})

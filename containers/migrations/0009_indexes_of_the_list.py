@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0004_incus_nodes'),
+        ('containers', '0008_engine'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('panel', '0001_initial'),
+        ('panel', '0002_cache'),
     ]
 
     operations = [
