@@ -94,10 +94,10 @@ class Worker:
             self._queued.pop(0).execute()
             self._commit()
 
-    def lose_one(self) -> None:
-        """The oldest wake-up does not arrive, or came at a bad moment."""
+    def lose_one(self, which: int = 0) -> None:
+        """A wake-up does not arrive, or came at a bad moment; the oldest, if none is named."""
         self._commit()
-        self._queued.pop(0)
+        self._queued.pop(which)
 
     def lose_everything(self) -> None:
         """As if the queue had been emptied: no wake-up arrives."""

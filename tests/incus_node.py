@@ -85,7 +85,8 @@ class IncusNode:
     def kill(self) -> None:
         """SIGKILL to the daemon; its containers are processes of their own and run on."""
         for pid in self._daemons():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not self._daemons())
 
     def pause(self) -> None:
@@ -96,7 +97,8 @@ class IncusNode:
 
     def resume(self) -> None:
         for pid in self._paused:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         self._paused = []
 
     def destroy(self) -> None:

@@ -149,15 +149,16 @@ def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
 
 
 def _wake_next(operation: Operation) -> None:
-    """A node with a hand free again goes on with what waits for it."""
-    waiting = Operation.objects.open().filter(
-        node=operation.node_id, held_until=None, not_before__lte=timezone.now()
-    )
+    """A node with a hand free again goes on with what waits for it, and with what a dead worker
+    has left: its wake-up may have come while all hands were full."""
+    now = timezone.now()
+    free = Q(held_until=None) | Q(held_until__lt=now)
+    waiting = Operation.objects.open().filter(free, node=operation.node_id, not_before__lte=now)
     first = waiting.order_by("woken_at", "pk").values_list("pk", "woken_at")
     for operation_id, woken_at in first[: settings.NODE_CONCURRENCY]:
         # Marked as woken, so that of two that end together each wakes another.
         unmarked = Operation.objects.filter(pk=operation_id, woken_at=woken_at)
-        if unmarked.update(woken_at=timezone.now()):
+        if unmarked.update(woken_at=now):
             wake(operation_id)
             return
 

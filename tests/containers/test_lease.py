@@ -277,3 +277,32 @@ def test_of_two_that_end_together_each_wakes_another(
     with connection.execute_wrapper(other_is_faster):
         carrying._wake_next(last_operation(ours))
     assert worker.waiting == [last_operation(second).pk]
+
+
+def test_a_hand_free_again_goes_on_with_what_a_dead_worker_left(
+    lena: User, node: Node, worker: Worker, instead: Any, clock: Clock, settings: Any
+) -> None:
+    """It was woken for while all hands were full, and nothing wakes it a second time."""
+    settings.NODE_CONCURRENCY = 1
+    left, busy = (ContainerFactory.create(customer=lena, node=node) for _ in range(2))
+    real = work.STEPS["start"]
+
+    def dies(job: work.Job) -> work.Steps:
+        yield Progress()
+        raise Killed
+
+    def steps(job: work.Job) -> work.Steps:
+        operations.sweep()
+        operations.carry_out(worker.waiting[-1])
+        worker.lose_everything()
+        instead("start", real)
+        yield from job.node.start(job.name)
+
+    instead("start", dies)
+    operations.request(left.pk, "start", by=lena)
+    with pytest.raises(Killed):
+        worker.carry_out_all()
+    clock.advance(by=settings.LEASE + timedelta(seconds=1))
+    instead("start", steps)
+    ask_and_wait(busy, "start", worker, lena)
+    assert {fresh(left).status, fresh(busy).status} == {Status.RUNNING}

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
 from containers.drivers.simulated import Faults
+from tests.incus_node import wait_until
 from tests.soak.database import Database
 from tests.soak.takeup import Takeups
 from tests.soak.world import World
@@ -40,8 +41,8 @@ class Fault:
 
 @dataclass
 class Chaos:
-    """Breaks and mends until the time is over. `outages` are the times at which the database
-    was not there, and those at which the web was not."""
+    """Breaks and mends until the time is over. `outages` say what was gone from when
+    until pages were served again."""
 
     world: World
     database: Database
@@ -52,6 +53,7 @@ class Chaos:
     kills: int = 0
     outages: list[tuple[str, float, float]] = field(default_factory=list)
     _broken: dict[str, tuple[float, float, Fault]] = field(default_factory=dict)
+    _coming_back: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self, seconds: float, *, quiet_every: float = QUIET_EVERY) -> None:
         """Everything is mended when this returns."""
@@ -61,6 +63,7 @@ class Chaos:
         next_quiet = time.monotonic() + quiet_every
         while (now := time.monotonic()) < end:
             self._mend_what_is_due(now)
+            self._see_who_is_back()
             self.takeups.look()
             if now >= next_quiet:
                 self._heal()
@@ -74,6 +77,8 @@ class Chaos:
                 next_strike = now + self.dice.uniform(0.3, 1.7) * self.pause
             time.sleep(BEAT)
         self._heal()
+        wait_until(self.world.answers, 60)
+        self._see_who_is_back()
 
     def _strike(self, fault: Fault) -> None:
         lasts = self.dice.uniform(fault.least, fault.most)
@@ -99,7 +104,14 @@ class Chaos:
             if now >= due:
                 fault.mends()
                 del self._broken[on]
-                self.outages.append((on, began, time.time()))
+                self._coming_back.append((on, began))
+
+    def _see_who_is_back(self) -> None:
+        """What was mended is back once pages are served again."""
+        if self._coming_back and self.world.answers():
+            now = time.time()
+            self.outages += [(on, began, now) for on, began in self._coming_back]
+            self._coming_back.clear()
 
     def _heal(self) -> None:
         self._mend_what_is_due(float("inf"))
@@ -123,6 +135,7 @@ class Chaos:
             time.sleep(2)
         until = time.monotonic() + lease + 4
         while time.monotonic() < until:
+            self._see_who_is_back()
             self.takeups.look()
             time.sleep(BEAT)
 

@@ -40,9 +40,10 @@ class Row:
 
 @dataclass
 class Experience:
-    """What people saw of the panel. Times in seconds; `errors` by kind and moment."""
+    """What people saw of the panel: `pages` by moment, seconds and address, `errors` by moment and
+    kind. "node 503" is a page that says that the node does not answer."""
 
-    pages: list[tuple[float, str]] = field(default_factory=list)
+    pages: list[tuple[float, float, str]] = field(default_factory=list)
     errors: list[tuple[float, str]] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
 
@@ -94,9 +95,12 @@ class Browser:
             return None
         self._experience.answers[answer.status_code] += 1
         if answer.status_code >= 500:
-            self._experience.errors.append((time.time(), f"page {answer.status_code}"))
+            of = "node" if "/files/" in path and answer.status_code == 503 else "page"
+            self._experience.errors.append((time.time(), f"{of} {answer.status_code}"))
         elif path != SIGN_IN:  # which is slow on purpose
-            self._experience.pages.append((time.monotonic() - began, f"{method} {path}"))
+            self._experience.pages.append(
+                (time.time(), time.monotonic() - began, f"{method} {path}")
+            )
         return answer
 
 
@@ -210,11 +214,15 @@ class Customer(Person):
 
         def send() -> None:
             answer = self.browser.post(f"/orders/{order}/pay/", outcome="succeeds")
-            if answer is not None and _order_in(answer) == order:
+            if answer is None or _order_in(answer) != order:
+                return
+            if f"order {order} is paid." in self.browser.get(f"/orders/{order}/").lower():
                 self.ledger.note_paid(order)
+            done.set()
 
+        done = threading.Event()
         self._once_or_twice(send)
-        if order in self.ledger.paid:
+        if done.is_set():
             self._unpaid.remove(order)
 
     def _cancel(self, order: int) -> None:
@@ -226,8 +234,9 @@ class Customer(Person):
         form = {"name": f"note-{self._count}", "content": f"{row.name} {self._count}\n"}
         answer = self.browser.post(f"/containers/{row.pk}/files/new/?path=/root", **form)
         deed: Deed = ("file", row.pk, self.browser.person)
-        # A file may be refused after all for what the node says: only a redirect is a yes.
-        self.ledger.note(deed, accepted=_is_done(answer))
+        # A node that refuses may have done something all the same: the record says so, too.
+        unsure = answer is None or answer.status_code == 422
+        self.ledger.note(deed, accepted=None if unsure else _is_done(answer))
 
 
 def _order_in(answer: httpx.Response) -> int | None:

@@ -40,16 +40,16 @@ class Report:
         operations = Operation.objects.all()
         by_outcome = Counter(operations.values_list("outcome", flat=True))
         by_kind = Counter(operations.values_list("kind", flat=True))
+        why = Counter(operations.exclude(error="").values_list("error", flat=True))
         attempts = operations.aggregate(most=Max("attempts"))["most"]
         longest, where = longest_transient()
         takeups = self.chaos.takeups
-        pages = self.experience.pages
-        slowest = max(pages, default=(0.0, "none"))
         lease = settings.LEASE.total_seconds()
         return [
             ("seed, length", f"{self.seed}, {self.seconds:.0f} s"),
             ("operations", f"{operations.count()}: {_counted(by_kind)}"),
             ("their outcomes", _counted(by_outcome)),
+            ("why some failed", _counted(why, most=5)),
             ("faults injected", f"{sum(self.chaos.injected.values())}: "
              f"{_counted(self.chaos.injected)}"),
             ("of these SIGKILL", str(self.chaos.kills)),
@@ -62,23 +62,27 @@ class Report:
             ("most attempts", str(attempts)),
             ("longest in a transient status", f"{longest:.1f} s ({where})"),
             ("settled after the last fault", f"{self.settled_after:.1f} s"),
-            ("pages", f"{len(pages)}: {_times([took for took, _ in pages])}; "
-             f"slowest {slowest[0]:.2f} s ({slowest[1]})"),
-            ("errors while web or database were gone", _counted(self._errors(explained=True))),
-            ("errors while both were there", _counted(self._errors(explained=False))),
+            ("pages while web and database were there", self._pages(gone=False)),
+            ("pages while one of them was gone or came back", self._pages(gone=True)),
+            ("errors while web and database were there", self._errors(gone=False)),
+            ("errors while one of them was gone", self._errors(gone=True)),
         ]  # fmt: skip
 
-    def _errors(self, *, explained: bool) -> Counter[str]:
-        """What people ran into, inside or outside of an outage of what serves them."""
-        outages = [
-            (began, ended + AFTERMATH)
+    def _pages(self, *, gone: bool) -> str:
+        pages = [(took, what) for at, took, what in self.experience.pages
+                 if self._was_gone(at - took, at) is gone]  # fmt: skip
+        return f"{_times(took for took, _ in pages)} ({max(pages, default=(0, 'none'))[1]})"
+
+    def _errors(self, *, gone: bool) -> str:
+        errors = self.experience.errors
+        return _counted(Counter(kind for at, kind in errors if self._was_gone(at, at) is gone))
+
+    def _was_gone(self, since: float, until: float) -> bool:
+        """Whether what serves people was not there at some time in between."""
+        return any(
+            began - AFTERMATH <= until and since <= ended + AFTERMATH
             for on, began, ended in self.chaos.outages
             if on in {"web", "database"}
-        ]
-        return Counter(
-            kind
-            for moment, kind in self.experience.errors
-            if any(began - AFTERMATH <= moment <= ended for began, ended in outages) is explained
         )
 
     def markdown(self) -> str:
@@ -103,8 +107,9 @@ def longest_transient() -> tuple[float, str]:
     return longest.total_seconds(), where
 
 
-def _counted(counter: Counter[str]) -> str:
-    return ", ".join(f"{count} {what or 'open'}" for what, count in counter.most_common()) or "none"
+def _counted(counter: Counter[str], most: int | None = None) -> str:
+    counted = [f"{count} {what or 'open'}" for what, count in counter.most_common(most)]
+    return ", ".join(counted) or "none"
 
 
 def _times(seconds: Iterable[float]) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-import httpx
 from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
@@ -40,7 +39,7 @@ def soak(
     ledger, experience = Ledger(), Experience()
     try:
         world.start(clients)
-        wait_until(lambda: _answers(world.address), 60)
+        wait_until(world.answers, 60)
         stop = threading.Event()
         crowd = people(world, ledger, experience, clients, seed, stop)
         for person in crowd:
@@ -107,10 +106,3 @@ def _is_quiet(staff: Person) -> bool:
     moving = Container.objects.filter(status__in=[*TRANSIENT, Status.OFFLINE], missing=False)
     waiting = Container.objects.filter(create_again_at__isnull=False, withdrawn_at=None)
     return not (moving.exists() or waiting.exists() or Operation.objects.open().exists())
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/healthz").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
+
 from containers import registration
 from containers.connect import incus, simulated
 from containers.drivers import Power, Resources
@@ -131,6 +133,13 @@ class World:
             name: {found.name: found.power for found in driver.instances().values()}
             for name, driver in self.simulated.items()
         }
+
+    def answers(self) -> bool:
+        """Whether pages are served."""
+        try:
+            return httpx.get(f"{self.address}/healthz", timeout=1).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def mend(self, name: str) -> None:
         """A simulated node has no faults any more."""

@@ -1,0 +1,384 @@
+"""Whatever people, nodes, gateways and crashes do, in whatever order: the promises hold.
+
+A state machine drives the real models, doors and watcher on simulated nodes whose time is
+virtual. After each step, and once all has settled, it is audited as a soak is.
+BERTH_MODEL_EXAMPLES says how many lives are tried; an hour's worth is 2000.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from typing import Any, ClassVar
+
+import pytest
+from django.db import connection, transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from payments import PaymentStatus
+from pytest_django import Settings
+
+from containers import observe, operations
+from containers.connect import connect, simulated
+from containers.drivers import Conflict, Power, Refused, Unreachable
+from containers.drivers.simulated import Faults, driver, store
+from containers.drivers.simulated import node as simulated_node
+from containers.models import Container, Node, Operation
+from containers.operations import NotAllowed, carrying
+from containers.placement import NoRoomAnywhere
+from containers.statuses import TRANSIENT, Status
+from orders import checkout
+from orders.checkout import Refused as RefusedByShop
+from orders.models import Order, Payment, Plan, System
+from panel.models import User
+from tests.cast import NodeFactory, PlanFactory, SystemFactory, UserFactory, set_pace
+from tests.conftest import Clock, Worker
+from tests.containers.acts import Killed
+from tests.containers.trouble import Trouble, Troubled, VirtualTime, killed_at_write
+from tests.soak.audit import at_any_moment, once_settled
+
+EXAMPLES = int(os.environ.get("BERTH_MODEL_EXAMPLES", "25"))
+MOST_CONTAINERS = 4
+SETTLING = 60
+
+some = st.integers(0, 30)
+# At which write the process dies; mostly at none.
+death = st.none() | st.integers(0, 8)
+fault = st.sampled_from(["unplugged", "hanging", "slow", "failing", "full"])
+_numbers = count()
+
+
+class Panel(RuleBasedStateMachine):
+    """People, nodes and the panel's processes. `worker` and `clock` are those of the test."""
+
+    worker: ClassVar[Worker]
+    clock: ClassVar[Clock]
+
+    @initialize()
+    def begin(self) -> None:
+        self.trouble: Trouble | None = None
+        self.looks: list[tuple[Node, observe.Look]] = []
+        self.savepoint = transaction.savepoint()
+        system: System = SystemFactory.create()
+        self.plan: Plan = PlanFactory.create(systems=[system])
+        self.system = system
+        self.customers: list[User] = [UserFactory.create(username=n) for n in ("lena", "omar")]
+        self.ada: User = UserFactory.create(username="ada", is_administrator=True)
+        self.sten: User = UserFactory.create(username="sten", is_staff=True)
+        # Folders outlive the example: no two of them share one.
+        self.nodes = [
+            NodeFactory.create(name=f"n{next(_numbers)}", memory_mb=3072, pace=0) for _ in range(2)
+        ]
+        self._begin_life()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "savepoint"):
+            return
+        try:
+            self._settle()
+            truth = {
+                node.name: {one.name: one.power for one in simulated(node).instances().values()}
+                for node in self.nodes
+            }
+            findings = once_settled(truth)
+            assert not findings, findings
+        finally:
+            transaction.savepoint_rollback(self.savepoint)
+            connection.run_on_commit.clear()
+            self.worker.lose_everything()
+
+    @invariant()
+    def holds(self) -> None:
+        if hasattr(self, "savepoint"):
+            findings = at_any_moment()
+            assert not findings, findings
+
+    # --- what people do --------------------------------------------------------------------
+
+    @precondition(lambda self: Container.objects.count() < MOST_CONTAINERS)
+    @rule(who=some, dies=death)
+    def order(self, who: int, dies: int | None) -> None:
+        customer = self.customers[who % 2]
+        with killed_at_write(dies):
+            self._place(customer)
+
+    @precondition(lambda self: Order.objects.exists())
+    @rule(which=some, times=st.integers(1, 2), dies=death)
+    def pay(self, which: int, times: int, dies: int | None) -> None:
+        order = self._one(Order, which)
+        with suppress(RefusedByShop), killed_at_write(dies):
+            payment = checkout.open_payment(order, order.customer)
+            for _ in range(times):
+                payment.change_status(PaymentStatus.CONFIRMED)
+
+    @precondition(lambda self: Order.objects.exists())
+    @rule(which=some)
+    def begin_to_pay(self, which: int) -> None:
+        order = self._one(Order, which)
+        with suppress(RefusedByShop):
+            checkout.open_payment(order, order.customer)
+
+    @precondition(lambda self: Payment.objects.exists())
+    @rule(
+        which=some,
+        status=st.sampled_from([PaymentStatus.CONFIRMED, PaymentStatus.REJECTED]),
+        dies=death,
+    )
+    def a_notice_comes_late_or_again(self, which: int, status: str, dies: int | None) -> None:
+        with killed_at_write(dies):
+            self._one(Payment, which).change_status(status)
+
+    @precondition(lambda self: Order.objects.exists())
+    @rule(which=some, name=st.sampled_from(list(checkout.BUTTONS)), dies=death)
+    def press_on_an_order(self, which: int, name: str, dies: int | None) -> None:
+        order = self._one(Order, which)
+        by = order.customer if name == "cancel" else self.sten
+        with suppress(RefusedByShop), killed_at_write(dies):
+            checkout.press(order, name, by)
+
+    @precondition(lambda self: Payment.objects.filter(is_surplus=True).exists())
+    @rule(which=some)
+    def give_back(self, which: int) -> None:
+        surplus = Payment.objects.filter(is_surplus=True)
+        with suppress(RefusedByShop):
+            checkout.give_back(surplus[which % len(surplus)], self.sten)
+
+    @precondition(lambda self: Container.objects.exists())
+    @rule(which=some, who=some, choice=some, clicks=st.integers(1, 2), dies=death)
+    def press(self, which: int, who: int, choice: int, clicks: int, dies: int | None) -> None:
+        container = self._one(Container, which)
+        person = [self.ada, self.ada, container.customer, self.sten][who % 4]
+        buttons = container.actions_for(person) or list(Container.actions().values())
+        action = buttons[choice % len(buttons)].name
+        with killed_at_write(dies):
+            for _ in range(clicks):
+                with suppress(NotAllowed, NoRoomAnywhere):
+                    operations.request(container.pk, action, by=person)
+
+    @precondition(lambda self: Container.objects.exists())
+    @rule(which=some, choice=some)
+    def press_what_is_not_theirs_to_press(self, which: int, choice: int) -> None:
+        container = self._one(Container, which)
+        theirs = {action.name for action in container.actions_for(container.customer)}
+        others = [name for name in Container.actions() if name not in theirs]
+        with pytest.raises(NotAllowed):
+            operations.request(container.pk, others[choice % len(others)], by=container.customer)
+
+    # --- what the processes do -------------------------------------------------------------
+
+    @precondition(lambda self: self.worker.waiting)
+    @rule(which=some, again=st.booleans(), dies=death)
+    def a_wake_up_arrives(self, which: int, again: bool, dies: int | None) -> None:
+        self._deliver(which, again=again, dies=dies)
+
+    @precondition(lambda self: self.worker.waiting)
+    @rule(which=some, at=st.integers(0, 12), what=st.integers(0, 8))
+    def a_wake_up_arrives_in_bad_times(self, which: int, at: int, what: int) -> None:
+        acts: list[Callable[[], None]] = [
+            partial(_raise, Killed()),
+            partial(_raise, Unreachable("no answer in time")),
+            partial(_raise, Refused("no")),
+            partial(_raise, Conflict("busy")),
+            partial(self._break_all, Faults(unplugged=True)),
+            self._force,
+            self._others_work,
+            self._sleep_through_it,
+            self._go_and_come_back,
+        ]
+        self.trouble = Trouble(at, acts[what])
+        with suppress(Killed):
+            self._deliver(which, again=False, dies=None)
+        self.trouble = None
+
+    @precondition(lambda self: self.worker.waiting)
+    @rule()
+    def a_wake_up_gets_lost(self) -> None:
+        self.worker.lose_one()
+
+    @rule(dies=death)
+    def sweep(self, dies: int | None) -> None:
+        with killed_at_write(dies):
+            operations.sweep()
+
+    @rule(dies=death)
+    def look(self, dies: int | None) -> None:
+        with killed_at_write(dies):
+            self._look_around()
+
+    @rule(which=some)
+    def ask_a_node(self, which: int) -> None:
+        """Its answer is on the way."""
+        node = self._one(Node, which)
+        self.looks.append((node, observe.look_at(node)))
+
+    @precondition(lambda self: self.looks)
+    @rule()
+    def an_answer_arrives_late(self) -> None:
+        self._record(*self.looks.pop(0))
+
+    # --- what happens by itself ------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.5, 3, 11, 31, 400]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(which=some, what=fault)
+    def a_node_breaks(self, which: int, what: str) -> None:
+        simulated(self._one(Node, which)).set_faults(Faults(**{what: True}))
+
+    @rule()
+    def all_nodes_are_mended(self) -> None:
+        self._break_all(Faults())
+
+    @precondition(lambda self: Container.objects.exclude(node=None).exists())
+    @rule(which=some, runs=st.booleans())
+    def it_stops_or_starts_by_itself(self, which: int, runs: bool) -> None:
+        there = Container.objects.exclude(node=None).order_by("pk")
+        container = there[which % len(there)]
+        assert container.node is not None
+        with suppress(Refused, Unreachable):
+            power = Power.RUNNING if runs else Power.STOPPED
+            simulated(container.node).power(container.instance_name, power)
+
+    # --- how it is done --------------------------------------------------------------------
+
+    def _begin_life(self) -> None:
+        """Each customer has a container that runs already: more happens to those."""
+        for customer in self.customers:
+            order = self._place(customer)
+            checkout.open_payment(order, customer).change_status(PaymentStatus.CONFIRMED)
+            self.worker.carry_out_all()
+            operations.request(order.container_id, "start", by=customer)
+            self.worker.carry_out_all()
+        for node in self.nodes:
+            set_pace(node, 0.5)
+
+    def _place(self, customer: User) -> Order:
+        return checkout.place_order(
+            customer=customer,
+            by=customer,
+            plan=self.plan,
+            system=self.system,
+            name=f"web-{next(_numbers)}",
+        )
+
+    def _one(self, model: Any, which: int) -> Any:
+        rows = model.objects.order_by("pk")
+        return rows[which % len(rows)]
+
+    def _deliver(self, which: int, *, again: bool, dies: int | None) -> None:
+        """Carry out a task that waits; it stays in the queue where it will come again."""
+        waiting = self.worker.waiting
+        chosen = waiting[which % len(waiting)]
+        if not again:
+            self.worker.lose_one(which % len(waiting))
+        with killed_at_write(dies):
+            operations.carry_out(chosen)
+
+    def _record(self, node: Node, look: observe.Look) -> None:
+        node.refresh_from_db()
+        if look.error:
+            observe.missed(node, look.error)
+        else:
+            observe.found(node, look)
+
+    def _break_all(self, faults: Faults) -> None:
+        for node in self.nodes:
+            simulated(node).set_faults(faults)
+
+    def _others_work(self) -> None:
+        """Other processes do all there is to do."""
+        mine, self.trouble = self.trouble, None
+        operations.sweep()
+        for operation_id in list(self.worker.waiting):
+            operations.carry_out(operation_id)
+        self._look_around()
+        self.trouble = mine
+
+    def _sleep_through_it(self) -> None:
+        """It sleeps so long that its lease runs out, and others do its work."""
+        self.clock.advance(30)
+        self._others_work()
+
+    def _go_and_come_back(self) -> None:
+        """The node is off-line for so long that everybody knows, and back before the worker has
+        heard of it."""
+        self._break_all(Faults(unplugged=True))
+        for _ in range(3):
+            self._look_around()
+        self._break_all(Faults())
+
+    def _look_around(self) -> None:
+        for node in Node.objects.all():
+            self._record(node, observe.look_at(node))
+
+    def _force(self) -> None:
+        Operation.objects.open().filter(during=Status.STOPPING).update(forced=True)
+
+    def _settle(self) -> None:
+        """All is whole again, and time passes; staff look after what was given up."""
+        self.trouble, self.looks = None, []
+        self._break_all(Faults())
+        for _ in range(SETTLING):
+            self._look_around()
+            operations.sweep()
+            self.worker.carry_out_all()
+            for order in Order.objects.paid_not_created():
+                with suppress(RefusedByShop):
+                    checkout.try_again(order, self.sten)
+            self.clock.advance(31)
+            moving = Container.objects.filter(status__in=[*TRANSIENT, Status.OFFLINE])
+            waiting = Container.objects.filter(create_again_at__isnull=False)
+            if not (moving.filter(missing=False).exists() or waiting.exists()):
+                break
+        self._look_around()
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.django_db
+def test_whatever_happens_nothing_is_lost_doubled_or_stuck(
+    worker: Worker, clock: Clock, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CREATE_PAUSES = [1, 5]
+    monkeypatch.setattr(carrying, "PULSE", 0)
+    monkeypatch.setattr(driver, "_POLL", 0.5)
+    for module in (driver, simulated_node, store):
+        monkeypatch.setattr(module, "time", VirtualTime(clock))
+
+    machines: list[Panel] = []
+
+    class Tried(Panel):
+        def __init__(self) -> None:
+            super().__init__()
+            machines[:] = [self]
+
+    Tried.worker, Tried.clock = worker, clock
+
+    def troubled(row: Node, **more: Any) -> Any:
+        return Troubled(connect(row, **more), lambda: machines[0].trouble)
+
+    monkeypatch.setattr(carrying, "connect", troubled)
+    run_state_machine_as_test(Tried, settings=profile())
+
+
+def profile() -> settings:
+    return settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
