@@ -8,9 +8,7 @@ BERTH_MODEL_EXAMPLES says how many lives are tried; an hour's worth is 2000.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from itertools import count
 from typing import Any, ClassVar
 
@@ -45,17 +43,31 @@ from panel.models import User
 from tests.cast import NodeFactory, PlanFactory, SystemFactory, UserFactory, set_pace
 from tests.conftest import Clock, Worker
 from tests.containers.acts import Killed
-from tests.containers.trouble import Trouble, Troubled, VirtualTime, killed_at_write
+from tests.containers.trouble import Trouble, Troubled, VirtualTime, killed, killed_at_write
 from tests.soak.audit import at_any_moment, once_settled
 
 EXAMPLES = int(os.environ.get("BERTH_MODEL_EXAMPLES", "25"))
 MOST_CONTAINERS = 4
 SETTLING = 60
 
-some = st.integers(0, 30)
-# At which write the process dies; mostly at none.
-death = st.none() | st.integers(0, 8)
-fault = st.sampled_from(["unplugged", "hanging", "slow", "failing", "full"])
+some = st.sampled_from(range(12))
+# What happens in the middle of work: a method of the machine.
+bad = st.sampled_from(
+    [
+        "worker_is_killed",
+        "node_does_not_answer",
+        "node_refuses",
+        "node_is_busy",
+        "node_is_unplugged",
+        "somebody_forces_it_off",
+        "other_processes_work",
+        "worker_sleeps_through_its_lease",
+        "node_is_off_line_and_back",
+    ]
+)
+# At which write a process dies; mostly at none.
+death = st.sampled_from([None] * 6 + [0, 1, 2, 3, 5, 8])
+fault = st.sampled_from(["", "", "", "", "unplugged", "hanging", "slow", "failing", "full"])
 _numbers = count()
 
 
@@ -113,8 +125,7 @@ class Panel(RuleBasedStateMachine):
         with killed_at_write(dies):
             self._place(customer)
 
-    @precondition(lambda self: Order.objects.exists())
-    @rule(which=some, times=st.integers(1, 2), dies=death)
+    @rule(which=some, times=st.integers(0, 2), dies=death)
     def pay(self, which: int, times: int, dies: int | None) -> None:
         order = self._one(Order, which)
         with suppress(RefusedByShop), killed_at_write(dies):
@@ -122,14 +133,6 @@ class Panel(RuleBasedStateMachine):
             for _ in range(times):
                 payment.change_status(PaymentStatus.CONFIRMED)
 
-    @precondition(lambda self: Order.objects.exists())
-    @rule(which=some)
-    def begin_to_pay(self, which: int) -> None:
-        order = self._one(Order, which)
-        with suppress(RefusedByShop):
-            checkout.open_payment(order, order.customer)
-
-    @precondition(lambda self: Payment.objects.exists())
     @rule(
         which=some,
         status=st.sampled_from([PaymentStatus.CONFIRMED, PaymentStatus.REJECTED]),
@@ -139,7 +142,6 @@ class Panel(RuleBasedStateMachine):
         with killed_at_write(dies):
             self._one(Payment, which).change_status(status)
 
-    @precondition(lambda self: Order.objects.exists())
     @rule(which=some, name=st.sampled_from(list(checkout.BUTTONS)), dies=death)
     def press_on_an_order(self, which: int, name: str, dies: int | None) -> None:
         order = self._one(Order, which)
@@ -154,52 +156,30 @@ class Panel(RuleBasedStateMachine):
         with suppress(RefusedByShop):
             checkout.give_back(surplus[which % len(surplus)], self.sten)
 
-    @precondition(lambda self: Container.objects.exists())
     @rule(which=some, who=some, choice=some, clicks=st.integers(1, 2), dies=death)
     def press(self, which: int, who: int, choice: int, clicks: int, dies: int | None) -> None:
-        container = self._one(Container, which)
-        person = [self.ada, self.ada, container.customer, self.sten][who % 4]
-        buttons = container.actions_for(person) or list(Container.actions().values())
-        action = buttons[choice % len(buttons)].name
         with killed_at_write(dies):
-            for _ in range(clicks):
-                with suppress(NotAllowed, NoRoomAnywhere):
-                    operations.request(container.pk, action, by=person)
+            self._press(which, who, choice, clicks)
 
-    @precondition(lambda self: Container.objects.exists())
-    @rule(which=some, choice=some)
-    def press_what_is_not_theirs_to_press(self, which: int, choice: int) -> None:
-        container = self._one(Container, which)
-        theirs = {action.name for action in container.actions_for(container.customer)}
-        others = [name for name in Container.actions() if name not in theirs]
-        with pytest.raises(NotAllowed):
-            operations.request(container.pk, others[choice % len(others)], by=container.customer)
+    @rule(which=some, who=some, choice=some, at=st.integers(0, 12), what=bad)
+    def press_in_bad_times(self, which: int, who: int, choice: int, at: int, what: str) -> None:
+        """Something happens while the work that somebody asked for is under way."""
+        self._press(which, who, choice, clicks=1)
+        if self.worker.waiting:
+            self._deliver(-1, trouble=Trouble(at, getattr(self, what)))
 
     # --- what the processes do -------------------------------------------------------------
 
     @precondition(lambda self: self.worker.waiting)
     @rule(which=some, again=st.booleans(), dies=death)
     def a_wake_up_arrives(self, which: int, again: bool, dies: int | None) -> None:
-        self._deliver(which, again=again, dies=dies)
+        with killed_at_write(dies):
+            self._deliver(which, again=again)
 
     @precondition(lambda self: self.worker.waiting)
-    @rule(which=some, at=st.integers(0, 12), what=st.integers(0, 8))
-    def a_wake_up_arrives_in_bad_times(self, which: int, at: int, what: int) -> None:
-        acts: list[Callable[[], None]] = [
-            partial(_raise, Killed()),
-            partial(_raise, Unreachable("no answer in time")),
-            partial(_raise, Refused("no")),
-            partial(_raise, Conflict("busy")),
-            partial(self._break_all, Faults(unplugged=True)),
-            self._force,
-            self._others_work,
-            self._sleep_through_it,
-            self._go_and_come_back,
-        ]
-        self.trouble = Trouble(at, acts[what])
-        with suppress(Killed):
-            self._deliver(which, again=False, dies=None)
-        self.trouble = None
+    @rule(which=some, at=st.integers(0, 12), what=bad)
+    def a_wake_up_arrives_in_bad_times(self, which: int, at: int, what: str) -> None:
+        self._deliver(which, trouble=Trouble(at, getattr(self, what)))
 
     @precondition(lambda self: self.worker.waiting)
     @rule()
@@ -234,19 +214,15 @@ class Panel(RuleBasedStateMachine):
         self.clock.advance(seconds)
 
     @rule(which=some, what=fault)
-    def a_node_breaks(self, which: int, what: str) -> None:
-        simulated(self._one(Node, which)).set_faults(Faults(**{what: True}))
+    def a_node_breaks_or_is_mended(self, which: int, what: str) -> None:
+        faults = Faults(**{what: True}) if what else Faults()
+        simulated(self._one(Node, which)).set_faults(faults)
 
-    @rule()
-    def all_nodes_are_mended(self) -> None:
-        self._break_all(Faults())
-
-    @precondition(lambda self: Container.objects.exclude(node=None).exists())
     @rule(which=some, runs=st.booleans())
     def it_stops_or_starts_by_itself(self, which: int, runs: bool) -> None:
-        there = Container.objects.exclude(node=None).order_by("pk")
-        container = there[which % len(there)]
-        assert container.node is not None
+        container = self._one(Container, which)
+        if container.node is None:
+            return
         with suppress(Refused, Unreachable):
             power = Power.RUNNING if runs else Power.STOPPED
             simulated(container.node).power(container.instance_name, power)
@@ -277,14 +253,25 @@ class Panel(RuleBasedStateMachine):
         rows = model.objects.order_by("pk")
         return rows[which % len(rows)]
 
-    def _deliver(self, which: int, *, again: bool, dies: int | None) -> None:
-        """Carry out a task that waits; it stays in the queue where it will come again."""
-        waiting = self.worker.waiting
-        chosen = waiting[which % len(waiting)]
+    def _press(self, which: int, who: int, choice: int, clicks: int) -> None:
+        container = self._one(Container, which)
+        person = [self.ada, self.ada, container.customer, self.sten][who % 4]
+        buttons = container.actions_for(person) or list(Container.actions().values())
+        action = buttons[choice % len(buttons)].name
+        for _ in range(clicks):
+            with suppress(NotAllowed, NoRoomAnywhere):
+                operations.request(container.pk, action, by=person)
+
+    def _deliver(self, which: int, *, again: bool = False, trouble: Trouble | None = None) -> None:
+        """Carry out a task that waits; with `again` it stays in the queue, and comes twice."""
+        place = which % len(self.worker.waiting)
+        chosen = self.worker.waiting[place]
         if not again:
-            self.worker.lose_one(which % len(waiting))
-        with killed_at_write(dies):
+            self.worker.lose_one(place)
+        self.trouble = trouble
+        with killed():
             operations.carry_out(chosen)
+        self.trouble = None
 
     def _record(self, node: Node, look: observe.Look) -> None:
         node.refresh_from_db()
@@ -297,8 +284,27 @@ class Panel(RuleBasedStateMachine):
         for node in self.nodes:
             simulated(node).set_faults(faults)
 
-    def _others_work(self) -> None:
-        """Other processes do all there is to do."""
+    # --- what may happen in the middle of work: named in `bad` -------------------------------
+
+    def worker_is_killed(self) -> None:
+        raise Killed
+
+    def node_does_not_answer(self) -> None:
+        raise Unreachable("no answer in time")
+
+    def node_refuses(self) -> None:
+        raise Refused("no")
+
+    def node_is_busy(self) -> None:
+        raise Conflict("busy")
+
+    def node_is_unplugged(self) -> None:
+        self._break_all(Faults(unplugged=True))
+
+    def somebody_forces_it_off(self) -> None:
+        Operation.objects.open().filter(during=Status.STOPPING).update(forced=True)
+
+    def other_processes_work(self) -> None:
         mine, self.trouble = self.trouble, None
         operations.sweep()
         for operation_id in list(self.worker.waiting):
@@ -306,25 +312,22 @@ class Panel(RuleBasedStateMachine):
         self._look_around()
         self.trouble = mine
 
-    def _sleep_through_it(self) -> None:
-        """It sleeps so long that its lease runs out, and others do its work."""
+    def worker_sleeps_through_its_lease(self) -> None:
         self.clock.advance(30)
-        self._others_work()
+        self.other_processes_work()
 
-    def _go_and_come_back(self) -> None:
-        """The node is off-line for so long that everybody knows, and back before the worker has
-        heard of it."""
+    def node_is_off_line_and_back(self) -> None:
+        """Everybody knows but the worker."""
         self._break_all(Faults(unplugged=True))
         for _ in range(3):
             self._look_around()
         self._break_all(Faults())
 
+    # --- how it is done --------------------------------------------------------------------
+
     def _look_around(self) -> None:
         for node in Node.objects.all():
             self._record(node, observe.look_at(node))
-
-    def _force(self) -> None:
-        Operation.objects.open().filter(during=Status.STOPPING).update(forced=True)
 
     def _settle(self) -> None:
         """All is whole again, and time passes; staff look after what was given up."""
@@ -343,10 +346,6 @@ class Panel(RuleBasedStateMachine):
             if not (moving.filter(missing=False).exists() or waiting.exists()):
                 break
         self._look_around()
-
-
-def _raise(error: BaseException) -> None:
-    raise error
 
 
 @pytest.mark.django_db
