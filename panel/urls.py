@@ -15,6 +15,7 @@ for pattern in gateways.urlpatterns:
 
 handler500 = views.something_went_wrong
 
+handler500 = "panel.failing.failed"
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("", include("containers.urls")),

@@ -17,8 +17,8 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Count, F, QuerySet
+from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 from huey.contrib.djhuey import db_task
 from structlog.contextvars import bound_contextvars
@@ -30,8 +30,10 @@ from containers.models.operation import OperationQuerySet
 from containers.operations import outcomes, work
 from containers.operations.outcomes import LeaseLost, Verdict
 from containers.statuses import Status
+from panel.outage import Complaint
 
 logger = logging.getLogger(__name__)
+_database = Complaint(logger, "work goes on as soon as it is back")
 
 
 class Hardened(Exception):
@@ -77,8 +79,15 @@ def call(operation_id: int) -> bool:
 
 @db_task()
 def carry_out_soon(operation_id: int) -> None:
-    """The queue's task."""
-    carry_out(operation_id)
+    """The queue's task. Without a database nothing can be taken, renewed or ended: the row says
+    the same as before, and is found again by the sweep."""
+    try:
+        carry_out(operation_id)
+    except (DatabaseError, InterfaceError) as error:
+        if not _database.raised_by(error):
+            raise
+    else:
+        _database.is_over()
 
 
 def carry_out(operation_id: int) -> None:
@@ -188,7 +197,7 @@ def _attempt(operation: Operation) -> None:
             break
     except DriverError as error:
         failure = error
-    except LeaseLost:
+    except (LeaseLost, DatabaseError, InterfaceError):
         raise
     except Exception as error:
         logger.exception("operation %s", operation.pk)

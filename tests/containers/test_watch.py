@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connections
+from django.db import OperationalError
 
 from containers import operations
 from containers.management.commands import watch
 from containers.observe import Watcher
+from panel.outage import Complaint
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def beats(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the watcher did, without a pause in between."""
     done: list[str] = []
     monkeypatch.setattr(watch, "BEAT", 0.0)
+    monkeypatch.setattr(watch, "_outage", Complaint(watch.logger, watch.CONSEQUENCE, calm=5))
     monkeypatch.setattr(Watcher, "ask", lambda self: done.append("ask"))
     monkeypatch.setattr(Watcher, "collect", lambda self, *, seconds: done.append("collect"))
     return done
@@ -48,10 +50,23 @@ def test_nothing_that_goes_wrong_ends_it(
 ) -> None:
     stop = threading.Event()
     monkeypatch.setattr(operations, "sweep", sweeping(beats, stop=stop, after=4))
-    monkeypatch.setattr(connections, "close_all", lambda: beats.append("close"))
     watch.watch(stop)
     assert beats.count("collect") == beats.count("sweep") == 4
-    assert beats.count("close") == 2
+
+
+def test_an_outage_is_logged_once_and_not_at_every_beat(
+    beats: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    db: None,
+) -> None:
+    stop = threading.Event()
+    monkeypatch.setattr(operations, "sweep", sweeping(beats, stop=stop, after=6))
+    watch.watch(stop)
+    assert [words for words in caplog.messages if "database" in words] == [
+        "the database cannot be used (server closed the connection); "
+        "the watcher goes on as soon as it is back"
+    ]
 
 
 def test_a_look_that_fails_keeps_nobody_from_sweeping(

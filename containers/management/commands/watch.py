@@ -15,14 +15,18 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import connections
 
 from containers import operations, tally
 from containers.models import Beat
 from containers.observe import Watcher
 from containers.usage import Sampler, thin
+from panel.outage import Complaint
 
 logger = logging.getLogger(__name__)
+CONSEQUENCE = "the watcher goes on as soon as it is back"
+# By then every step has been taken again.
+_outage = Complaint(logger, CONSEQUENCE, calm=settings.WATCH_EVERY + 2)
 
 # Seconds between two sweeps, and the longest that a signal to stop goes unheard.
 BEAT = 1.0
@@ -76,11 +80,12 @@ def measure(stop: threading.Event) -> None:
 
 
 def _surviving(step: Callable[[], None]) -> None:
-    """Do it, whatever comes of it: nobody would notice a watcher that has died."""
+    """Do it, whatever comes of it: nobody would notice a watcher that has died. An outage is
+    logged when it begins and when it is over, not at every beat."""
     try:
         step()
-    except (DatabaseError, InterfaceError) as error:
-        logger.error("database: %s", error)
-        connections.close_all()
-    except Exception:
-        logger.exception("the watcher goes on")
+    except Exception as error:
+        if not _outage.raised_by(error):
+            logger.exception("the watcher goes on")
+    else:
+        _outage.is_over()

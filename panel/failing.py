@@ -1,0 +1,43 @@
+"""The page for whatever went wrong: an outage says so, and is logged in one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.defaults import server_error
+
+from panel.outage import let_go_of_the_database, outage
+
+logger = logging.getLogger(__name__)
+
+# Seconds until a browser asks again.
+AGAIN = 10
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """503 where the database or the disk is missing, and a 500 for everything else. Asks
+    nothing of the database."""
+    error = sys.exc_info()[1]
+    words = outage(error) if error else ""
+    if not words:
+        return server_error(request)
+    let_go_of_the_database()
+    logger.error("503 %s %s: %s", request.method, request.path, words)
+    response = _out_of_order(request)
+    response["Retry-After"] = str(AGAIN)
+    response["Cache-Control"] = "no-store"
+    # Django would log it once more, with the whole traceback.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _out_of_order(request: HttpRequest) -> HttpResponse:
+    if "HX-Request" in request.headers:
+        return HttpResponse("Out of order for a moment.", "text/plain", status=503)
+    posted = request.method not in {"GET", "HEAD"}
+    context = {"again": AGAIN, "posted": posted, "back": "/" if posted else request.get_full_path()}
+    # Without the request: what templates are told of it is asked from the database.
+    return render(None, "503.html", context, status=503)
