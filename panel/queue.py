@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,6 +94,7 @@ class SqliteWakeUps(_OneWaits, SqliteStorage):
     """SQLite tells nobody of a new row; a pipe beside the file does."""
 
     blocking = True
+    _conn: Any
 
     def __init__(self, name: str, filename: str, **kwargs: Any) -> None:
         self._pipe = _Pipe(f"{filename}.pipe")
@@ -102,7 +104,25 @@ class SqliteWakeUps(_OneWaits, SqliteStorage):
         connection = super()._create_connection()
         # The last wake-ups may be lost with the power, the file may not.
         connection.execute("pragma synchronous=normal")
+        for statement in self.ddl:
+            connection.execute(statement)
+        self._opened = self._file()
         return connection
+
+    @property
+    def conn(self) -> Any:
+        """A file that was deleted or replaced is let go of: others look into the new one."""
+        if self._conn is not None and self._file() != self._opened:
+            self._conn.close()
+            self._conn = None
+        return super().conn
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file there is under the name of the queue, if any."""
+        with suppress(FileNotFoundError):
+            found = Path(self.filename).stat()
+            return found.st_dev, found.st_ino
+        return None
 
     def enqueue(self, data: bytes, priority: float | None = None) -> None:
         super().enqueue(data, priority)

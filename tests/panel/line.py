@@ -36,7 +36,12 @@ class Line:
         with suppress(OSError):
             while True:
                 caller, _ = listener.accept()
-                called = socket.create_connection(("127.0.0.1", self._server))
+                try:
+                    called = socket.create_connection(("127.0.0.1", self._server), timeout=5)
+                except OSError:  # nobody is there just now
+                    caller.close()
+                    continue
+                called.settimeout(None)
                 self._ends += [caller, called]
                 for ends in ((caller, called), (called, caller)):
                     threading.Thread(target=_hand_on, args=ends, daemon=True).start()

@@ -200,3 +200,16 @@ class TestForReal:
         until(lambda: is_at_rest(container), "started again")
         assert worker.poll() is None
         assert watcher.poll() is None
+
+
+def test_a_queue_file_that_was_deleted_is_made_anew_by_whoever_comes_next(tmp_path: Path) -> None:
+    """Or else those who have the old one open would never hear of those who open the new one."""
+    file = tmp_path / "queue.sqlite3"
+    web, worker = (SqliteWakeUps("berth", str(file)) for _ in range(2))
+    web.enqueue(b"one")
+    assert worker.dequeue() == b"one"
+    for left in tmp_path.glob("queue.sqlite3*"):
+        left.unlink()
+    web.enqueue(b"two")
+    assert worker.dequeue() == b"two"
+    assert SqliteWakeUps("berth", str(file)).dequeue() is None

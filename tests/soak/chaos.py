@@ -152,8 +152,8 @@ class Chaos:
             found.append(
                 Fault("Incus hanging", name, daemon.pause, daemon.resume, 2, least=2, most=15)
             )
-        for name, wire in self.world.wires.items():
-            found.append(Fault("connection cut", f"wire {name}", wire.cut, wire.join, 8, most=6))
+        for name, line in self.world.lines.items():
+            found.append(Fault("connection cut", f"line {name}", line.cut, line.mend, 8, most=6))
         for name, driver in self.world.simulated.items():
             for fault in ("unplugged", "hanging", "slow", "failing", "full"):
                 breaks = partial(driver.set_faults, Faults(**{fault: True}))

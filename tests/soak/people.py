@@ -78,6 +78,14 @@ class Browser:
             self.sign_in()
         return answer
 
+    def rows(self, query: str = "") -> list[Row]:
+        """The containers of the list."""
+        return [
+            Row(int(pk), status, name[1], tuple(_BUTTON.findall(html)))
+            for pk, status, html in _ROW.findall(self.get(f"/containers/{query}"))
+            if (name := _NAME.search(html))
+        ]
+
     def sign_in(self) -> None:
         page = self._send("GET", SIGN_IN)
         if page is not None and (found := _TOKEN.search(page.text)):
@@ -131,14 +139,6 @@ class Person(threading.Thread):
         """One thing that this person does."""
         raise NotImplementedError
 
-    def rows(self, query: str = "") -> list[Row]:
-        """What the list shows."""
-        return [
-            Row(int(pk), status, name[1], tuple(_BUTTON.findall(html)))
-            for pk, status, html in _ROW.findall(self.browser.get(f"/containers/{query}"))
-            if (name := _NAME.search(html))
-        ]
-
     def press(self, row: Row, action: str) -> None:
         """Press a button, and say yes to what is asked; sometimes twice at once, sometimes
         the same form again later on."""
@@ -177,7 +177,7 @@ class Customer(Person):
             do = self._cancel if self.dice.random() < 0.05 else self._pay
             do(self._unpaid[0])
             return
-        rows = self.rows()
+        rows = self.browser.rows()
         if len(rows) < self.most and self.dice.random() < 0.4:
             self._order()
         elif pressable := [row for row in rows if row.buttons]:
@@ -248,7 +248,7 @@ class Administrator(Person):
     """Presses whatever there is on anybody's container, on many at once now and then."""
 
     def act(self) -> None:
-        rows = [row for row in self.rows() if row.buttons]
+        rows = [row for row in self.browser.rows() if row.buttons]
         if not rows:
             return
         row = self.dice.choice(rows)

@@ -20,7 +20,7 @@ from orders.models import Plan, System
 from panel.models import User
 from tests.cast import PASSWORD
 from tests.incus_node import IMAGE, PROJECT, ROOT, IncusNode, wait_until
-from tests.soak.wire import Wire
+from tests.panel.line import Line
 
 MANAGE = (sys.executable, "manage.py")
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -71,7 +71,7 @@ class Process:
 class World:
     """Everything that can be broken. `start` it, and `stop` it whatever happens.
 
-    Of the real nodes every second one is reached through a wire.
+    Of the real nodes every second one is reached through a line.
     """
 
     def __init__(self, folder: Path, port: int, *, daemons: list[IncusNode]) -> None:
@@ -81,7 +81,7 @@ class World:
             for name, command in COMMANDS.items()
         }
         self.address = f"http://127.0.0.1:{port}"
-        self.wires: dict[str, Wire] = {}
+        self.lines: dict[str, Line] = {}
         self._made = daemons
         self.daemons: dict[str, IncusNode] = {}
         self.simulated: dict[str, SimulatedDriver] = {}
@@ -98,7 +98,7 @@ class World:
         for number in range(simulated_nodes):
             self._add_simulated(f"sim-{number}")
         for number, daemon in enumerate(self._made):
-            self._add_real(f"real-{number}", daemon, through_wire=bool(number % 2))
+            self._add_real(f"real-{number}", daemon, through_line=bool(number % 2))
         for process in self.processes.values():
             process.start()
 
@@ -111,21 +111,21 @@ class World:
         SimulatedDriver.install(simulated(node).root, ROOM, [IMAGE], pace=0.5)
         self.simulated[name] = simulated(node)
 
-    def _add_real(self, name: str, daemon: IncusNode, *, through_wire: bool) -> None:
+    def _add_real(self, name: str, daemon: IncusNode, *, through_line: bool) -> None:
         server = registration.reach(daemon.prepare(), project=PROJECT)
         [node] = registration.add(server, pool="default", chosen=[(name, None)])
         self.daemons[name] = daemon
-        if through_wire:
-            self.wires[name] = Wire(daemon.port)
-            node.settings["address"] = f"https://127.0.0.1:{self.wires[name].port}"
+        if through_line:
+            self.lines[name] = Line(daemon.port)
+            node.settings["address"] = f"https://127.0.0.1:{self.lines[name].port}"
             node.save(update_fields=["settings"])
         assert incus(node).resources()
 
     def stop(self) -> None:
         for process in self.processes.values():
             process.kill()
-        for wire in self.wires.values():
-            wire.cut()
+        for line in self.lines.values():
+            line.cut()
 
     def truth(self) -> dict[str, Mapping[str, Power]]:
         """What is on each node, asked past the panel's own way to it where there is one."""

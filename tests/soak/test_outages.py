@@ -1,0 +1,204 @@
+"""A full disk, one that can only be read, no queue, no database: for real, and back again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.incus_node import ROOT, free_port, wait_until
+from tests.soak.database import Database
+from tests.soak.people import Browser, Experience
+
+pytestmark = pytest.mark.processes
+
+PATIENCE = 40.0
+WEB = ("-m", "gunicorn", "panel.wsgi", "--threads", "4", "--no-control-socket")
+
+
+@dataclass
+class Panel:
+    """The demo, in processes of its own that keep everything in `data`."""
+
+    data: Path
+    environment: dict[str, str]
+    port: int = field(default_factory=free_port)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self) -> None:
+        for command in ("migrate", "collectstatic", "demo"):
+            quiet = [] if command == "demo" else ["--verbosity", "0", "--no-input"]
+            subprocess.run(
+                self._manage(command, *quiet), cwd=ROOT, env=self._environment, check=True
+            )
+        self.run_all()
+        self.browser = Browser(f"http://127.0.0.1:{self.port}", "admin", Experience())
+        self.browser.sign_in()
+
+    def run_all(self) -> None:
+        self.run("web", sys.executable, *WEB, "--bind", f"127.0.0.1:{self.port}")
+        self.run("worker", *self._manage("run_huey"))
+        self.run("watcher", *self._manage("watch"))
+        wait_until(lambda: self.page("/account/login/").status_code > 0, PATIENCE)
+
+    def run(self, name: str, *command: str) -> None:
+        with self.log(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def stop(self, *names: str) -> None:
+        for name in names or tuple(self.processes):
+            with suppress(ProcessLookupError):
+                os.killpg(self.processes[name].pid, signal.SIGKILL)
+            self.processes[name].wait(10)
+
+    def restart_worker(self) -> None:
+        self.stop("worker")
+        self.run("worker", *self._manage("run_huey"))
+
+    def log(self, name: str) -> Path:
+        return self.data.parent / f"{name}.log"
+
+    def says(self, name: str, words: str) -> int:
+        """How many lines of a process' log hold these words."""
+        return sum(words in line for line in self.log(name).read_text().splitlines())
+
+    def page(self, path: str) -> httpx.Response:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30)
+        return httpx.Response(0)  # nobody answers
+
+    def start_a_container(self) -> httpx.Response | None:
+        """Press Start on the container that is stopped."""
+        found = self.browser.rows("?status=stopped")
+        assert found, "nothing is stopped in the demo"
+        self.chosen = found[0].pk
+        return self.browser.post(f"/containers/{self.chosen}/act/", action="start")
+
+    def runs(self) -> bool:
+        """Whether that container runs by now."""
+        return 'data-status="running"' in self.browser.get(f"/containers/{self.chosen}/")
+
+    def _manage(self, *words: str) -> tuple[str, ...]:
+        return (sys.executable, "manage.py", *words)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        plain = {name: text for name, text in os.environ.items() if name[:6] != "BERTH_"}
+        plain.pop("DJANGO_SETTINGS_MODULE", None)
+        return plain | {
+            "BERTH_DATA": str(self.data),
+            "BERTH_PORT": str(self.port),
+            "BERTH_LEASE": "3",
+            "BERTH_WATCH_EVERY": "1",
+            **self.environment,
+        }
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        reason = "a disk of its own takes the right to mount"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def panel(disk: Path) -> Iterator[Panel]:
+    # The queue has a place of its own: it takes no part in what happens to the disk.
+    panel = Panel(disk, {"BERTH_QUEUE_URL": f"sqlite:///{disk.parent / 'queue.sqlite3'}"})
+    try:
+        panel.start()
+        yield panel
+    finally:
+        panel.stop()
+
+
+def fill(disk: Path) -> Path:
+    """Write until nothing more goes in."""
+    ballast = disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
+def test_a_full_disk_is_said_and_over_when_there_is_room(panel: Panel, disk: Path) -> None:
+    ballast = fill(disk)
+    assert panel.start_a_container() is None
+    wait_until(lambda: panel.says("web", "is full") > 0)
+    wait_until(lambda: panel.says("watcher", "is full") > 0)
+    ballast.unlink()
+    wait_until(lambda: panel.start_a_container() is not None, PATIENCE)
+    wait_until(panel.runs, PATIENCE)
+    assert panel.says("web", "Traceback") == panel.says("watcher", "Traceback") == 0
+    wait_until(lambda: panel.says("watcher", "it is back") > 0, PATIENCE)
+
+
+def test_a_disk_that_can_only_be_read_is_said_and_over(panel: Panel, disk: Path) -> None:
+    # The kernel refuses to be asked for it while a file is open for writing.
+    panel.stop()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    panel.run_all()
+    assert panel.start_a_container() is None
+    wait_until(lambda: panel.says("web", "503 POST") > 0)
+    wait_until(lambda: panel.says("watcher", "the watcher goes on as soon as") > 0)
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    wait_until(lambda: panel.start_a_container() is not None, PATIENCE)
+    wait_until(panel.runs, PATIENCE)
+
+
+def test_work_goes_on_without_the_queue_that_was_deleted(panel: Panel, disk: Path) -> None:
+    for file in disk.parent.glob("queue.sqlite3*"):
+        file.unlink()
+    panel.restart_worker()
+    assert panel.start_a_container() is not None
+    wait_until(panel.runs, PATIENCE)
+
+
+def test_a_database_that_is_stopped_is_said_and_work_goes_on_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    database = Database()
+    panel = Panel(tmp_path / "data", {"BERTH_DATABASE_URL": database.url})
+    try:
+        database.start()
+        panel.start()
+        assert panel.start_a_container() is not None
+        database.stop()
+        page = panel.page("/account/login/")
+        assert page.status_code == 503
+        assert "Out of order for a moment" in page.text
+        wait_until(lambda: panel.says("watcher", "the watcher goes on as soon as") > 0)
+        database.start()
+        wait_until(panel.runs, PATIENCE)
+        wait_until(lambda: panel.says("watcher", "it is back") > 0, PATIENCE)
+        for name in panel.processes:
+            assert panel.says(name, "Traceback") == 0, panel.log(name).read_text()
+        assert panel.says("watcher", "the watcher goes on as soon as") == 1
+    finally:
+        panel.stop()
+        database.destroy()
