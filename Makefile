@@ -19,7 +19,7 @@ LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 export CUSTOM_COMPILE_COMMAND := make upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help run incus test bench check audit format upgrade lock clean
+.PHONY: help run incus test bench soak check audit format upgrade lock clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(TESTABLE) ## Pass the tests on SQLite, and on PostgreSQL where it is ins
 bench: export BERTH_DATA := $(CURDIR)/$(VENV)/bench
 bench: $(TESTABLE) ## Measure how fast it is, against yardsticks of the same run
 	pytest tests/bench -m bench
+
+soak: $(TESTABLE) ## Kill everything at random for ten minutes, on real nodes; as root (SOAK=--help)
+	@python -m tests.soak $(SOAK)
 
 # Where nothing is stored, whatever there is in BERTH_DATA.
 check: export BERTH_DATA := $(CURDIR)/$(VENV)/check

@@ -86,6 +86,14 @@ class Browser:
             if (name := _NAME.search(html))
         ]
 
+    @staticmethod
+    def choices(page: str, field: str) -> list[str]:
+        """What a form lets one choose from, by its radio buttons or its list."""
+        listed = re.search(rf'<select[^>]*name="{field}".*?</select>', page, re.DOTALL)
+        if listed is None:
+            return re.findall(_FIELD.format(field), page)
+        return re.findall(r'<option value="(\d+)"', listed[0])
+
     def sign_in(self) -> None:
         page = self._send("GET", SIGN_IN)
         if page is not None and (found := _TOKEN.search(page.text)):
@@ -189,14 +197,12 @@ class Customer(Person):
 
     def _order(self) -> None:
         page = self.browser.get("/orders/new/")
-        plan, system = (re.search(pattern, page) for pattern in (
-            _FIELD.format("plan"), r'<option value="(\d+)"[^>]*>\s*BusyBox'
-        ))  # fmt: skip
+        plan, system = (self.browser.choices(page, field) for field in ("plan", "system"))
         if not (plan and system):
             return
         self._count += 1
         token = str(uuid4())
-        form = {"plan": plan[1], "system": system[1], "token": token}
+        form = {"plan": plan[0], "system": system[0], "token": token}
         name = f"{self.browser.person}-{self._count}"
 
         def send() -> None:
