@@ -55,6 +55,10 @@ class _OneWaits(BaseStorage):
         """Asked before each task whether it was revoked; none ever is."""
         return {}
 
+    def read_schedule(self, ts: object) -> list[bytes]:
+        """Asked every second for what is to be done later; nothing ever is."""
+        return []
+
     def delete_data(self, key: object) -> bool:
         """Asked after each task to forget that it was revoked."""
         return False
@@ -98,7 +102,8 @@ class SqliteWakeUps(_OneWaits, SqliteStorage):
 
     def __init__(self, name: str, filename: str, **kwargs: Any) -> None:
         self._pipe = _Pipe(f"{filename}.pipe")
-        super().__init__(name, filename, **kwargs)
+        # A panel starts without it as well.
+        super().__init__(name, filename, create_tables=False, **kwargs)
 
     def _create_connection(self) -> Any:
         connection = super()._create_connection()

@@ -12,7 +12,6 @@ import socket
 import threading
 import time
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -57,7 +56,8 @@ PULSE = 1.0
 def wake(operation_id: int) -> None:
     """Have a worker look at this Operation once the transaction is committed. The call may
     get lost or come twice: the row decides."""
-    transaction.on_commit(partial(_call_or_leave, operation_id), robust=True)
+    # Not a partial: it has no name, and Django fails where it wants to log one that has failed.
+    transaction.on_commit(lambda: _call_or_leave(operation_id), robust=True)
 
 
 def _call_or_leave(operation_id: int) -> None:

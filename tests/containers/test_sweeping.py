@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.db.models import F
 from pytest_django import DjangoAssertNumQueries
 
 from containers import operations
 from containers.models import Container, Node, Operation
-from containers.operations import sweeping
+from containers.operations import carrying, sweeping
 from containers.operations.sweeping import LOST_AFTER
 from containers.statuses import Status
 from panel.models import User
@@ -205,3 +206,17 @@ def test_a_creation_that_cannot_be_tried_does_not_keep_the_others_waiting(
     huge.refresh_from_db()
     small.refresh_from_db()
     assert (huge.status, small.status) == (Status.ORDERED, Status.STOPPED)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_click_is_taken_although_the_database_is_gone_right_after_it(
+    container: Container, lena: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has been committed is taken: whoever clicked is told so, and the sweep wakes for it."""
+
+    def gone(operation_id: int) -> None:
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr(carrying, "_call_or_leave", gone)
+    operations.request(container.pk, "start", by=lena)
+    assert Operation.objects.get().is_open

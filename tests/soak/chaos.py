@@ -42,7 +42,7 @@ class Fault:
 @dataclass
 class Chaos:
     """Breaks and mends until the time is over. `outages` say what was gone from when
-    until pages were served again."""
+    until pages were served again; `fallen` counts what ended by itself."""
 
     world: World
     database: Database
@@ -51,6 +51,7 @@ class Chaos:
     takeups: Takeups = field(default_factory=Takeups)
     injected: Counter[str] = field(default_factory=Counter)
     kills: int = 0
+    fallen: Counter[str] = field(default_factory=Counter)
     outages: list[tuple[str, float, float]] = field(default_factory=list)
     _broken: dict[str, tuple[float, float, Fault]] = field(default_factory=dict)
     _coming_back: list[tuple[str, float]] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Chaos:
         while (now := time.monotonic()) < end:
             self._mend_what_is_due(now)
             self._see_who_is_back()
+            self.fallen.update(self.world.revive(self._broken))
             self.takeups.look()
             if now >= next_quiet:
                 self._heal()

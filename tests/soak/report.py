@@ -53,6 +53,7 @@ class Report:
             ("faults injected", f"{sum(self.chaos.injected.values())}: "
              f"{_counted(self.chaos.injected)}"),
             ("of these SIGKILL", str(self.chaos.kills)),
+            ("processes that ended by themselves", _counted(self.chaos.fallen)),
             ("lost", str(len(self.findings.lost))),
             ("duplicated", str(len(self.findings.duplicated))),
             ("stuck", str(len(self.findings.stuck))),

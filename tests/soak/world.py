@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import httpx
@@ -133,6 +133,17 @@ class World:
             name: {found.name: found.power for found in driver.instances().values()}
             for name, driver in self.simulated.items()
         }
+
+    def revive(self, but: Container[str]) -> list[str]:
+        """As a supervisor does: start those anew that ended by themselves. Returns which."""
+        fallen = [
+            process
+            for process in self.processes.values()
+            if process.name not in but and not process.is_up
+        ]
+        for process in fallen:
+            process.start()
+        return [process.name for process in fallen]
 
     def answers(self) -> bool:
         """Whether pages are served."""
