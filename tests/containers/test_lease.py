@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from containers import operations
@@ -304,3 +304,27 @@ def test_a_hand_free_again_goes_on_with_what_a_dead_worker_left(
     instead("start", steps)
     ask_and_wait(busy, "start", worker, lena)
     assert {fresh(left).status, fresh(busy).status} == {Status.RUNNING}
+
+
+def test_a_database_that_fails_in_the_middle_is_not_blamed_on_the_node(
+    container: Container,
+    lena: User,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    settings: Any,
+) -> None:
+    real = work.STEPS["start"]
+
+    def steps(job: work.Job) -> work.Steps:
+        yield Progress()
+        raise OperationalError("server closed the connection")
+
+    instead("start", steps)
+    container = ask_and_wait(container, "start", worker, lena)
+    assert (container.status, container.problem) == (Status.BOOTING, "")
+    instead("start", real)
+    clock.advance(by=settings.LEASE + timedelta(seconds=1))
+    operations.sweep()
+    worker.carry_out_all()
+    assert fresh(container).status == Status.RUNNING

@@ -66,7 +66,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=2.2, help="seconds between two faults")
     parser.add_argument("--report", type=Path, default=Path("soak.md"))
     options = parser.parse_args()
-    options.seconds = 40.0 if options.short else options.minutes * 60
+    options.seconds = options.minutes * 60
+    if options.short:
+        options.seconds, options.clients, options.pause = 20.0, 8, 1.0
     return options
 
 

@@ -20,7 +20,7 @@ from tests.soak.people import Browser, Experience
 pytestmark = pytest.mark.processes
 
 PEOPLE = 4
-SECONDS = 6.0
+SECONDS = 4.0
 # Django's own wait for the lock of SQLite, after which somebody would be turned away.
 TIMEOUT = 20.0
 
