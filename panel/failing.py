@@ -7,9 +7,9 @@ import sys
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.defaults import server_error
 
 from panel.outage import let_go_of_the_database, outage
+from panel.tracing import request_id
 
 logger = logging.getLogger(__name__)
 
@@ -18,12 +18,13 @@ AGAIN = 10
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """503 where the database or the disk is missing, and a 500 for everything else. Asks
-    nothing of the database."""
+    """503 where the database or the disk is missing; for everything else a 500, with the number
+    under which the log tells more. Asks nothing of the database."""
     error = sys.exc_info()[1]
     words = outage(error) if error else ""
     if not words:
-        return server_error(request)
+        context = {"request_id": request_id()}
+        return render(None, "500.html", context, status=500)
     let_go_of_the_database()
     logger.error("503 %s %s: %s", request.method, request.path, words)
     response = _out_of_order(request)

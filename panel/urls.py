@@ -6,16 +6,15 @@ from django.urls import URLPattern, include, path
 from payments import urls as gateways
 
 from orders.notices import notice
-from panel import accounts, views
+from panel import accounts, failing, views
 
 # Gateways report payments here without signing in; what they send, they sign.
 for pattern in gateways.urlpatterns:
     assert isinstance(pattern, URLPattern)
     pattern.callback = login_not_required(notice(pattern.callback))
 
-handler500 = views.something_went_wrong
+handler500 = failing.failed
 
-handler500 = "panel.failing.failed"
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("", include("containers.urls")),

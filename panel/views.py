@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
@@ -25,7 +24,6 @@ from orders.models import Order
 from panel import health
 from panel.http import Request
 from panel.metrics import REGISTRY
-from panel.tracing import request_id
 
 # Rows of each list on the dashboard; the whole list is a click away.
 FEW = 8
@@ -100,11 +98,6 @@ def _trace(value: object) -> object:
     if isinstance(value, Order):
         return value.pk, value.status, value.container.revision
     return getattr(value, "pk", value)
-
-
-def something_went_wrong(request: HttpRequest) -> HttpResponse:
-    """The page for what nobody expected, with the number under which the log tells more."""
-    return HttpResponse(render_to_string("500.html", {"request_id": request_id()}), status=500)
 
 
 @login_not_required

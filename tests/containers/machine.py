@@ -28,6 +28,7 @@ from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
 from containers.placement import NoRoomAnywhere
+from containers.reports import Look
 from containers.statuses import TRANSIENT, Status
 from orders import checkout
 from orders.checkout import Refused as RefusedByShop
@@ -57,6 +58,8 @@ bad = st.sampled_from(
         "node_is_off_line_and_back",
     ]
 )
+# At which sign of a driver that happens.
+early = st.sampled_from(range(8))
 # At which write a process dies; mostly at none.
 death = st.sampled_from([None] * 6 + [0, 1, 2, 3, 5, 8])
 fault = st.sampled_from(["", "", "", "", "unplugged", "hanging", "slow", "failing", "full"])
@@ -72,7 +75,7 @@ class Panel(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.trouble: Trouble | None = None
-        self.looks: list[tuple[Node, observe.Look]] = []
+        self.looks: list[tuple[Node, Look]] = []
         self.savepoint = transaction.savepoint()
         system: System = SystemFactory.create()
         self.plan: Plan = PlanFactory.create(systems=[system])
@@ -153,7 +156,7 @@ class Panel(RuleBasedStateMachine):
         with killed_at_write(dies):
             self._press(which, who, choice, clicks)
 
-    @rule(which=some, who=some, choice=some, at=st.integers(0, 12), what=bad)
+    @rule(which=some, who=some, choice=some, at=early, what=bad)
     def press_in_bad_times(self, which: int, who: int, choice: int, at: int, what: str) -> None:
         """Something happens while the work that somebody asked for is under way."""
         self._press(which, who, choice, clicks=1)
@@ -169,7 +172,7 @@ class Panel(RuleBasedStateMachine):
             self._deliver(which, again=again)
 
     @precondition(lambda self: self.worker.waiting)
-    @rule(which=some, at=st.integers(0, 12), what=bad)
+    @rule(which=some, at=early, what=bad)
     def a_wake_up_arrives_in_bad_times(self, which: int, at: int, what: str) -> None:
         self._deliver(which, trouble=Trouble(at, getattr(self, what)))
 
@@ -265,12 +268,12 @@ class Panel(RuleBasedStateMachine):
             operations.carry_out(chosen)
         self.trouble = None
 
-    def _record(self, node: Node, look: observe.Look) -> None:
+    def _record(self, node: Node, look: Look) -> None:
         node.refresh_from_db()
         if look.error:
             observe.missed(node, look.error)
         else:
-            observe.found(node, look)
+            observe.found({node: look})
 
     def _break_all(self, faults: Faults) -> None:
         for node in self.nodes:
