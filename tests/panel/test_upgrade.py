@@ -49,8 +49,9 @@ def last_release(transactional_db: None) -> Iterator[StateApps]:
 def _drop_everything() -> None:
     with connection.constraint_checks_disabled(), connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
+            # The tables of an index for search go with it.
             cascade = " CASCADE" if connection.vendor == "postgresql" else ""
-            cursor.execute(f"DROP TABLE {connection.ops.quote_name(table)}{cascade}")
+            cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(table)}{cascade}")
 
 
 def fill(apps: StateApps, mark: str) -> None:
