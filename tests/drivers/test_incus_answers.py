@@ -105,9 +105,9 @@ def test_what_is_whole_is_told_from_what_is_not(
 def test_limits_are_read_in_whatever_way_they_are_written() -> None:
     config = {"limits.cpu": "0-3", "limits.memory": "2GB"}
     devices = {"root": {"path": "/", "size": "10GiB"}}
-    spec = found(config=config, devices=devices).spec()
+    spec = found(expanded_config=config, expanded_devices=devices).spec()
     assert (spec.cpus, spec.memory_mb, spec.disk_gb) == (0, 1907, 10)
-    relative = found(config={"limits.memory": "50%"}).spec()
+    relative = found(expanded_config={"limits.memory": "50%"}, expanded_devices={}).spec()
     assert (relative.cpus, relative.memory_mb, relative.disk_gb) == (0, 0, 0)
 
 
