@@ -45,16 +45,24 @@ class ContainerFilter(django_filters.FilterSet):
 
 
 def choices(request: Request, asked: dict[str, Any]) -> tuple[SafeString, SafeString]:
-    """The nodes and the plans that the list can be narrowed to, as options; in one query.
+    """The nodes and the plans that the list can be narrowed to, as options; in one query."""
+    nodes, plans = _everybodys() if request.user.sees_everything else ([], _own(request))
+    return _options(nodes, asked.get("node")), _options([(p, p) for p in plans], asked.get("plan"))
 
-    Plans are hopped to one after the other along their index, however many containers each has.
-    """
+
+def _own(request: Request) -> list[str]:
+    own = Container.objects.visible_to(request.user).order_by("plan")
+    return list(own.values_list("plan", flat=True).distinct())
+
+
+def _everybodys() -> tuple[list[tuple[int, str]], list[str]]:
+    """Plans are hopped to one after the other along their index, however many containers each
+    has."""
     with connection.cursor() as cursor:
-        cursor.execute(_CHOICES, [request.user.is_administrator])
+        cursor.execute(_CHOICES)
         rows = cursor.fetchall()
     nodes = [(key, name) for key, name in rows if key is not None]
-    plans = [(name, name) for key, name in rows if key is None]
-    return _options(nodes, asked.get("node")), _options(plans, asked.get("plan"))
+    return nodes, [name for key, name in rows if key is None]
 
 
 def _options(pairs: Iterable[tuple[object, str]], picked: object) -> SafeString:
@@ -79,6 +87,6 @@ _CHOICES = """
     )
     SELECT NULL, name FROM plans WHERE name IS NOT NULL
     UNION ALL
-    SELECT id, name FROM containers_node WHERE %s
+    SELECT id, name FROM containers_node
     ORDER BY 2
 """

@@ -11,9 +11,9 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-# Stand for the row's own key and name in what is kept: no container has such ones.
+# Stand for the row's own key and name in what is kept: nothing else that is shown has such ones.
 KEY = "987654321987654321"
-NAME = "-name-"
+NAME = "\ue000"
 
 
 @register.simple_tag(takes_context=True)

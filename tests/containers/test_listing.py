@@ -50,6 +50,24 @@ def test_administrators_and_staff_see_everybodys(
     assert set(names(request.getfixturevalue(browser).get("/containers/"))) == {"hers", "his"}
 
 
+def test_a_customer_is_offered_their_own_plans_to_choose_from(
+    as_lena: Client, as_ada: Client, lena: User, omar: User
+) -> None:
+    ContainerFactory.create(customer=lena, plan="Small")
+    ContainerFactory.create(customer=omar, plan="Made for Omar")
+    assert "Made for Omar" not in as_lena.get("/containers/").content.decode()
+    assert "Small" in as_lena.get("/containers/").content.decode()
+    assert "Made for Omar" in as_ada.get("/containers/").content.decode()
+
+
+def test_what_is_wrong_with_a_container_is_told_in_the_words_in_which_it_is_kept(
+    as_lena: Client, lena: User
+) -> None:
+    words = "No other node has room for my-name-7 now."
+    ContainerFactory.create(customer=lena, name="web-1", problem=words)
+    assert words in as_lena.get("/containers/").content.decode()
+
+
 def test_the_destroyed_are_hidden_unless_asked_for(as_lena: Client, lena: User) -> None:
     ContainerFactory.create(customer=lena, name="here")
     ContainerFactory.create(customer=lena, name="gone", status=Status.DESTROYED)
