@@ -22,10 +22,10 @@ def failed(request: HttpRequest) -> HttpResponse:
     under which the log tells more. Asks nothing of the database."""
     error = sys.exc_info()[1]
     words = outage(error) if error else ""
-    if not words:
+    if error is None or not words:
         context = {"request_id": request_id()}
         return render(None, "500.html", context, status=500)
-    let_go_of_the_database()
+    let_go_of_the_database(error)
     logger.error("503 %s %s: %s", request.method, request.path, words)
     response = _out_of_order(request)
     response["Retry-After"] = str(AGAIN)

@@ -7,8 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
+from weakref import WeakSet
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 # What a file system says when it takes nothing more, or nothing at all.
 _DISK = {
@@ -56,12 +59,27 @@ def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def let_go_of_the_database() -> None:
-    """Close this thread's connections after a failure: one that was made while the disk could
-    only be read stays like that, and one to a server that is gone fails once more."""
+# Of every thread; see `let_go_of_the_database`.
+_opened: WeakSet[BaseDatabaseWrapper] = WeakSet()
+
+
+def remember(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """A connection was opened."""
+    _opened.add(connection)
+
+
+def let_go_of_the_database(error: BaseException) -> None:
+    """Close this thread's connections after a failure: one to a server that is gone fails once
+    more. One to SQLite that was made while the disk could only be read stays like that, as long
+    as any thread of the process holds another: then those of all threads are closed."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
+    if "read-only" in outage(error):
+        for connection in list(_opened):
+            if connection.vendor == "sqlite" and connection.connection is not None:
+                # Theirs to open again, which their next check of it tells them.
+                connection.connection.close()
 
 
 class Complaint:
@@ -82,7 +100,7 @@ class Complaint:
             self._said = self._said or words
             self._missed_at = time.monotonic()
         if isinstance(error, DatabaseError | InterfaceError):
-            let_go_of_the_database()
+            let_go_of_the_database(error)
         return bool(words)
 
     def is_over(self) -> None:
