@@ -78,8 +78,9 @@ def let_go_of_the_database(error: BaseException) -> None:
     if "read-only" in outage(error):
         for connection in list(_opened):
             if connection.vendor == "sqlite" and connection.connection is not None:
-                # Theirs to open again, which their next check of it tells them.
+                # A thread that is in a transaction fails; each opens another for what is next.
                 connection.connection.close()
+                connection.close_at = 0
 
 
 class Complaint:

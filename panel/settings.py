@@ -132,8 +132,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     # Tests with several processes need a file; in memory each would see its own.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
-# What broke between two requests is opened again.
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds what all web processes must know together: how often somebody has failed to sign in.
 CACHES = {

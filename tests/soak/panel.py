@@ -101,5 +101,9 @@ class Panel:
             "BERTH_PORT": str(self.port),
             "BERTH_LEASE": "3",
             "BERTH_WATCH_EVERY": "1",
+            # All people come from one address here, and are in a hurry.
+            "BERTH_SIGN_IN_TRIES": "0",
+            "BERTH_ASKED_A_MINUTE": "0",
+            "BERTH_UNPAID_ORDERS": "0",
             **self.environment,
         }

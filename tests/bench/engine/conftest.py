@@ -79,7 +79,7 @@ def worker(queue_url: str, transactional_db: None, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def engine(worker: None, queue_url: str, tmp_path: Path) -> Iterator[Engine]:
-    panel = Panel(tmp_path, queue_url=queue_url)
+    panel = Panel(tmp_path, BERTH_QUEUE_URL=queue_url)
     panel.environment |= {
         "DJANGO_SETTINGS_MODULE": "panel.settings",
         "BERTH_WORKER_THREADS": str(THREADS),
