@@ -84,6 +84,8 @@ def _unknown(stray: Stray, container: Container | None) -> Difference:
             text = "The database has it here, and this one has taken its place."
     elif stray.by_hand:
         text = "It bears the name of this container, and is another one."
+        if elsewhere:
+            text = "It is another one. The container of this name is on:"
     elif not own.online:
         text = "The database has it on another node, which does not answer now:"
     else:

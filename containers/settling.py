@@ -90,7 +90,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
     except IntegrityError as error:
         _check_unknown(number)
         raise NotPossible(f"{customer} already has a container called {name}.") from error
-    return f"{container.instance_name} is {name} of {customer} now."
+    return f"{container.instance_name} is the container {name} of {customer} now."
 
 
 def _make(node: Node, number: int, found: Found, *, customer: User, name: str) -> Container:

@@ -48,6 +48,16 @@ def test_it_is_seen_as_what_it_is_and_left_alone(
     assert simulated(node).instances()["ct-977"].by_hand
 
 
+def test_one_that_bears_the_name_of_a_container_leads_to_that_container_s_node(
+    container: Container, other_node: Node
+) -> None:
+    put(other_node, container.pk, by_hand=True)
+    look()
+    (difference,) = differences_on(other_node)
+    assert difference.text == "It is another one. The container of this name is on:"
+    assert (difference.elsewhere, difference.actions) == (container.node, ())
+
+
 def test_nothing_reaches_it_before_it_is_adopted(made_by_hand: int, node: Node, lena: User) -> None:
     container = ContainerFactory.create(
         pk=made_by_hand, customer=lena, node=node, status=Status.STOPPED, on_node=False

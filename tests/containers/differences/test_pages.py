@@ -140,7 +140,7 @@ def test_taking_over_is_confirmed_on_the_page_of_the_node_that_has_it(
     moved: Container, other_node: Node, as_ada: Client
 ) -> None:
     where = url(other_node, moved.pk, "take_over")
-    assert "Take over web-01?" in as_ada.get(where).content.decode()
+    assert "Take over: web-01?" in as_ada.get(where).content.decode()
     as_ada.post(where)
     assert fresh(moved).node == other_node
 
@@ -156,7 +156,7 @@ def test_adopting_shows_what_it_is_and_asks_whose_it_is_to_be(
     assert set(wrong.context["form"].errors) == {"customer", "name"}
     data = {"customer": "lena", "name": "old"}
     answer = as_ada.post(url(node, stray, "adopt"), data, follow=True)
-    assert "ct-977 is old of Lena Fischer now." in answer.content.decode()
+    assert "ct-977 is the container old of Lena Fischer now." in answer.content.decode()
     assert Container.objects.get().changes.get().by == ada
 
 
