@@ -135,16 +135,14 @@ def test_what_was_made_by_hand_is_adopted_and_what_was_deleted_by_hand_is_create
     admin.get_by_role("link", name="real-1").click()
     difference = admin.locator("#difference-9001")
     expect(difference).to_contain_text("Made by hand", timeout=30_000)
-    # SHOT hand
     difference.get_by_role("link", name="Adopt").click()
     form = admin.locator("form.confirm")
     expect(form).to_contain_text("1 core, 128 MB of memory and 1 GB of disk, made of busybox")
-    # SHOT adopt
     assert "user.berth.id" not in config_of(server, "ct-9001")
     form.get_by_label("Customer").fill("lena")
     form.get_by_label("Name").fill("found")
     form.get_by_role("button", name="Adopt").click()
-    expect(admin.get_by_text("ct-9001 is found of Lena")).to_be_visible()
+    expect(admin.get_by_text("ct-9001 is the container found of Lena")).to_be_visible()
     expect(difference).to_have_count(0)
     assert config_of(server, "ct-9001")["user.berth.state"] == "whole"
 
@@ -156,7 +154,6 @@ def test_what_was_made_by_hand_is_adopted_and_what_was_deleted_by_hand_is_create
     status_becomes(admin, "Off-line", live=True)
     admin.get_by_role("link", name="real-1").first.click()
     expect(difference).to_contain_text("Missing")
-    # SHOT missing
     difference.get_by_role("link", name="Create again").click()
     admin.locator("form.confirm").get_by_role("button", name="Create again").click()
     expect(difference).to_have_count(0)
