@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from containers.models import Container, Node, Stray
 from containers.models.node import NodeQuerySet
+from containers.room import with_room
 
 
 class NoRoomAnywhere(Exception):
@@ -34,15 +35,19 @@ class NoImageAnywhere(NoRoomAnywhere):
         )
 
 
-def candidates(container: Container) -> NodeQuerySet:
+def candidates(container: Container) -> list[Node]:
     """The nodes that could take it, most room first; never the one it is on. One that moves
     brings its files along, to a node of the same kind; a new one is made of an image."""
     if container.node is not None:
         able = _at_work().filter(~Q(pk=container.node_id), kind=container.node.kind)
     else:
         able = _at_work().able_to_create(container.image)
-    room = {"memory_left__gte": container.memory_mb, "disk_left__gte": container.disk_gb}
-    return able.with_room().filter(**room).order_by("-memory_left", "name")  # type: ignore[misc]  # annotated
+    fit = [
+        node
+        for node in with_room(able)
+        if node.memory_left >= container.memory_mb and node.disk_left >= container.disk_gb
+    ]
+    return sorted(fit, key=lambda node: (-node.memory_left, node.name))
 
 
 def _at_work() -> NodeQuerySet:
@@ -60,12 +65,13 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     found = candidates(container)
     if container.node is None:
         # After a restore it may be somewhere already, and must not come to be twice.
-        there = Stray.objects.filter(number=container.pk)
-        found = found.filter(pk__in=there.values("node")) if there else found
-    node = (found.filter(pk=wanted) if wanted is not None else found).first()
-    if node is None:
+        there = set(Stray.objects.filter(number=container.pk).values_list("node", flat=True))
+        found = [node for node in found if node.pk in there] if there else found
+    if wanted is not None:
+        found = [node for node in found if node.pk == wanted]
+    if not found:
         raise _why_none(container)
-    return node
+    return found[0]
 
 
 def _why_none(container: Container) -> NoRoomAnywhere:

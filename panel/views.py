@@ -15,9 +15,10 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from containers.counting import Count, counts_by_status
+from containers.counting import Count, counted, counts_by_status
 from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
+from containers.room import with_room
 from containers.statuses import Status
 from containers.views.listing import as_shown, pace, with_actions
 from orders.models import Order
@@ -63,14 +64,16 @@ def _for_running_it(request: Request) -> dict[str, Any]:
     late = Operation.objects.open().filter(Q(deadline_at__lt=timezone.now()) | Q(attempts__gt=3))
     waiting = visible.filter(status=Status.ORDERED, create_again_at__isnull=False)
     orders = Order.objects.select_related("container", "customer")
+    nodes = Node.objects.visible_to(request.user)
     return {
         "counts": counts,
-        "nodes": list(Node.objects.visible_to(request.user).with_room()),
+        "nodes": with_room(nodes.order_by("online", "name")[:FEW]),
+        "node_count": nodes.count(),
         "failed": list(failed.select_related("container__customer").order_by("-ended_at")[:FEW]),
         "late": list(late.select_related("container__customer", "container__node")[:FEW]),
         "waiting": list(waiting.select_related("customer", "order")[:FEW]),
         "paid_not_created": list(orders.paid_not_created()[:FEW]),
-        "unpaid": orders.filter(status=Order.Status.UNPAID).count(),
+        "unpaid": counted(orders.filter(status=Order.Status.UNPAID)),
         "changes": list(
             StatusChange.objects.visible_to(request.user).select_related("container", "by")[:FEW]
         ),
@@ -92,7 +95,7 @@ def _trace(value: object) -> object:
     if isinstance(value, list):
         return [_trace(item) for item in value]
     if isinstance(value, Node):
-        return value.pk, value.online, value.in_service, value.memory_left  # type: ignore[attr-defined]
+        return value.pk, value.online, value.in_service, value.memory_left
     if isinstance(value, Container):
         return value.pk, value.revision, value.is_overdue()
     if isinstance(value, Order):

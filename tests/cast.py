@@ -23,6 +23,7 @@ from containers.connect import simulated, spec_of
 from containers.drivers import Power, Resources
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation
+from containers.room import with_room
 from containers.statuses import NOWHERE, TRANSIENT, Status
 from orders.models import Order, Plan, System
 from panel.models import User
@@ -41,9 +42,9 @@ def power_of(container: Container) -> Power | None:
     return seen.power if seen else None
 
 
-def room_on(node: Node) -> Any:
+def room_on(node: Node) -> Node:
     """The node with what is promised on it and what is left."""
-    return Node.objects.with_room().get(pk=node.pk)
+    return with_room(Node.objects.filter(pk=node.pk))[0]
 
 
 def effects_on(*nodes: Node | None, of: Container) -> list[str]:

@@ -139,6 +139,12 @@ class Container(Lifecycle):
             # In place of the foreign keys' own.
             models.Index(fields=["customer", "withdrawn_at", "status", "-id"], name="by_customer"),
             models.Index(fields=["node", "withdrawn_at", "status", "-id"], name="by_node"),
+            # What is promised on a node is summed up without a look at its containers.
+            models.Index(
+                fields=["node", "memory_mb", "disk_gb", "cpus", "withdrawn_at"],
+                condition=LISTED,
+                name="room_of_nodes",
+            ),
             # Each sort of the list is read off one of these, from either end.
             *_sorted("listed", LISTED, [], ["name", "status", "status_since", "plan", "address"]),
             *_sorted("status", KEPT, ["status"], ["name", "status_since", "plan", "address"]),

@@ -3,10 +3,9 @@ new containers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
@@ -28,39 +27,12 @@ class NodeQuerySet(models.QuerySet["Node"]):
         served = ServerImage.objects.there().filter(name=image)
         return self.filter(models.Exists(here) | models.Exists(served))
 
-    def with_room(self) -> NodeQuerySet:
-        """Adds what is promised on each node: what lives there and what is on its way there."""
-        from containers.models.container import Container
-        from containers.models.operation import Operation
-
-        here = Container.objects.living().filter(node=models.OuterRef("pk")).order_by()
-        arriving = Operation.objects.open().filter(target=models.OuterRef("pk")).order_by()
-
-        def promised(field: str) -> models.Expression:
-            return _sum(here.values("node"), field) + _sum(
-                arriving.values("target"), f"container__{field}"
-            )
-
-        counted = here.values("node").annotate(count=models.Count("pk")).values("count")
-        return self.annotate(
-            cpus_promised=promised("cpus"),
-            memory_promised=promised("memory_mb"),
-            disk_promised=promised("disk_gb"),
-            memory_left=models.F("memory_mb") - models.F("memory_promised"),
-            disk_left=models.F("disk_gb") - models.F("disk_promised"),
-            containers_here=Coalesce(models.Subquery(counted), 0),
-        )
-
-
-def _sum(grouped: models.QuerySet[Any, Any], field: str) -> Coalesce:
-    summed = grouped.annotate(sum=models.Sum(field)).values("sum")
-    return Coalesce(models.Subquery(summed, output_field=models.IntegerField()), 0)
-
 
 class Node(models.Model):
     """A server that hosts containers. `settings` is what its driver needs to reach it.
 
-    `latency_ms` is about how long it takes to answer the watcher.
+    `latency_ms` is about how long it takes to answer the watcher. What is promised on it, and
+    so what is left, is there after `with_room`.
     """
 
     class Kind(models.TextChoices):
@@ -83,6 +55,11 @@ class Node(models.Model):
     latency_ms = models.PositiveIntegerField(null=True, editable=False)
     problem = models.TextField(blank=True, editable=False)
 
+    cpus_promised: int
+    memory_promised: int
+    disk_promised: int
+    containers_here: int
+
     objects = NodeQuerySet.as_manager()
 
     class Meta:
@@ -93,6 +70,14 @@ class Node(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("containers:node", args=[self.pk])
+
+    @property
+    def memory_left(self) -> int:
+        return self.memory_mb - self.memory_promised
+
+    @property
+    def disk_left(self) -> int:
+        return self.disk_gb - self.disk_promised
 
     @property
     def is_simulated(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -22,12 +22,13 @@ from containers.drivers.simulated import Faults
 from containers.forms import FaultsForm
 from containers.models import Container, Node, Operation, ServerImage
 from containers.models.node import NodeQuerySet
+from containers.room import with_room
 from containers.statuses import Status
 from containers.templatetags.spans import memory
 from containers.views.listing import as_shown, with_actions
 from panel.http import Request
 
-CONTAINERS_PER_PAGE = 50
+CONTAINERS_PER_PAGE = NODES_PER_PAGE = 50
 # Parts of a node's room above which its meter turns amber, and red.
 TIGHT, FULL = 0.75, 0.9
 
@@ -58,12 +59,14 @@ class Room:
 
 @require_safe
 def nodes(request: Request) -> HttpResponse:
-    found = list(visible_nodes(request).with_room())
+    page = Paginator(visible_nodes(request), NODES_PER_PAGE).get_page(request.GET.get("page"))
+    found = with_room(page.object_list)
     seen = digest([_trace(node) for node in found])
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = {
         "section": "nodes",
+        "page_obj": page,
         "rows": [(node, _rooms(node)) for node in found],
         "seen": seen,
         "pace": _pace(found, Operation.objects.open().exists()),
@@ -74,7 +77,7 @@ def nodes(request: Request) -> HttpResponse:
 
 @require_safe
 def node(request: Request, pk: int) -> HttpResponse:
-    found = get_object_or_404(visible_nodes(request).with_room(), pk=pk)
+    [found] = with_room([get_object_or_404(visible_nodes(request), pk=pk)])
     here = _living_on(found, request)
     page = Paginator(as_shown(here), CONTAINERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = list(page.object_list)
@@ -127,16 +130,18 @@ def move(request: Request, pk: int) -> HttpResponse:
     able = [row for row in rows if _can_move(row)]
     context: dict[str, Any] = {"section": "nodes", "node": found}
     if request.method != "POST":
-        elsewhere = visible_nodes(request).with_room().filter(online=True, in_service=True)
+        at_work = visible_nodes(request).filter(online=True, in_service=True)
+        elsewhere = with_room(at_work.exclude(pk=pk))
         context |= {
             "able": able,
             "unable": [row for row in rows if row not in able],
             "movable": [Status(value).label for value in Container.sources_of("migrate")],
             "memory": sum(row.memory_mb for row in able),
             "disk": sum(row.disk_gb for row in able),
-            "elsewhere": elsewhere.exclude(pk=pk).aggregate(
-                memory=Sum("memory_left", default=0), disk=Sum("disk_left", default=0)
-            ),
+            "elsewhere": {
+                "memory": sum(node.memory_left for node in elsewhere),
+                "disk": sum(node.disk_left for node in elsewhere),
+            },
         }
         return render(request, "containers/nodes/move.html", context)
     if "out" in request.POST:
@@ -192,8 +197,8 @@ def _faults(node: Node) -> Faults | None:
         return None
 
 
-def _rooms(node: Any) -> list[Room]:
-    """`node` is one that was asked for `with_room()`."""
+def _rooms(node: Node) -> list[Room]:
+    """Of a node `with_room`."""
     return [
         Room(
             "Memory",
@@ -220,7 +225,7 @@ def _rooms(node: Any) -> list[Room]:
     ]
 
 
-def _trace(node: Any) -> tuple[object, ...]:
+def _trace(node: Node) -> tuple[object, ...]:
     """What of a node a page shows."""
     promised = node.cpus_promised, node.memory_promised, node.disk_promised
     has = node.cpus, node.memory_mb, node.disk_gb, node.version, node.containers_here
