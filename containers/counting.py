@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,14 @@ def counts_by_status(found: QuerySet[Any], statuses: Iterable[str]) -> dict[str,
     anything = found.model._default_manager.order_by().values(**counting(found, statuses))
     row = next(iter(anything[:1]), None)
     return counts_in(row, statuses) if row else dict.fromkeys(statuses, Count())
+
+
+def counts_among(first: Sequence[Any], statuses: Iterable[str]) -> dict[str, Count]:
+    """By status, of rows that were read up to one beyond `FAR_ENOUGH`: where there are more,
+    what is among the first."""
+    counted = Counter(row.status for row in first[:FAR_ENOUGH])
+    more = len(first) > FAR_ENOUGH
+    return {status: Count(counted[status], more) for status in statuses}
 
 
 def total(counts: Mapping[str, Count], *, but: Iterable[str] = ()) -> Count:

@@ -8,12 +8,14 @@ neither, so both are made after the migrations, wherever they are missing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
+from containers.counting import FAR_ENOUGH
 from containers.models import Container
 from panel.models import User
 
@@ -27,7 +29,7 @@ LARGEST_ID = 2**63 - 1
 
 def matching(found: QuerySet[Container], text: str) -> QuerySet[Container]:
     """Those of the found that match, told row by row: for a text that matches many."""
-    condition = _name(text)
+    condition = in_name(text)
     for meaning in _others(text, found.db):
         condition |= meaning
     return found.filter(condition)
@@ -35,40 +37,58 @@ def matching(found: QuerySet[Container], text: str) -> QuerySet[Container]:
 
 def looked_up(found: QuerySet[Container], text: str, most: int) -> QuerySet[Container]:
     """The same, looked up in the indexes: at most so many for each meaning of the text."""
-    vendor = connections[found.db].vendor
-    in_names = _indexed_name(text) if vendor == "sqlite" else _name(text)
+    keys = keys_of_any(found, [named(text, found.db), *_others(text, found.db)], most)
+    return Container.objects.filter(pk__in=keys).order_by()
+
+
+def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
+    """The keys of those with at least one of the meanings, of which each is looked up in an
+    index of its own; at most so many for each."""
+    everything: QuerySet[Any] = found.model._default_manager.order_by()
     keys = [
-        Container.objects.order_by()
-        .filter(pk__in=found.filter(meaning).order_by().values("pk")[:most])
-        .values("pk")
-        for meaning in (in_names, *_others(text, found.db))
+        everything.filter(pk__in=found.filter(meaning).order_by().values("pk")[:most]).values("pk")
+        for meaning in meanings
     ]
-    return Container.objects.filter(pk__in=keys[0].union(*keys[1:]))
+    return keys[0].union(*keys[1:])
 
 
-def _name(text: str) -> Q:
+def named(text: str, alias: str, of: str = "") -> Q:
+    """Containers with this in their name, as the index of the names finds them; or what is
+    theirs, `of="container__"`."""
     part = text.lower()
-    return Q(name__contains=part) if len(part) >= SHORTEST else Q(name__startswith=part)
-
-
-def _indexed_name(text: str) -> Q:
-    part = text.lower()
+    if connections[alias].vendor != "sqlite":
+        return in_name(text, of)
     if len(part) < SHORTEST:
-        return _beginning("name", part)
+        return _beginning(f"{of}name", part)
     phrase = part.replace('"', '""')
     rows = "SELECT rowid FROM containers_name WHERE containers_name MATCH %s"
-    return Q(pk__in=RawSQL(rows, [f'"{phrase}"']))  # noqa: S611  # the text is a parameter
+    return Q(**{f"{of}pk__in": RawSQL(rows, [f'"{phrase}"'])})  # noqa: S611  # a parameter
 
 
-def _others(text: str, alias: str) -> list[Q]:
-    """A customer, an address, a number ("104" or "ct-104")."""
-    customers = User.objects.filter(
+def people(text: str) -> list[int] | QuerySet[User, int]:
+    """The keys of those whose name the text is in, or whose address it is. Where they are few,
+    as numbers: how few they are no database would guess."""
+    found = User.objects.filter(
         Q(username__icontains=text)
         | Q(first_name__icontains=text)
         | Q(last_name__icontains=text)
         | Q(email__iexact=text)
     )
-    found = [Q(customer__in=customers.values("pk"))]
+    keys = found.order_by().values_list("pk", flat=True)
+    few = list(keys[: FAR_ENOUGH + 1])
+    return few if len(few) <= FAR_ENOUGH else keys
+
+
+def in_name(text: str, of: str = "") -> Q:
+    """The same, told row by row."""
+    part = text.lower()
+    where = "contains" if len(part) >= SHORTEST else "startswith"
+    return Q(**{f"{of}name__{where}": part})
+
+
+def _others(text: str, alias: str) -> list[Q]:
+    """A customer, an address, a number ("104" or "ct-104")."""
+    found = [Q(customer__in=people(text))]
     if re.fullmatch(r"[0-9a-f.:]+", text):
         sqlite = connections[alias].vendor == "sqlite"
         found.append(_beginning("address", text) if sqlite else Q(address__startswith=text))

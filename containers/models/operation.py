@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from containers.models.history import on_a_list
 from containers.statuses import Status
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 class OperationQuerySet(models.QuerySet["Operation"]):
     def visible_to(self, user: User) -> OperationQuerySet:
-        listed = self.filter(container__withdrawn_at=None)
-        return listed if user.sees_everything else listed.filter(container__customer=user)
+        if user.sees_everything:
+            return self.filter(on_a_list())
+        return self.filter(container__withdrawn_at=None, container__customer=user)
 
     def open(self) -> OperationQuerySet:
         return self.filter(outcome="")

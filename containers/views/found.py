@@ -14,7 +14,15 @@ from typing import Any
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
-from containers.counting import FAR_ENOUGH, Count, counting, counts_by_status, counts_in, total
+from containers.counting import (
+    FAR_ENOUGH,
+    Count,
+    counting,
+    counts_among,
+    counts_by_status,
+    counts_in,
+    total,
+)
 from containers.digest import digest
 from containers.filters import ContainerFilter
 from containers.models import Container
@@ -71,9 +79,7 @@ class Found:
         """By status; of a search that finds too much, what is among the first of it."""
         if not self.text:
             return counts_by_status(self._narrowed, Status.values)
-        statuses = [row.status for row in self._first_matches[:FAR_ENOUGH]]
-        more = len(self._first_matches) > FAR_ENOUGH
-        return {status: Count(statuses.count(status), more) for status in Status.values}
+        return counts_among(self._first_matches, Status.values)
 
     @cached_property
     def total(self) -> Count:

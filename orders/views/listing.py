@@ -7,20 +7,20 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from containers.counting import counts_by_status, total
+from containers.counting import FAR_ENOUGH, Count, counts_among, counts_by_status, total
 from containers.digest import digest
 from containers.models import Operation
 from containers.paging import Pages
 from containers.views.listing import pace
 from orders.models import Order
+from orders.models.order import OrderQuerySet
 from panel.http import Request
 
 
 @require_safe
 def orders(request: Request) -> HttpResponse:
-    text = request.GET.get("q", "").strip()
-    found = Order.objects.visible_to(request.user).matching(text)
-    counts = counts_by_status(found, Order.Status.values)
+    text = request.GET.get("q", "").replace("\0", "").strip()
+    found, counts = _found(Order.objects.visible_to(request.user), text)
     status = request.GET.get("status", "")
     listed = found.filter(status=status) if status in counts else found
     under_way = Prefetch(
@@ -50,3 +50,15 @@ def orders(request: Request) -> HttpResponse:
         "pace": pace(row.container for row in page),
     }
     return render(request, "orders/_list.html" if request.htmx else "orders/list.html", context)
+
+
+def _found(visible: OrderQuerySet, text: str) -> tuple[OrderQuerySet, dict[str, Count]]:
+    """Those that the text finds, and how many are in each status."""
+    if not text:
+        return visible, counts_by_status(visible, Order.Status.values)
+    few = visible.looked_up(text, FAR_ENOUGH + 1).only("pk", "status")
+    first = list(few[: FAR_ENOUGH + 1])
+    counts = counts_among(first, Order.Status.values)
+    if len(first) > FAR_ENOUGH:
+        return visible.matching(text), counts
+    return visible.filter(pk__in=[row.pk for row in first]), counts
