@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -27,18 +28,38 @@ SHORTEST = 3
 LARGEST_ID = 2**63 - 1
 
 
-def matching(found: QuerySet[Container], text: str) -> QuerySet[Container]:
-    """Those of the found that match, told row by row: for a text that matches many."""
-    condition = in_name(text)
-    for meaning in _others(text, found.db):
-        condition |= meaning
-    return found.filter(condition)
+class Search:
+    """A text to be found among containers, and what it may mean."""
 
+    def __init__(self, text: str, alias: str) -> None:
+        self._text = text
+        self._alias = alias
 
-def looked_up(found: QuerySet[Container], text: str, most: int) -> QuerySet[Container]:
-    """The same, looked up in the indexes: at most so many for each meaning of the text."""
-    keys = keys_of_any(found, [named(text, found.db), *_others(text, found.db)], most)
-    return Container.objects.filter(pk__in=keys).order_by()
+    def matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
+        """Those of the found that match, told row by row: for a text that matches many."""
+        condition = in_name(self._text)
+        for meaning in self._others:
+            condition |= meaning
+        return found.filter(condition)
+
+    def looked_up(self, found: QuerySet[Container], most: int) -> QuerySet[Container]:
+        """The same, looked up in the indexes: at most so many for each meaning of the text."""
+        keys = keys_of_any(found, [named(self._text, self._alias), *self._others], most)
+        return Container.objects.filter(pk__in=keys).order_by()
+
+    @cached_property
+    def _others(self) -> list[Q]:
+        """A customer, an address, a number ("104" or "ct-104")."""
+        text = self._text
+        meanings = [Q(customer__in=people(text))]
+        if re.fullmatch(r"[0-9a-f.:]+", text):
+            sqlite = connections[self._alias].vendor == "sqlite"
+            begins = _beginning("address", text) if sqlite else Q(address__startswith=text)
+            meanings.append(begins)
+        number = text.lower().removeprefix("ct-")
+        if number.isascii() and number.isdigit() and int(number) <= LARGEST_ID:
+            meanings.append(Q(pk=int(number)))
+        return meanings
 
 
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
@@ -84,18 +105,6 @@ def in_name(text: str, of: str = "") -> Q:
     part = text.lower()
     where = "contains" if len(part) >= SHORTEST else "startswith"
     return Q(**{f"{of}name__{where}": part})
-
-
-def _others(text: str, alias: str) -> list[Q]:
-    """A customer, an address, a number ("104" or "ct-104")."""
-    found = [Q(customer__in=people(text))]
-    if re.fullmatch(r"[0-9a-f.:]+", text):
-        sqlite = connections[alias].vendor == "sqlite"
-        found.append(_beginning("address", text) if sqlite else Q(address__startswith=text))
-    number = text.lower().removeprefix("ct-")
-    if number.isascii() and number.isdigit() and int(number) <= LARGEST_ID:
-        found.append(Q(pk=int(number)))
-    return found
 
 
 def _beginning(field: str, text: str) -> Q:

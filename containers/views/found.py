@@ -27,7 +27,7 @@ from containers.digest import digest
 from containers.filters import ContainerFilter
 from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
-from containers.search import looked_up, matching
+from containers.search import Search
 from containers.statuses import Status
 from panel.http import Request
 
@@ -64,6 +64,7 @@ class Found:
         self._asked_page = request.GET.get("page")
         self.asked: dict[str, Any] = filters.form.cleaned_data
         self.text = (self.asked.get("q") or "").strip()
+        self._search = Search(self.text, visible.db)
         sort = request.GET.get("sort", "")
         self.sort = sort if sort.removeprefix("-") in SORTINGS else ""
         self._sorting = SORTINGS.get(self.sort.removeprefix("-"), NEWEST_FIRST)
@@ -115,7 +116,7 @@ class Found:
 
     @cached_property
     def _first_matches(self) -> list[Container]:
-        few = looked_up(self._narrowed, self.text, FAR_ENOUGH + 1)
+        few = self._search.looked_up(self._narrowed, FAR_ENOUGH + 1)
         return list(few.only("pk", "status")[: FAR_ENOUGH + 1])
 
     def _page_of(self, count: Count) -> Page:
@@ -157,7 +158,7 @@ class Found:
         return self._in_status(found)
 
     def _matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
-        return matching(found, self.text) if self.text else found
+        return self._search.matching(found) if self.text else found
 
     def _in_status(self, found: QuerySet[Container]) -> QuerySet[Container]:
         if self.status:
