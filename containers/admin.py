@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class Kept(admin.ModelAdmin):
-    """Rows that are neither made nor deleted by hand."""
+    """Rows that are neither made nor deleted by hand, and may be too many to count."""
+
+    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -80,6 +80,16 @@ def test_the_list_asks_as_much_for_many_nodes_as_for_one(
         as_ada.get("/nodes/")
 
 
+def test_many_nodes_have_pages_and_a_poll_stays_on_its_own(as_ada: Client) -> None:
+    for number in range(51):
+        NodeFactory.create(name=f"node-{number:02}")
+    page = as_ada.get("/nodes/?page=2").content.decode()
+    assert "node-50" in page
+    assert "node-49" not in page
+    address = page.split('data-poll hx-get="')[1].split('"')[0].replace("&amp;", "&")
+    assert as_ada.get(address, headers={"HX-Request": "true"}).status_code == 204
+
+
 def test_no_nodes_is_a_page_too(as_ada: Client) -> None:
     assert "No nodes yet" in as_ada.get("/nodes/").content.decode()
 

@@ -143,3 +143,14 @@ def test_room_is_counted_in_one_query(
     with django_assert_num_queries(1):
         found = with_room(nodes)
     assert {(n.memory_promised, n.disk_promised, n.containers_here) for n in found} == {(300, 4, 2)}
+
+
+def test_room_is_taken_where_a_container_is_and_where_it_goes(lena: User) -> None:
+    here, there = a_node("here"), a_node("there")
+    moving = fill(here, 100, status=Status.MIGRATING)
+    moving.operations.update(target=there)
+    fill(there, 200, disk_gb=3)
+    rooms = [
+        (n.memory_promised, n.disk_promised, n.containers_here) for n in with_room([here, there])
+    ]
+    assert rooms == [(100, 1, 1), (300, 4, 1)]

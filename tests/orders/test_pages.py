@@ -9,10 +9,12 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from containers import counting
 from containers.counting import Count
 from containers.models import Container, Node
 from orders import checkout
 from orders.models import Order, Payment
+from orders.views import listing
 from panel.models import User
 from tests.cast import NodeFactory, OrderFactory
 from tests.conftest import Worker
@@ -120,6 +122,18 @@ def test_the_search_finds_by_number_container_plan_and_customer(
 def test_a_search_for_nonsense_finds_nothing(as_ada: Client, order: Order, text: str) -> None:
     page = as_ada.get("/orders/", {"q": text})
     assert (page.status_code, list(page.context["page_obj"])) == (200, [])
+
+
+def test_a_search_that_finds_too_much_says_so(
+    as_ada: Client, lena: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (counting, listing):
+        monkeypatch.setattr(module, "FAR_ENOUGH", 3)
+    orders = OrderFactory.create_batch(5, customer=lena)
+    page = as_ada.get("/orders/?q=lena")
+    assert str(page.context["total"]) == "3+"
+    assert list(page.context["page_obj"]) == orders[::-1]
+    assert list(as_ada.get("/orders/?q=lena&status=paid").context["page_obj"]) == []
 
 
 @pytest.mark.parametrize("query", ["status=flying", "page=x", "page=999"])

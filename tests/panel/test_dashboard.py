@@ -16,7 +16,7 @@ from django.utils import timezone
 from containers.models import Container, Node, Operation
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import ContainerFactory, OrderFactory, UserFactory
+from tests.cast import ContainerFactory, NodeFactory, OrderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +48,14 @@ def test_an_administrators_dashboard_shows_what_needs_somebody(
     for text in ("Stuck", "stuck", "It did not boot.", "Paid, not created", f"order {paid.pk}"):
         assert text in page
     assert node.name in page
+
+
+def test_of_many_nodes_the_dashboard_shows_a_few_those_off_line_first(as_ada: Client) -> None:
+    for number in range(10):
+        NodeFactory.create(name=f"node-{number}", online=number != 9)
+    shown = [node.name for node in as_ada.get("/").context["nodes"]]
+    assert shown == ["node-9", *(f"node-{number}" for number in range(7))]
+    assert "8 of 10, off-line first" in as_ada.get("/").content.decode()
 
 
 def test_the_dashboard_polls_like_every_live_page(as_ada: Client, container: Container) -> None:
