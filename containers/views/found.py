@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
+from django.db import connections
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
@@ -137,9 +138,12 @@ class Found:
             return [found]
         # Those without are apart, so that the others can be read one node after the other.
         without = self._in_status(self._matching(self._narrowed)).filter(node=None)
+        # A status may have none of them: with the node in the order, which is the same for all,
+        # PostgreSQL does not look for them through all containers, newest first.
+        among_them = ["node_id", *sorting.fields[1:]] if self.status else sorting.fields[1:]
         parts = [
             found.filter(node__name__isnull=False),
-            without.order_by(*sorting.fields[1:]),
+            without.order_by(*among_them),
         ]
         return parts[::-1] if sorting.is_descending else parts
 
@@ -149,6 +153,8 @@ class Found:
         by = self._sorting.fields[0].removeprefix("-")
         by_another_table = "__" in by
         found, plan = self._narrowed, self.asked.get("plan")
+        if connections[found.db].vendor != "sqlite":
+            return self._in_status(self._matching(found))
         if plan and by != "plan" and (by_another_table or self.status):
             found = self._scope.alias(its_plan=Concat("plan", Value(""))).filter(its_plan=plan)
         found = self._matching(found)
