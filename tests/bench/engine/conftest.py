@@ -91,6 +91,12 @@ def engine(worker: None, queue_url: str, tmp_path: Path) -> Iterator[Engine]:
     panel.close()
 
 
+@pytest.fixture(autouse=True)
+def in_a_hurry(settings: Any) -> None:
+    """Nobody is told to wait a minute."""
+    settings.ASKED_A_MINUTE = 0
+
+
 @pytest.fixture
 def crowd(lena: User) -> list[Container]:
     """Stopped containers on nodes enough that none has its hands full."""
