@@ -7,12 +7,11 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django_fsm import FSMField, transition
 
-from containers import search, who
+from containers import who
 from containers.models import Container, Lifecycle
 from orders.models.plan import Plan
 
@@ -24,20 +23,6 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, user: User) -> OrderQuerySet:
         """What this person may see; what is not in it is a 404."""
         return self if user.sees_everything else self.filter(customer=user)
-
-    def matching(self, text: str) -> OrderQuerySet:
-        """Search by number ("12" or "order 12"), container, plan, customer; told row by row:
-        for a text that matches many."""
-        matches = search.in_name(text, of="container__")
-        for meaning in _other_meanings(text):
-            matches |= meaning
-        return self.filter(matches)
-
-    def looked_up(self, text: str, most: int) -> OrderQuerySet:
-        """The same, looked up in the indexes: at most so many for each meaning of the text."""
-        named = search.named(text, self.db, of="container__")
-        keys = search.keys_of_any(self, [named, *_other_meanings(text)], most)
-        return Order.objects.filter(pk__in=keys).order_by()
 
     def paid_not_created(self) -> OrderQuerySet:
         """Paid for, nothing under way, and no further try planned: somebody has to act."""
@@ -56,18 +41,6 @@ class OrderQuerySet(models.QuerySet["Order"]):
         order = self.select_for_update().get(pk=pk)
         order.container = container
         return order
-
-
-def _other_meanings(text: str) -> list[Q]:
-    """A customer, a plan, a number."""
-    meanings = [
-        Q(customer__in=search.people(text)),
-        Q(plan__in=Plan.objects.filter(name__icontains=text).order_by().values("pk")),
-    ]
-    number = text.lower().removeprefix("order").strip(" #")
-    if number.isascii() and number.isdigit() and int(number) <= search.LARGEST_ID:
-        meanings.append(Q(pk=int(number)))
-    return meanings
 
 
 def nothing_created(order: Order) -> bool:

@@ -14,6 +14,7 @@ from containers.paging import Pages
 from containers.views.listing import pace
 from orders.models import Order
 from orders.models.order import OrderQuerySet
+from orders.search import looked_up, matching
 from panel.http import Request
 
 
@@ -56,9 +57,9 @@ def _found(visible: OrderQuerySet, text: str) -> tuple[OrderQuerySet, dict[str, 
     """Those that the text finds, and how many are in each status."""
     if not text:
         return visible, counts_by_status(visible, Order.Status.values)
-    few = visible.looked_up(text, FAR_ENOUGH + 1).only("pk", "status")
+    few = looked_up(visible, text, FAR_ENOUGH + 1).only("pk", "status")
     first = list(few[: FAR_ENOUGH + 1])
     counts = counts_among(first, Order.Status.values)
     if len(first) > FAR_ENOUGH:
-        return visible.matching(text), counts
+        return matching(visible, text), counts
     return visible.filter(pk__in=[row.pk for row in first]), counts
