@@ -264,7 +264,9 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
         if not failure.final:
             if operation.attempts < ATTEMPTS and not overdue:
                 raise failure
-            failure = Overdue(failure.detail) if overdue else failure
+            # What a node says of trying again is true of a creation alone.
+            if overdue or operation.kind != "create":
+                failure = Overdue(failure.detail)
         _undo(operation, job)
         seen, at_target = work.look(job)
     if seen is not None and seen.power not in {Power.RUNNING, Power.STOPPED}:

@@ -185,7 +185,8 @@ def test_tries_are_counted_and_come_to_an_end(
     assert container.status == Status.BOOTING
     assert container.problem == Conflict.sentence
     container = settle(container, worker, clock)
-    assert (container.status, container.problem) == (Status.STOPPED, Conflict.sentence)
+    # That it is tried again is not said any more.
+    assert (container.status, container.problem) == (Status.STOPPED, carrying.Overdue.sentence)
     assert len(tries) == carrying.ATTEMPTS
 
 
