@@ -24,6 +24,8 @@ export CUSTOM_COMPILE_COMMAND := make upgrade
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# A line for each request would carry away where to go and how to sign in.
+run: export BERTH_LOG_LEVEL ?= WARNING
 run: $(RUNNABLE) ## Start web, worker and watcher here, with a demo where nothing is stored yet
 	@python manage.py launch
 

@@ -41,9 +41,7 @@ class Command(BaseCommand):
         processes = subprocess.Popen(
             [sys.executable, "-m", "honcho", "--env", "", "start"],
             cwd=settings.BASE_DIR,
-            # A line for each poll would carry away where to go and how to sign in.
-            env={"BERTH_LOG_LEVEL": "WARNING"}
-            | os.environ
+            env=os.environ
             | {
                 "BERTH_DATA": str(settings.DATA),
                 "BERTH_PORT": str(settings.PORT),
