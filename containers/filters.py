@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-import django_filters
 from django.db import connection
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString, mark_safe
+from django_filters import CharFilter, FilterSet, NumberFilter
 
 from containers.models import Container
 from panel.http import Request
@@ -17,7 +17,7 @@ from panel.http import Request
 LARGEST_ID = 2**63 - 1
 
 
-class ContainerFilter(django_filters.FilterSet):
+class ContainerFilter(FilterSet):
     """Filters a queryset of visible containers by the parameters of the address.
 
     What makes no sense (`customer=flying`) narrows nothing; it is no error of the person who
@@ -25,10 +25,10 @@ class ContainerFilter(django_filters.FilterSet):
     much there is.
     """
 
-    q = django_filters.CharFilter(method="leave")
-    node = django_filters.NumberFilter(method="on_node", min_value=1, max_value=LARGEST_ID)
-    plan = django_filters.CharFilter(method="leave")
-    customer = django_filters.NumberFilter(min_value=1, max_value=LARGEST_ID)
+    q = CharFilter(method="leave")
+    node = NumberFilter(method="on_node", min_value=1, max_value=LARGEST_ID)
+    plan = CharFilter(method="leave")
+    customer = NumberFilter(min_value=1, max_value=LARGEST_ID)
 
     class Meta:
         model = Container
@@ -65,14 +65,17 @@ def _everybodys() -> tuple[list[tuple[int, str]], list[str]]:
     return nodes, [name for key, name in rows if key is None]
 
 
-def _options(pairs: Iterable[tuple[object, str]], picked: object) -> SafeString:
-    """Put together without a template: each page has hundreds."""
-    lines = [
-        f'<option value="{escape(str(value))}"{" selected" if value == picked else ""}>'
-        f"{escape(name)}</option>"
-        for value, name in pairs
-    ]
-    return mark_safe("\n".join(lines))  # noqa: S308  # each part is escaped
+def _options(pairs: Iterable[tuple[int | str, str]], picked: object) -> SafeString:
+    """Values are keys, or the names themselves. Put together without a template: each page has
+    hundreds."""
+    lines = []
+    for value, name in pairs:
+        label = escape(name)
+        selected = " selected" if value == picked else ""
+        lines.append(
+            f'<option value="{label if value == name else value}"{selected}>{label}</option>'
+        )
+    return mark_safe("\n".join(lines))  # noqa: S308  # a number, and a name that was escaped
 
 
 _CHOICES = """

@@ -13,10 +13,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
-from containers.counting import FAR_ENOUGH
 from containers.models import Container
 from panel.models import User
 
@@ -37,21 +36,21 @@ class Search:
 
     def matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
         """Those of the found that match, told row by row: for a text that matches many."""
-        condition = in_name(self._text)
+        condition = in_name(self._text) | Q(customer__in=people(self._text))
         for meaning in self._others:
             condition |= meaning
         return found.filter(condition)
 
     def looked_up(self, found: QuerySet[Container], most: int) -> QuerySet[Container]:
         """The same, looked up in the indexes: at most so many for each meaning of the text."""
-        keys = keys_of_any(found, [named(self._text, self._alias), *self._others], most)
+        meanings = [named(self._text, self._alias), of_people(self._text, self._alias)]
+        keys = keys_of_any(found, [*meanings, *self._others], most)
         return Container.objects.filter(pk__in=keys).order_by()
 
     @cached_property
     def _others(self) -> list[Q]:
-        """A customer, an address, a number ("104" or "ct-104")."""
-        text = self._text
-        meanings = [Q(customer__in=people(text))]
+        """An address, a number ("104" or "ct-104")."""
+        text, meanings = self._text, []
         if re.fullmatch(r"[0-9a-f.:]+", text):
             sqlite = connections[self._alias].vendor == "sqlite"
             begins = _beginning("address", text) if sqlite else Q(address__startswith=text)
@@ -86,18 +85,31 @@ def named(text: str, alias: str, of: str = "") -> Q:
     return Q(**{f"{of}pk__in": RawSQL(rows, [f'"{phrase}"'])})  # noqa: S611  # a parameter
 
 
-def people(text: str) -> list[int] | QuerySet[User, int]:
-    """The keys of those whose name the text is in, or whose address it is. Where they are few,
-    as numbers: how few they are no database would guess."""
+def people(text: str) -> QuerySet[User, Any]:
+    """The keys of those whose name the text is in, or whose address it is."""
     found = User.objects.filter(
         Q(username__icontains=text)
         | Q(first_name__icontains=text)
         | Q(last_name__icontains=text)
         | Q(email__iexact=text)
     )
-    keys = found.order_by().values_list("pk", flat=True)
-    few = list(keys[: FAR_ENOUGH + 1])
-    return few if len(few) <= FAR_ENOUGH else keys
+    return found.order_by().values("pk")
+
+
+def of_people(text: str, alias: str) -> Q:
+    """What they have as customers, looked up for one after the other."""
+    if connections[alias].vendor == "sqlite":
+        return Q(customer__in=people(text))
+    # As an array: PostgreSQL takes those that a query may find for many, and reads everything.
+    theirs = Func(
+        F("customer_id"), _AnyOf(people(text)), arg_joiner=" = ", template="(%(expressions)s)",
+        output_field=BooleanField(),
+    )  # fmt: skip
+    return Q(theirs)
+
+
+class _AnyOf(Subquery):
+    template = "ANY(ARRAY(%(subquery)s))"
 
 
 def in_name(text: str, of: str = "") -> Q:

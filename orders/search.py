@@ -12,7 +12,7 @@ from orders.models.order import OrderQuerySet
 def matching(found: OrderQuerySet, text: str) -> OrderQuerySet:
     """Those of the found whose number ("12" or "order 12"), container, plan or customer it is;
     told row by row: for a text that matches many."""
-    matches = search.in_name(text, of="container__")
+    matches = search.in_name(text, of="container__") | Q(customer__in=search.people(text))
     for meaning in _other_meanings(text):
         matches |= meaning
     return found.filter(matches)
@@ -20,17 +20,18 @@ def matching(found: OrderQuerySet, text: str) -> OrderQuerySet:
 
 def looked_up(found: OrderQuerySet, text: str, most: int) -> OrderQuerySet:
     """The same, looked up in the indexes: at most so many for each meaning of the text."""
-    named = search.named(text, found.db, of="container__")
-    keys = search.keys_of_any(found, [named, *_other_meanings(text)], most)
+    meanings = [
+        search.named(text, found.db, of="container__"),
+        search.of_people(text, found.db),
+        *_other_meanings(text),
+    ]
+    keys = search.keys_of_any(found, meanings, most)
     return Order.objects.filter(pk__in=keys).order_by()
 
 
 def _other_meanings(text: str) -> list[Q]:
-    """A customer, a plan, a number."""
-    meanings = [
-        Q(customer__in=search.people(text)),
-        Q(plan__in=Plan.objects.filter(name__icontains=text).order_by().values("pk")),
-    ]
+    """A plan, a number."""
+    meanings = [Q(plan__in=Plan.objects.filter(name__icontains=text).order_by().values("pk"))]
     number = text.lower().removeprefix("order").strip(" #")
     if number.isascii() and number.isdigit() and int(number) <= search.LARGEST_ID:
         meanings.append(Q(pk=int(number)))

@@ -17,6 +17,7 @@ from containers.models.lifecycle import Lifecycle
 from containers.statuses import NOWHERE, TRANSIENT, Status
 
 if TYPE_CHECKING:
+    from containers.models.node import Node
     from containers.models.operation import Operation
     from panel.models import User
 
@@ -74,6 +75,11 @@ class ContainerQuerySet(models.QuerySet["Container"]):
     def living(self) -> ContainerQuerySet:
         """All but the destroyed and those whose order was cancelled."""
         return self.filter(withdrawn_at=None).exclude(status=Status.DESTROYED)
+
+
+def stops_too_long(status: str, since: datetime) -> bool:
+    """Whether what has been in this status since then takes longer to stop than it should."""
+    return status == Status.STOPPING and timezone.now() >= since + settings.STOP_PATIENCE
 
 
 class Container(Lifecycle):
@@ -197,7 +203,7 @@ class Container(Lifecycle):
 
     def is_overdue(self) -> bool:
         """Whether it takes longer to stop than it should."""
-        return self.status == Status.STOPPING and timezone.now() >= self.overdue_at
+        return stops_too_long(self.status, self.status_since)
 
     def is_gone(self) -> bool:
         """Whether it is nowhere, as far as can be known: its node answers, without it."""
@@ -207,6 +213,11 @@ class Container(Lifecycle):
     def progress(self) -> int | None:
         """How far the work on it is, 0 to 100, where the node can tell."""
         return self.operation.progress if self.operation else None
+
+    @property
+    def destination(self) -> Node | None:
+        """The node that it is on its way to."""
+        return self.operation.target if self.operation else None
 
     @classmethod
     def deadline_of(cls, kind: str) -> timedelta:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
@@ -19,13 +20,15 @@ UNITS = [
 
 
 @register.filter
-def span(since: datetime | None) -> str:
-    """How long ago, rounded down: "4 s", "26 min", "3 h", "12 d"."""
-    if since is None:
-        return ""
-    passed = max(timezone.now() - since, timedelta(0))
+def since(at: datetime | None) -> SafeString:
+    """How long ago, rounded down, in an element that goes on counting in the browser:
+    "4 s", "26 min", "3 h", "12 d"."""
+    if at is None:
+        return SafeString()
+    passed = max(timezone.now() - at, timedelta(0))
     length, unit = next((u for u in UNITS if passed >= u[0]), UNITS[-1])
-    return f"{passed // length} {unit}"
+    line = f'<time data-since datetime="{at.isoformat()}">{passed // length} {unit}</time>'
+    return mark_safe(line)  # noqa: S308  # a time and a number
 
 
 @register.filter

@@ -92,10 +92,10 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
             return HttpResponseRedirect(_back_to(request, container))
         return detail.page(request, container, status=status)
     if request.htmx.target == f"container-{container.pk}":
-        [row] = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
-        context = {"row": row, "here": _back_to(request, container), "alone": True}
+        rows = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
+        context = {"rows": rows, "here": _back_to(request, container), "alone": True}
         context["everybodys"] = request.user.sees_everything
-        response = render(request, "containers/_row.html", context, status=status)
+        response = render(request, "containers/_rows.html", context, status=status)
     elif request.htmx.target == "main":
         return detail.page(request, container, status=status)
     elif status == 200:

@@ -19,17 +19,24 @@ from containers.counting import (
     FAR_ENOUGH,
     Count,
     counting,
-    counts_among,
     counts_by_status,
-    counts_in,
     total,
 )
-from containers.digest import digest
 from containers.filters import ContainerFilter
 from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
 from containers.search import Search
 from containers.statuses import Status
+from containers.views.traces import (
+    LONG,
+    TRACE,
+    Poll,
+    Trace,
+    counts_of,
+    digest_of_list,
+    digest_of_search,
+    first,
+)
 from panel.http import Request
 
 # The heads that sort, by the name that the address bears.
@@ -51,8 +58,6 @@ SORTINGS = {
     "node": Sorting(("node__name", "-pk"), nullable="node__name"),
     "address": Sorting(("address", "-pk")),
 }
-# How the digest of a list begins that is too long to be counted, and of any other.
-LONG, SHORT = "l", "s"
 
 
 class Found:
@@ -79,9 +84,9 @@ class Found:
     @cached_property
     def counts(self) -> dict[str, Count]:
         """By status; of a search that finds too much, what is among the first of it."""
-        if not self.text:
-            return counts_by_status(self._narrowed, Status.values)
-        return counts_among(self._first_matches, Status.values)
+        if self.text:
+            return counts_of(self._matches)
+        return counts_by_status(self._narrowed, Status.values)
 
     @cached_property
     def total(self) -> Count:
@@ -94,31 +99,38 @@ class Found:
 
     def seen(self, rows: Iterable[Container]) -> str:
         """A digest of what a page with these rows shows."""
-        return _digest(rows, self.counts, long=self._count.more)
-
-    def unchanged(self, seen: str) -> bool:
-        """Whether a page that has seen this would show the same now."""
+        shown = [(row.pk, row.revision, row.status, row.status_since) for row in rows]
         if self.text:
-            page = self._page_of(self._count)
-            page.found = _trace(page.found)
-            return self.seen(page) == seen
-        long = seen.startswith(LONG)
-        page = self._page_of(Count(FAR_ENOUGH * len(Status), more=long))
-        counts = counting(self._narrowed, Status.values)
-        page.found = _trace(page.found).annotate(**counts)
-        rows = list(page)
-        if not rows:
-            return False
-        return _digest(rows, counts_in(vars(rows[0]), Status.values), long=long) == seen
+            return digest_of_search(shown, self._matches)
+        return digest_of_list(shown, self.counts, is_long=self._count.more)
+
+    def poll(self, *, is_long: bool) -> Poll:
+        """What tells whether the page has changed. It takes the word of the page for whether
+        there is more than anybody counts, and so needs one query."""
+        matches = self._looked_up().values_list(*TRACE)
+        if self.text and not is_long:
+            return Poll(matches, is_search=True, is_long=False)
+        shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
+        if not self.text:
+            counts = counting(self._narrowed, Status.values)
+            return Poll(shown.values_list(*TRACE, counts), is_search=False, is_long=is_long)
+        shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()
+        both = shown.values_list(*TRACE, Value(True)).union(
+            self._looked_up().values_list(*TRACE, Value(False)), all=True
+        )
+        return Poll(both, is_search=True, is_long=True)
 
     @property
     def _count(self) -> Count:
         return self.counts[self.status] if self.status else self.total
 
     @cached_property
-    def _first_matches(self) -> list[Container]:
-        few = self._search.looked_up(self._narrowed, FAR_ENOUGH + 1)
-        return list(few.only("pk", "status")[: FAR_ENOUGH + 1])
+    def _matches(self) -> list[Trace]:
+        """What a search finds; where that is more than anybody counts, the first of it."""
+        return first(self._looked_up().values_list(*TRACE))
+
+    def _looked_up(self) -> QuerySet[Container]:
+        return self._search.looked_up(self._narrowed, FAR_ENOUGH + 1)
 
     def _page_of(self, count: Count) -> Page:
         parts = self._parts_of_many() if count.more else [self._few()]
@@ -127,7 +139,7 @@ class Found:
     def _few(self) -> QuerySet[Container]:
         found = self._narrowed
         if self.text:
-            found = Container.objects.filter(pk__in=[row.pk for row in self._first_matches])
+            found = Container.objects.filter(pk__in=[key for key, *_ in self._matches])
         return self._in_status(found).order_by(*self._sorting.terms())
 
     def _parts_of_many(self) -> list[QuerySet[Container]]:
@@ -172,11 +184,21 @@ class Found:
         return found.exclude(status=Status.DESTROYED)
 
 
-def _trace(found: QuerySet[Container]) -> QuerySet[Container]:
-    """As much of the rows as tells whether they have changed."""
-    return found.only("revision", "status", "status_since")
+# What the polls of this process ask. An open page asks the same every few seconds, and to put
+# that together takes longer than to ask it.
+_polls: dict[object, Poll] = {}
+MOST_POLLS = 500
 
 
-def _digest(rows: Iterable[Container], counts: dict[str, Count], *, long: bool) -> str:
-    shown = [(row.pk, row.revision, row.is_overdue()) for row in rows]
-    return (LONG if long else SHORT) + digest(shown, counts)
+def unchanged(request: Request) -> bool:
+    """Whether the page that asks would show the same now as what it has `seen`."""
+    user, seen = request.user, request.GET.get("seen", "")
+    asked = tuple(item for item in request.GET.items() if item[0] != "seen")
+    is_long = seen.startswith(LONG)
+    key = user.pk, user.is_administrator, user.sees_everything, asked, is_long
+    poll = _polls.get(key)
+    if poll is None:
+        if len(_polls) >= MOST_POLLS:
+            _polls.clear()
+        poll = _polls[key] = Found(request).poll(is_long=is_long)
+    return poll.digest() == seen

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from containers.filters import choices
 from containers.models import Action, Container, Operation
 from containers.statuses import Status
-from containers.views.found import COLUMNS, Found
+from containers.views.found import COLUMNS, Found, unchanged
 from panel.http import Request
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @require_safe
 def containers(request: Request) -> HttpResponse:
-    found = Found(request)
-    if request.htmx and found.unchanged(request.GET.get("seen", "")):
+    if request.htmx and unchanged(request):
         return HttpResponse(status=204)
+    found = Found(request)
     page = found.page()
     page.found = as_listed(page.found)
     rows = with_actions(page, request.user)

@@ -57,9 +57,9 @@ def _found(visible: OrderQuerySet, text: str) -> tuple[OrderQuerySet, dict[str, 
     """Those that the text finds, and how many are in each status."""
     if not text:
         return visible, counts_by_status(visible, Order.Status.values)
-    few = looked_up(visible, text, FAR_ENOUGH + 1).only("pk", "status")
+    few = looked_up(visible, text, FAR_ENOUGH + 1).values_list("pk", "status")
     first = list(few[: FAR_ENOUGH + 1])
-    counts = counts_among(first, Order.Status.values)
+    counts = counts_among([status for _, status in first], Order.Status.values)
     if len(first) > FAR_ENOUGH:
         return matching(visible, text), counts
-    return visible.filter(pk__in=[row.pk for row in first]), counts
+    return visible.filter(pk__in=[key for key, _ in first]), counts
