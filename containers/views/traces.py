@@ -31,8 +31,8 @@ class Poll:
     is_search: bool
     is_long: bool
 
-    def digest(self) -> str:
-        """What a page of now would have seen; one query. Empty where nothing is left on it."""
+    def digest(self) -> str | None:
+        """What a page of now would have seen; one query. None where nothing is left on it."""
         rows = list(self.rows.all())
         if self.is_search and not self.is_long:
             return digest_of_search([], first(rows))
@@ -40,7 +40,7 @@ class Poll:
             matches = first(row[:-1] for row in rows if not row[-1])
             return digest_of_search([row[:-1] for row in rows if row[-1]], matches)
         if not rows:
-            return ""
+            return None
         counts = counts_in(rows[0][-1], Status.values)
         return digest_of_list((row[:-1] for row in rows), counts, is_long=self.is_long)
 
