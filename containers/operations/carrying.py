@@ -7,17 +7,12 @@ it while the node shows signs of life; one that dies lets go by itself.
 from __future__ import annotations
 
 import logging
-import os
-import socket
-import threading
 import time
-from datetime import datetime, timedelta
-from typing import Any
-from uuid import uuid4
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, Q
 from django.utils import timezone
 from huey.contrib.djhuey import db_task
 from structlog.contextvars import bound_contextvars
@@ -27,6 +22,7 @@ from containers.drivers import Conflict, DriverError, Power, Progress, Unreachab
 from containers.models import Container, Operation
 from containers.models.operation import OperationQuerySet
 from containers.operations import outcomes, work
+from containers.operations.claiming import claim
 from containers.operations.outcomes import LeaseLost, Verdict
 from containers.statuses import Status
 from panel.outage import Complaint
@@ -96,7 +92,7 @@ def carry_out(operation_id: int) -> None:
     Does nothing where another worker holds it, its time has not come, its node is off-line
     or has its hands full. Never raises for what a node does.
     """
-    operation = _take(operation_id)
+    operation = claim(operation_id)
     if operation is None:
         return
     with bound_contextvars(
@@ -111,50 +107,6 @@ def carry_out(operation_id: int) -> None:
             logger.warning("operation %s: taken over or interrupted", operation.pk)
         finally:
             _wake_next(operation)
-
-
-def _take(operation_id: int) -> Operation | None:
-    """Claim it with one conditional UPDATE: of any number of workers one gets it."""
-    now = timezone.now()
-    waiting = Operation.objects.open().filter(pk=operation_id).select_related("container__node")
-    operation = waiting.first()
-    if operation is None or not _may_begin(operation, now):
-        return None
-    here = f"{socket.gethostname()[:32]}:{os.getpid()}"
-    claim = {
-        "held_by": f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}",
-        "held_until": now + settings.LEASE,
-        "attempts": operation.attempts + 1,
-    }
-    if operation.started_at is None:
-        # The time that the work may take runs from its beginning, however long it had to wait.
-        claim |= {"started_at": now, "deadline_at": now + Container.deadline_of(operation.kind)}
-    # As it was read: whoever has held it since has left another lease, or another time. And over
-    # one table: PostgreSQL does not look again at a joined one when it had to wait.
-    as_read = {"held_until": operation.held_until, "not_before": operation.not_before}
-    if not Operation.objects.open().filter(pk=operation_id, **as_read).update(**claim):
-        return None
-    for name, value in claim.items():
-        setattr(operation, name, value)
-    return operation
-
-
-def _may_begin(operation: Operation, now: datetime) -> bool:
-    free = operation.held_until is None or operation.held_until < now
-    if not free or operation.not_before > now or operation.container.status == Status.OFFLINE:
-        return False
-    return _in_hand(now).filter(node=operation.node_id).count() < settings.NODE_CONCURRENCY
-
-
-def _in_hand(now: datetime) -> OperationQuerySet:
-    return Operation.objects.open().filter(held_until__gt=now)
-
-
-def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
-    """The keys of the nodes that have as much to do as they may, so that none holds every
-    thread there is."""
-    busy = _in_hand(now).order_by().values("node").annotate(count=Count("pk"))
-    return busy.filter(count__gte=settings.NODE_CONCURRENCY).values("node")
 
 
 def _wake_next(operation: Operation) -> None:

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from containers.models import Container, Operation
 from containers.operations.asking import NotAllowed, request
-from containers.operations.carrying import call, have_their_hands_full
+from containers.operations.carrying import call
+from containers.operations.claiming import have_their_hands_full
 from containers.placement import NoRoomAnywhere
 from containers.statuses import Status
 

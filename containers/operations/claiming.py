@@ -1,0 +1,88 @@
+"""Claiming an Operation: of any number of workers one gets it, and holds it by a lease."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import connections, router
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from containers.models import Container, Operation
+from containers.statuses import Status
+
+
+def claim(operation_id: int) -> Operation | None:
+    """The Operation, held by this thread for one lease, with an attempt counted; None where
+    another holds it or it has ended, its time has not come, its node is off-line or has its
+    hands full."""
+    now = timezone.now()
+    here = f"{socket.gethostname()[:32]}:{os.getpid()}"
+    connection = connections[router.db_for_write(Operation)]
+    times = {
+        "now": now,
+        "until": now + settings.LEASE,
+        **{kind: now + Container.deadline_of(kind) for kind in _kinds()},
+    }
+    adapted = {name: connection.ops.adapt_datetimefield_value(time) for name, time in times.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _statement(),
+            {
+                **adapted,
+                "id": operation_id,
+                "holder": f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}",
+                "offline": Status.OFFLINE.value,
+                "hands": settings.NODE_CONCURRENCY,
+            },
+        )
+        if cursor.rowcount != 1:
+            return None
+    return Operation.objects.select_related("container__node").get(pk=operation_id)
+
+
+def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
+    """The keys of the nodes that have as much to do as they may, so that none holds every
+    thread there is."""
+    in_hand = Operation.objects.open().filter(held_until__gt=now).order_by()
+    busy = in_hand.values("node").annotate(count=Count("pk"))
+    return busy.filter(count__gte=settings.NODE_CONCURRENCY).values("node")
+
+
+@cache
+def _kinds() -> list[str]:
+    return [name for name, action in Container.actions().items() if action.deadline]
+
+
+@cache
+def _statement() -> str:
+    """Written out: to have it put together anew for each click takes longer than the claim. The
+    time that the work may take runs from its beginning, however long it had to wait."""
+    deadlines = " ".join(f"WHEN '{kind}' THEN %({kind})s" for kind in _kinds())
+    return f"""
+        UPDATE containers_operation SET
+            held_by = %(holder)s,
+            held_until = %(until)s,
+            attempts = attempts + 1,
+            deadline_at = CASE WHEN started_at IS NULL
+                THEN CASE kind {deadlines} END ELSE deadline_at END,
+            started_at = COALESCE(started_at, %(now)s)
+        WHERE id = %(id)s AND outcome = '' AND not_before <= %(now)s
+            AND (held_until IS NULL OR held_until < %(now)s)
+            AND NOT EXISTS (
+                SELECT 1 FROM containers_container
+                WHERE containers_container.id = container_id AND status = %(offline)s
+            )
+            AND %(hands)s > (
+                SELECT COUNT(*) FROM containers_operation AS other
+                WHERE other.node_id = containers_operation.node_id
+                    AND other.outcome = '' AND other.held_until > %(now)s
+            )
+    """  # noqa: S608  # kinds are names of methods
