@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Subquery
-from django.db.models.expressions import RawSQL
 
 from containers.models import Container
 from panel.models import User
@@ -81,8 +80,7 @@ def named(text: str, alias: str, of: str = "") -> Q:
     if len(part) < SHORTEST:
         return _beginning(f"{of}name", part)
     phrase = part.replace('"', '""')
-    rows = "SELECT rowid FROM containers_name WHERE containers_name MATCH %s"
-    return Q(**{f"{of}pk__in": RawSQL(rows, [f'"{phrase}"'])})  # noqa: S611  # a parameter
+    return Q(**{f"{of}nameindex__name__match": f'"{phrase}"'})
 
 
 def people(text: str) -> QuerySet[User, Any]:

@@ -4,6 +4,7 @@ from containers.models.beat import Beat
 from containers.models.container import Container
 from containers.models.history import FileChange, StatusChange
 from containers.models.lifecycle import Action, Lifecycle
+from containers.models.name_index import NameIndex
 from containers.models.node import Node, NodeImage
 from containers.models.operation import Operation
 from containers.models.server_image import ServerImage
@@ -17,6 +18,7 @@ __all__ = [
     "Container",
     "FileChange",
     "Lifecycle",
+    "NameIndex",
     "Node",
     "NodeImage",
     "Operation",

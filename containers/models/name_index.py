@@ -1,0 +1,41 @@
+"""SQLite's index of the names of containers: any three letters of one are found in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models.lookups import Lookup
+
+
+class Trigrams(models.TextField):
+    """What is asked with `match`: a phrase of FTS5, in quotes."""
+
+
+@Trigrams.register_lookup
+class Match(Lookup):
+    lookup_name = "match"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        left, left_params = self.process_lhs(compiler, connection)
+        right, right_params = self.process_rhs(compiler, connection)
+        return f"{left} MATCH {right}", (*left_params, *right_params)
+
+
+class NameIndex(models.Model):
+    """The FTS5 table that `containers.search` makes and its triggers keep. A join, so that it is
+    read no further than needed: three letters may be in a third of all names. Not there on
+    PostgreSQL."""
+
+    container = models.OneToOneField(
+        "containers.Container", models.DO_NOTHING, primary_key=True, db_column="rowid"
+    )
+    # The hidden column of FTS5 that bears the name of the table.
+    name = Trigrams(db_column="containers_name")
+
+    class Meta:
+        managed = False
+        db_table = "containers_name"
+
+    def __str__(self) -> str:
+        return f"names like {self.container}"
