@@ -5,6 +5,7 @@ What lives on nodes is not in it: the watcher asks them again. Simulated nodes c
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import sqlite3
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
@@ -70,22 +72,25 @@ def write(file: Path) -> None:
 def restore(file: Path, *, force: bool = False) -> None:
     """Put back what `write` has kept; what is stored here is lost, and only with `force`.
 
-    The database still has to be migrated, and to be made safe by `rejoining`. Raises
-    CannotRestore before anything was changed, CalledProcessError where pg_restore fails.
+    The database is replaced as a whole or not at all. It still has to be migrated, and to be
+    made safe by `rejoining`. Raises CannotRestore and OSError.
     """
     if not force and _is_in_use():
         raise CannotRestore("Something is stored here already; --force throws it away.")
     with _opened(file) as archive:
         about = json.loads(_member(archive, ABOUT).read())
         _refuse_what_does_not_fit(about)
+        there = set(archive.getnames())
+        keys = {
+            kept: _member(archive, name).read() for name, kept in _keys().items() if name in there
+        }
         with tempfile.TemporaryDirectory(dir=settings.DATA) as folder:
             snapshot = Path(folder) / DATABASE
             with snapshot.open("wb") as out:
                 shutil.copyfileobj(_member(archive, DATABASE), out)
             _LOAD[connection.vendor](snapshot)
-        for name, kept in _keys().items():
-            if name in archive.getnames():
-                _put(kept, _member(archive, name).read())
+    for kept, content in keys.items():
+        _put(kept, content)
 
 
 def _keys() -> dict[str, Path]:
@@ -100,7 +105,13 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def _opened(file: Path) -> tarfile.TarFile:
     try:
+        with gzip.open(file) as whole:
+            # Whether it is what was written, it says at its end alone.
+            while whole.read(2**20):
+                pass
         return tarfile.open(file)
+    except (EOFError, zlib.error) as error:
+        raise CannotRestore(f"{file} is damaged: {error}") from error
     except (OSError, tarfile.TarError) as error:
         raise CannotRestore(f"{file} cannot be read as a back-up: {error}") from error
 
@@ -152,9 +163,17 @@ def _dump_sqlite(snapshot: Path) -> None:
 
 
 def _load_sqlite(snapshot: Path) -> None:
+    """In one transaction, which SQLite takes back where it comes to no end."""
     connection.ensure_connection()
     with closing(sqlite3.connect(snapshot)) as kept:
-        kept.backup(connection.connection)
+        try:
+            [verdict] = kept.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict == "ok":
+                kept.backup(connection.connection)
+        except sqlite3.Error as error:
+            verdict = str(error)
+    if verdict != "ok":
+        raise CannotRestore(f"SQLite does not take the database in the back-up: {verdict}")
 
 
 def _dump_postgres(snapshot: Path) -> None:
@@ -162,20 +181,35 @@ def _dump_postgres(snapshot: Path) -> None:
 
 
 def _load_postgres(snapshot: Path) -> None:
-    """In the place of every table that is there, newer ones too."""
+    """In the place of every table that is there, newer ones too; in one transaction with their
+    end, which pg_restore by itself cannot do."""
+    leave, come = snapshot.with_name("drop.sql"), snapshot.with_name("restore.sql")
     with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f"DROP TABLE {connection.ops.quote_name(table)} CASCADE")
-    _postgres("pg_restore", "--no-owner", "--no-privileges", "--single-transaction", str(snapshot))
+        tables = connection.introspection.table_names(cursor)
+    names = [connection.ops.quote_name(table) for table in tables]
+    leave.write_text("".join(f"DROP TABLE {name} CASCADE;\n" for name in names))
+    try:
+        # Into a file first: of a dump that breaks off, psql would take what came before it.
+        _run("pg_restore", "--no-owner", "--no-privileges", f"--file={come}", str(snapshot))
+        _postgres(
+            "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
+            f"--file={leave}", f"--file={come}",
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        raise CannotRestore(f"PostgreSQL does not take the back-up: {error.stderr}") from error
 
 
 def _postgres(program: str, *arguments: str) -> None:
     """Run one of PostgreSQL's own programs on the panel's database, its password unseen."""
     known = connection.settings_dict
     [_, *where, name], environment = connection.client.settings_to_cmd_args_env(known, [])
+    _run(program, *where, f"--dbname={name}", *arguments, **(environment or {}))
+
+
+def _run(program: str, *arguments: str, **environment: str) -> None:
     subprocess.run(  # noqa: S603  # no shell, and nothing that anybody typed
-        [program, *where, f"--dbname={name}", *arguments],
-        env=os.environ | (environment or {}),
+        [program, *arguments],
+        env=os.environ | environment,
         check=True,
         capture_output=True,
         text=True,

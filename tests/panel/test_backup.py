@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -216,12 +218,73 @@ def test_a_back_up_that_does_not_fit_is_refused(
     assert User.objects.get() == lena
 
 
-def test_a_damaged_back_up_is_refused(file: Path, lena: User) -> None:
+@pytest.mark.parametrize("part", [lambda whole: whole[:-2000], lambda whole: whole[:-4] + b"else"])
+def test_a_damaged_back_up_is_refused(
+    file: Path, lena: User, part: Callable[[bytes], bytes]
+) -> None:
     call_command("backup", file)
-    file.write_bytes(file.read_bytes()[:-2000])
-    with pytest.raises(CommandError, match="damaged"):
+    User.objects.update(first_name="Changed")
+    file.write_bytes(part(file.read_bytes()))
+    with pytest.raises(CommandError, match=r"damaged|CRC|Incorrect length"):
         call_command("restore", file, force=True)
-    assert User.objects.get() == lena
+    assert User.objects.get().first_name == "Changed"
+
+
+def _broken_off(database: bytes) -> bytes:
+    return database[: len(database) * 2 // 3]
+
+
+def _overwritten(database: bytes) -> bytes:
+    middle = len(database) // 2
+    return database[:middle] + bytes(8192) + database[middle + 8192 :]
+
+
+@pytest.mark.parametrize("spoil", [_broken_off, _overwritten])
+def test_a_damaged_database_takes_the_place_of_nothing(
+    file: Path, lena: User, spoil: Callable[[bytes], bytes]
+) -> None:
+    call_command("backup", file)
+    User.objects.update(first_name="Changed")
+    with tarfile.open(file) as archive:
+        members = {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in (members | {"database": spoil(members["database"])}).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(CommandError, match="does not take"):
+        call_command("restore", file, force=True)
+    assert User.objects.get().first_name == "Changed"
+
+
+@pytest.fixture
+def half_taken(file: Path) -> Iterator[None]:
+    """A back-up that the database begins to take, and cannot take to the end."""
+    lite = connection.vendor == "sqlite"
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE half (content BLOB)" if lite else "CREATE TABLE half ()")
+        if lite:
+            cursor.execute("INSERT INTO half VALUES (zeroblob(2000000))")
+        call_command("backup", file)
+        cursor.execute("DROP TABLE half")
+        if lite:
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA max_page_count = 1")  # no more than it has
+        else:
+            cursor.execute("CREATE SEQUENCE half")
+        yield
+        cursor.execute(
+            "PRAGMA max_page_count = 1073741823" if lite else "DROP SEQUENCE IF EXISTS half"
+        )
+
+
+def test_a_restore_that_fails_half_way_leaves_what_was_there(
+    file: Path, lena: User, half_taken: None
+) -> None:
+    User.objects.update(first_name="Changed")
+    with pytest.raises(CommandError, match="does not take"):
+        call_command("restore", file, force=True)
+    assert User.objects.get().first_name == "Changed"
 
 
 def test_what_is_no_back_up_is_refused(file: Path, lena: User) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from pathlib import Path
-from subprocess import CalledProcessError
 from tarfile import TarError
 from typing import Any
 
@@ -31,10 +30,10 @@ class Command(BaseCommand):
             backup.restore(options["file"], force=options["force"])
         except backup.CannotRestore as reason:
             raise CommandError(str(reason)) from reason
-        except (OSError, EOFError, TarError) as error:
+        except TarError as error:
             raise CommandError(f"{options['file']} is damaged: {error}") from error
-        except CalledProcessError as error:
-            raise CommandError(error.stderr) from error
+        except OSError as error:
+            raise CommandError(str(error)) from error
         ContentType.objects.clear_cache()
         call_command("migrate", verbosity=0, interactive=False)
         # Who has signed out since would be signed in again.
