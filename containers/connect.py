@@ -24,6 +24,8 @@ def spec_of(container: Container) -> Spec:
         memory_mb=container.memory_mb,
         disk_gb=container.disk_gb,
         ssh_key=container.ssh_key,
+        # Numbers are given again when a database goes back in time, moments are not.
+        labels={"ordered": container.ordered_at.isoformat()},
         source=source_of(container.image),
     )
 

@@ -5,31 +5,34 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import F, Max
+from django.db.models import F, Max, Model
 from django.utils import timezone
 
 from containers.models import Container, Operation
 from containers.models.stray import reserve
-from containers.operations.carrying import ATTEMPTS
 
-# More containers than were ordered between the back-up and now: their ids are on the nodes, and
-# a new customer's must not be taken for one of them.
+# More than were made between the back-up and now: the ids of those containers are on the nodes,
+# the numbers of those orders and payments in the books of the gateway.
 LEAP = 100_000
 # Time for every node to be asked first, before anything is created.
 PAUSE = timedelta(minutes=5)
 
 
-def rejoin() -> None:
+def rejoin(*numbered: type[Model]) -> None:
     """Make a restored database safe. Call it before any worker or watcher runs on it.
 
-    Work that was open then is not done again: its node is asked what became of it, and where
-    it was not done, it counts as failed. New containers get ids that were never given out.
+    Nothing is done for work that was open then: its node is asked what became of it, and where
+    it was not done, it counts as failed. New containers, and rows of the models named, get ids
+    that were never given out.
     """
     now = timezone.now()
     Operation.objects.open().update(
-        attempts=ATTEMPTS, started_at=now, held_by="", held_until=None, not_before=now, woken_at=now
+        restored=True, held_by="", held_until=None, not_before=now, woken_at=now
     )
     Container.objects.filter(create_again_at__isnull=False).update(
         create_again_at=now + PAUSE, revision=F("revision") + 1
     )
-    reserve((Container.objects.aggregate(last=Max("pk"))["last"] or 0) + LEAP)
+    models: tuple[type[Model], ...] = (Container, *numbered)
+    for model in models:
+        last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
+        reserve(last + LEAP, among=model)

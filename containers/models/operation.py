@@ -30,9 +30,10 @@ class Operation(models.Model):
 
     `kind` is the name of the action, `node` where it began, `target` where a migration leads.
     `was` is the status at rest that it began in, `during` the transient one it is in. `forced`
-    hardens a stop. `request_id` is that of the click, "" where there was none: every line of
-    the log about this work bears it. A worker that carries it out holds it until `held_until`;
-    while that lies ahead no other touches it.
+    hardens a stop. `restored` says that it was open in a back-up which was put back: nothing is
+    done for it any more, its node is only asked what became of it. `request_id` is that of the
+    click, "" where there was none: every line of the log about this work bears it. A worker that
+    carries it out holds it until `held_until`; while that lies ahead no other touches it.
     """
 
     class Outcome(models.TextChoices):
@@ -57,6 +58,7 @@ class Operation(models.Model):
     was = models.CharField(max_length=20, choices=Status.choices)
     during = models.CharField(max_length=20, choices=Status.choices)
     forced = models.BooleanField(default=False)
+    restored = models.BooleanField(default=False, db_default=False)
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

@@ -46,27 +46,28 @@ class Stray(models.Model):
 
 
 @transaction.atomic
-def reserve(number: int) -> None:
-    """See to it that no container made from now on gets an id up to `number`.
+def reserve(number: int, among: type[models.Model] = Container) -> None:
+    """See to it that no container made from now on, or other row, gets an id up to `number`.
 
     Or else the container of a new customer would find an instance of its name, and be taken
     for it. Call it while no other row is locked.
     """
+    table = among._meta.db_table
     with connection.cursor() as cursor:
         for statement in _RESERVE[connection.vendor]:
-            cursor.execute(statement, {"number": number})
+            cursor.execute(statement.format(table=table), {"number": number})
 
 
 _RESERVE = {
     "postgresql": (
         # Nobody may be given an id between the look and the leap.
-        "LOCK TABLE containers_container IN SHARE ROW EXCLUSIVE MODE",
-        "SELECT setval('containers_container_id_seq', %(number)s) "
-        "FROM containers_container_id_seq WHERE last_value <= %(number)s",
+        "LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
+        "SELECT setval('{table}_id_seq', %(number)s) "
+        "FROM {table}_id_seq WHERE last_value <= %(number)s",
     ),
     "sqlite": (
-        "INSERT INTO sqlite_sequence (name, seq) SELECT 'containers_container', 0 WHERE "
-        "NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'containers_container')",
-        "UPDATE sqlite_sequence SET seq = max(seq, %(number)s) WHERE name = 'containers_container'",
+        "INSERT INTO sqlite_sequence (name, seq) SELECT '{table}', 0 WHERE "
+        "NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = '{table}')",
+        "UPDATE sqlite_sequence SET seq = max(seq, %(number)s) WHERE name = '{table}'",
     ),
 }

@@ -42,11 +42,23 @@ class Overdue(DriverError):
     final = True
 
 
+class PutBack(DriverError):
+    """The Operation is of a past world: whoever asked for it would ask for something else now."""
+
+    sentence = (
+        "This was under way when the back-up was made from which the panel was restored, and was "
+        "not taken up again. Ask for it once more if it is still wanted."
+    )
+    final = True
+
+
 # Tries of the steps before an Operation is given up, a killed worker counted as one.
 ATTEMPTS = 10
 # Seconds between two writes of progress and lease: often enough to watch, seldom enough for
 # a database that a hundred operations share.
 PULSE = 1.0
+# How long is waited for what failed steps left to be put right.
+UNDOING = timedelta(minutes=10)
 
 
 def wake(operation_id: int) -> None:
@@ -134,6 +146,7 @@ def _job(operation: Operation) -> work.Job:
         was=operation.was,
         during=operation.during,
         forced=operation.forced,
+        restored=operation.restored,
     )
 
 
@@ -141,6 +154,8 @@ def _attempt(operation: Operation) -> None:
     """Do the steps, then conclude from what the node reports, whatever the steps said."""
     failure: DriverError | None = None
     try:
+        if operation.restored:
+            raise PutBack("it was open in a back-up")
         while operation.attempts <= ATTEMPTS:
             try:
                 _follow(operation, work.STEPS[operation.kind](_job(operation)))
@@ -209,7 +224,7 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
     if operation.held_until - timezone.now() < settings.LEASE - timedelta(seconds=PULSE):
         _hold(operation)
     job = _job(operation)
-    seen, at_target = work.look(job)
+    seen, at_target = work.look(operation.kind, job)
     if not work.complete(operation.kind, job, seen, at_target):
         failure = failure or Conflict(f"the node reports {seen.power if seen else 'nothing'}")
         overdue = timezone.now() >= operation.deadline_at
@@ -220,7 +235,7 @@ def _conclude(operation: Operation, failure: DriverError | None) -> None:
             if overdue or operation.kind != "create":
                 failure = Overdue(failure.detail)
         _undo(operation, job)
-        seen, at_target = work.look(job)
+        seen, at_target = work.look(operation.kind, job)
     if seen is not None and seen.power not in {Power.RUNNING, Power.STOPPED}:
         raise failure or Conflict(f"the node reports {seen.power}")
 
@@ -255,11 +270,15 @@ def _tell(operation: Operation, verdict: Verdict) -> None:
 
 
 def _undo(operation: Operation, job: work.Job) -> None:
-    """Put right what the failed steps left. What the node refuses for good stays for staff."""
+    """Put right what the failed steps left. What the node refuses for good, or does not come to
+    an end with, stays for staff."""
+    until = timezone.now() + UNDOING
     try:
         for step in work.undo(operation.kind, job):
             if isinstance(step, Progress):
                 _hold(operation)
+            if timezone.now() > until:
+                raise Overdue(f"not put right after {UNDOING}")
     except DriverError as error:
         if not error.final:
             raise

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from containers.drivers import Conflict, Driver, Instance, Power, Progress, Spec
+from containers.drivers import (
+    Conflict,
+    Driver,
+    Instance,
+    NoSuchInstance,
+    Power,
+    Progress,
+    Refused,
+    Spec,
+)
 from containers.statuses import Status
 
 
@@ -28,7 +37,8 @@ Steps = Iterator[Progress | Mark]
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that the steps need: plain values and the drivers of the nodes involved."""
+    """Everything that the steps need: plain values and the drivers of the nodes involved. What
+    is `restored` comes out of a back-up: nothing may be done for it."""
 
     node: Driver
     target: Driver | None
@@ -36,6 +46,7 @@ class Job:
     was: str
     during: str
     forced: bool
+    restored: bool = False
 
     @property
     def name(self) -> str:
@@ -47,6 +58,8 @@ class Job:
 
 
 def create(job: Job) -> Steps:
+    if is_another(job):
+        raise Refused(f"{job.name} on the node was made for another container")
     yield from job.node.create(job.spec)
 
 
@@ -89,18 +102,35 @@ STEPS: dict[str, Callable[[Job], Steps]] = {
 
 def undo(kind: str, job: Job) -> Steps:
     """Put right what a failed try left: no half container, and running what was running."""
+    if job.restored:
+        return
     if kind == "create":
-        yield from job.node.delete(job.name)
+        if not is_another(job):
+            yield from job.node.delete(job.name)
     elif kind == "migrate" and job.was_running and job.node.instance(job.name):
         yield from job.node.start(job.name)
 
 
-def look(job: Job) -> tuple[Instance | None, bool]:
-    """The instance as its node reports it, and whether it is at the target and only there.
+def is_another(job: Job) -> bool:
+    """Whether what the node has under this name was made for another container of the same
+    number: one of a database that has gone back in time since. One without the marks that are
+    compared is not."""
+    try:
+        labels = job.node.describe(job.name).labels
+    except NoSuchInstance:
+        return False
+    return any(labels.get(mark, value) != value for mark, value in job.spec.labels.items())
+
+
+def look(kind: str, job: Job) -> tuple[Instance | None, bool]:
+    """The instance as its node reports it, and whether it is at the target and only there. What
+    a creation has met and is another's does not count.
 
     Raises Unreachable; then nothing is known.
     """
     here = job.node.instance(job.name)
+    if here is not None and kind == "create" and is_another(job):
+        return None, False
     if here is not None or job.target is None:
         return here, False
     there = job.target.instance(job.name)
@@ -110,7 +140,8 @@ def look(job: Job) -> tuple[Instance | None, bool]:
 def reached(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool:
     """Whether what the node reports is what was asked for."""
     if kind == "destroy":
-        return seen is None
+        # Since the back-up it may have been moved to any other node.
+        return seen is None and not job.restored
     if seen is None:
         return False
     wanted = {

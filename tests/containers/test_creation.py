@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from containers import operations
-from containers.connect import simulated
+from containers.connect import simulated, spec_of
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed, outcomes
 from containers.placement import NoRoomAnywhere
@@ -69,6 +70,31 @@ def test_a_failed_creation_is_tried_again_with_growing_pauses_and_then_waits(
     clock.advance(100_000)
     operations.sweep()
     assert worker.waiting == []
+
+
+def test_a_creation_that_meets_another_container_of_its_number_leaves_it_alone(
+    ordered: Container, omar: User, node: Node, worker: Worker
+) -> None:
+    """After a restore: the number was given to somebody else as well, who has files in it."""
+    other = replace(spec_of(ordered), labels={"ordered": "2026-01-01T00:00:00+00:00"})
+    simulated(node).seed(other)
+    before = simulated(node).journal()
+    operations.request(ordered.pk, "create", by=None)
+    worker.carry_out_all()
+    assert (fresh(ordered).status, fresh(ordered).node) == (Status.ORDERED, None)
+    assert last_operation(ordered).error_detail.endswith("was made for another container")
+    assert simulated(node).journal() == before
+    assert simulated(node).describe(ordered.instance_name) == other
+
+
+def test_a_creation_that_was_done_before_containers_were_marked_counts(
+    ordered: Container, node: Node, worker: Worker
+) -> None:
+    simulated(node).seed(replace(spec_of(ordered), labels={}))
+    operations.request(ordered.pk, "create", by=None)
+    worker.carry_out_all()
+    assert fresh(ordered).status == Status.STOPPED
+    assert effects_on(node, of=ordered) == ["created"]
 
 
 def test_what_was_paid_and_given_up_waits_in_a_list_and_can_be_tried_again(

@@ -9,7 +9,7 @@ import pytest
 
 from containers import operations
 from containers.connect import simulated, spec_of
-from containers.drivers import Conflict, Power, Progress
+from containers.drivers import Conflict, Power, Progress, Refused
 from containers.models import Container, Node
 from containers.operations import NotAllowed, carrying, work
 from containers.statuses import Status
@@ -20,7 +20,7 @@ from tests.cast import (
     power_of,
 )
 from tests.conftest import Clock, Worker
-from tests.containers.acts import ask_and_wait, fresh, history, last_operation
+from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +54,25 @@ def test_what_was_done_just_before_the_deadline_counts(
     instead("start", steps)
     container = ask_and_wait(container, "start", worker, lena)
     assert (container.status, container.problem) == (Status.RUNNING, "")
+
+
+def test_what_cannot_be_put_right_in_time_is_left_behind(
+    ada: User, node: Node, worker: Worker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs: list[str] = []
+
+    def far_too_long(kind: str, job: work.Job) -> work.Steps:
+        for _ in range(100):
+            clock.advance(by=carrying.UNDOING / 5)
+            signs.append(kind)
+            yield Progress()
+
+    monkeypatch.setattr(work, "undo", far_too_long)
+    broken(node, failing=True)
+    container = ContainerFactory.create(status=Status.ORDERED)
+    container = ask_and_wait(container, "create", worker, ada)
+    assert (container.status, container.problem) == (Status.ORDERED, Refused.sentence)
+    assert len(signs) < 10
 
 
 def test_the_time_that_work_may_take_runs_from_its_beginning(

@@ -21,11 +21,13 @@ from django.test import Client
 from pytest_django import Settings
 
 from containers import operations
-from containers.connect import simulated
+from containers.connect import simulated, spec_of
 from containers.drivers import Power
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import Watcher
+from containers.operations.carrying import PutBack
 from containers.statuses import Status
+from orders.checkout import open_payment
 from orders.models import Order
 from panel.models import User
 from tests.cast import (
@@ -91,8 +93,9 @@ def test_what_happened_after_the_back_up_is_learned_from_the_nodes(
     ask_and_wait(started, "start", worker, ada)
     ask_and_wait(halted, "stop", worker, ada)
     ask_and_wait(doomed, "destroy", worker, ada)
-    late = OrderFactory.create(customer=lena).container
-    ask_and_wait(late, "create", worker, ada)
+    late = OrderFactory.create(customer=lena)
+    paid = open_payment(late, lena)
+    ask_and_wait(late.container, "create", worker, ada)
     before = len(simulated(node).journal())
 
     burnt_down()
@@ -102,8 +105,11 @@ def test_what_happened_after_the_back_up_is_learned_from_the_nodes(
         Status.RUNNING, Status.RUNNING, Status.STOPPED, Status.OFFLINE,
     ]  # fmt: skip
     assert fresh(doomed).missing
-    assert list(Stray.objects.values_list("number", flat=True)) == [late.pk]
-    assert OrderFactory.create(customer=User.objects.get(username="lena")).container.pk > late.pk
+    assert list(Stray.objects.values_list("number", flat=True)) == [late.container.pk]
+    order = OrderFactory.create(customer=User.objects.get(username="lena"))
+    assert order.container.pk > late.container.pk
+    assert order.pk > late.pk
+    assert open_payment(order, order.customer).pk > paid.pk
     operations.sweep()
     worker.carry_out_all()
     assert len(simulated(node).journal()) == before
@@ -112,20 +118,22 @@ def test_what_happened_after_the_back_up_is_learned_from_the_nodes(
     assert not Session.objects.exists()
 
 
-def test_work_that_was_open_is_concluded_and_not_done_again(
+def test_nothing_is_done_for_work_that_was_open(
     file: Path,
     burnt_down: Callable[[], None],
     lena: User,
     ada: User,
     node: Node,
+    other_node: Node,
     worker: Worker,
 ) -> None:
-    done, undone, destroyed, kept = (
+    done, undone, destroyed, kept, unmoved = (
         make(number, node, status, lena)
-        for number, status in enumerate(["stopped", "running", "stopped", "stopped"])
+        for number, status in enumerate(["stopped", "running", "stopped", "stopped", "running"])
     )
     for container, action in [
         (done, "start"), (undone, "stop"), (destroyed, "destroy"), (kept, "destroy"),
+        (unmoved, "migrate"),
     ]:  # fmt: skip
         operations.request(container.pk, action, by=ada)
     call_command("backup", file)
@@ -133,6 +141,8 @@ def test_work_that_was_open_is_concluded_and_not_done_again(
     worker.lose_everything()
     simulated(node).power(done.instance_name, Power.RUNNING)
     simulated(node).lose(destroyed.instance_name)
+    # The move came to nothing, and somebody has stopped it since.
+    simulated(node).power(unmoved.instance_name, Power.STOPPED)
     before = simulated(node).journal()
 
     burnt_down()
@@ -142,9 +152,29 @@ def test_work_that_was_open_is_concluded_and_not_done_again(
     assert [(fresh(c).status, last_operation(c).outcome) for c in (done, undone)] == [
         ("running", "done"), ("running", "failed"),
     ]  # fmt: skip
-    assert (fresh(destroyed).status, last_operation(destroyed).outcome) == ("destroyed", "done")
+    assert last_operation(undone).error == PutBack.sentence
     assert (fresh(kept).status, last_operation(kept).outcome) == ("stopped", "failed")
+    assert (fresh(unmoved).status, last_operation(unmoved).outcome) == ("stopped", "failed")
+    look(Watcher())
+    assert (fresh(destroyed).status, fresh(destroyed).missing) == ("offline", True)
     assert simulated(node).journal() == before
+    assert simulated(other_node).journal() == []
+
+
+def test_a_creation_that_was_open_deletes_nothing(
+    file: Path, burnt_down: Callable[[], None], lena: User, ada: User, node: Node, worker: Worker
+) -> None:
+    container = OrderFactory.create(customer=lena).container
+    operations.request(container.pk, "create", by=ada)
+    call_command("backup", file)
+    worker.lose_everything()
+    simulated(node).seed(spec_of(container), Power.BUSY, pace=5)
+
+    burnt_down()
+    call_command("restore", file)
+    operations.carry_out(Operation.objects.open().get().pk)
+    assert (fresh(container).status, fresh(container).node) == (Status.ORDERED, None)
+    assert simulated(node)._node.creation(container.instance_name)
 
 
 def test_what_was_created_meanwhile_is_not_created_a_second_time(

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from containers.rejoining import rejoin
+from orders.models import Order, Payment
 from panel import backup
 
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         # Who has signed out since would be signed in again.
         Session.objects.all().delete()
-        rejoin()
+        rejoin(Order, Payment)
         self.stdout.write(
             "Restored. Start the panel: within seconds the watcher has asked every node, and "
             "each node's page shows what differs."
