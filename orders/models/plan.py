@@ -8,7 +8,7 @@ from typing import Any
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from containers.models import Node, NodeImage, ServerImage
+from containers.models import Container, Node, NodeImage, ServerImage
 from containers.models.server_image import ServerImageQuerySet, image_name
 
 
@@ -62,6 +62,14 @@ class System(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
         ServerImage.objects.want(self.image)
+        forget_unwanted_images()
+
+
+def forget_unwanted_images(**_: Any) -> None:
+    """Have the watcher ask no longer for what neither a system nor a container is made of."""
+    living = Container.objects.living().filter(image=models.OuterRef("name"))
+    unwanted = ServerImage.objects.exclude(name__in=System.objects.values("image"))
+    unwanted.exclude(models.Exists(living)).delete()
 
 
 class PlanQuerySet(models.QuerySet["Plan"]):

@@ -11,13 +11,13 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from containers.models import Node, ServerImage
+from containers.models import Container, Node, ServerImage
 from containers.observe import Watcher
 from containers.statuses import Status
 from orders.models import Order, Payment, Plan, System
 from panel.image_servers import read
 from panel.models import User
-from tests.cast import SystemFactory
+from tests.cast import ContainerFactory, SystemFactory
 from tests.conftest import Worker
 from tests.containers.test_image_servers import look
 from tests.image_server import Streams, simplestreams
@@ -111,6 +111,21 @@ def test_a_server_that_nobody_knows_is_an_error_beside_the_field(office: Client)
     assert errors == {"image": ["There is no image server elsewhere. Known: images."]}
     office.post("/admin/orders/system/add/", sent | {"image": SERVED})
     assert ServerImage.objects.get().name == SERVED
+
+
+def test_a_server_is_not_asked_any_longer_for_what_nothing_is_made_of(
+    debian: System, lena: User, office: Client
+) -> None:
+    container = ContainerFactory.create(customer=lena, image="images:debian/14", on_node=False)
+    newer = SystemFactory.create(name="Debian 14", image=container.image)
+    newer.delete()
+    assert set(ServerImage.objects.values_list("name", flat=True)) == {SERVED, container.image}
+    debian.image = "images:debian/13/cloud"
+    debian.save()
+    Container.objects.update(status=Status.DESTROYED)
+    ids = {"action": "delete_selected", "_selected_action": [debian.pk], "post": "yes"}
+    office.post("/admin/orders/system/", ids)
+    assert not ServerImage.objects.exists()
 
 
 @pytest.fixture
