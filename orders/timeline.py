@@ -106,6 +106,7 @@ def _now_and_next(order: Order, payments: list[Payment], under_way: Operation | 
                 under_way.asked_at,
                 under_way.asked_by,
                 text=under_way.because,
+                detail=under_way.error_detail,
                 work=under_way,
             )
         )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from containers.digest import digest
-from containers.models import Container
+from containers.models import Container, Operation
+from containers.paging import Pages
 from containers.statuses import Status
 from containers.views.listing import as_shown, pace, with_actions
 from panel.http import Request
 
-HISTORY_PER_PAGE = 50
+# Of what stands beside the history, without pages of its own.
+LATEST = 50
 OVERVIEW = "overview"
 # The tabs, each a page of its own, that share the head with the overview.
 TABS = {"usage", "files", "activity"}
@@ -44,16 +45,17 @@ def page(request: Request, container: Container, *, status: int = 200) -> HttpRe
 @require_safe
 def history(request: Request, pk: int) -> HttpResponse:
     found = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    changes = found.changes.select_related("by", "operation__asked_by")
+    page = Pages.of(found.changes.all()).get_page(request.GET.get("page"))
+    page.found = page.found.select_related("by")
     operations = found.operations.select_related("asked_by", "target")
     return render(
         request,
         "containers/history.html",
         frame(request, found, tab="activity")
         | {
-            "page_obj": Paginator(changes, HISTORY_PER_PAGE).get_page(request.GET.get("page")),
-            "operations": operations[:HISTORY_PER_PAGE],
-            "file_changes": found.file_changes.select_related("by")[:HISTORY_PER_PAGE],
+            "page_obj": page,
+            "operations": operations[:LATEST],
+            "file_changes": found.file_changes.select_related("by")[:LATEST],
             "query": "",
         },
     )
@@ -62,6 +64,18 @@ def history(request: Request, pk: int) -> HttpResponse:
 def seen(container: Container) -> str:
     """What a page about one container has shown of it."""
     return digest(container.pk, container.revision, container.is_overdue())
+
+
+def _technical(container: Container, last: Operation | None) -> str:
+    """What is behind the problem of a container, for staff; "" where no more is known of it."""
+    node = container.node
+    if node is not None and not node.online:
+        return f"node {node.name}: {node.problem}"
+    if last is None or not last.error_detail:
+        return ""
+    asked = f", request {last.request_id}" if last.request_id else ""
+    tried = f"{last.kind}, try {last.attempts}: {last.error_detail}"
+    return f"operation {last.pk}{asked}\n{tried}"
 
 
 def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]:
@@ -77,7 +91,7 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "container": fresh,
         "buttons": fresh.buttons,  # type: ignore[attr-defined]
         "operation": fresh.operation,
-        "failed": last if last and last.error_detail else None,
+        "technical": _technical(fresh, last),
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by")[:8],
         "in_repair": fresh.status == Status.REPAIRING,

@@ -176,6 +176,27 @@ def test_the_page_tells_staff_the_technical_reason_and_customers_what_to_do(
     assert "exit status 1" in as_sten.get(container.get_absolute_url()).content.decode()
 
 
+def test_what_support_sees_on_its_list_is_one_click_away_for_an_administrator(
+    as_lena: Client, as_ada: Client, container: Container, node: Node
+) -> None:
+    problem = "The node does not have it any more. Support sees this on its list."
+    Container.objects.update(status=Status.OFFLINE, missing=True, problem=problem)
+    there = f'href="{node.get_absolute_url()}#h-differences"'
+    assert there in as_ada.get(container.get_absolute_url()).content.decode()
+    theirs = as_lena.get(container.get_absolute_url()).content.decode()
+    assert problem in theirs
+    assert there not in theirs
+
+
+def test_why_a_node_does_not_answer_is_for_staff(
+    as_lena: Client, as_sten: Client, container: Container, node: Node
+) -> None:
+    Node.objects.update(online=False, problem="no route to host")
+    Container.objects.update(status=Status.OFFLINE, problem="The connection is broken.")
+    assert "no route to host" in as_sten.get(container.get_absolute_url()).content.decode()
+    assert "no route to host" not in as_lena.get(container.get_absolute_url()).content.decode()
+
+
 def test_the_history_names_who_and_why(as_lena: Client, lena: User, container: Container) -> None:
     as_lena.post(f"/containers/{container.pk}/act/", {"action": "repair"})
     change = StatusChange.objects.get()

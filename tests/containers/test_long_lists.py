@@ -13,7 +13,7 @@ from django.test import Client
 
 from containers import counting, search
 from containers.counting import Count, counts_by_status
-from containers.models import Container, Node
+from containers.models import Container, Node, StatusChange
 from containers.paging import Pages
 from containers.statuses import Status
 from containers.views import found, traces
@@ -93,6 +93,23 @@ def test_a_page_that_was_not_counted_leads_to_the_nearest_that_was(
 def test_pages_of_a_short_list_can_be_counted_from_the_end(many: list[Container]) -> None:
     pages = Pages.of(Container.objects.filter(status=Status.ORDERED))
     assert pages.get_page("-1").number == pages.get_page("99").number == pages.num_pages == 2
+
+
+def test_a_long_history_is_read_from_both_ends_like_any_other_list(
+    as_lena: Client, container: Container
+) -> None:
+    status = Status.STOPPED
+    StatusChange.objects.bulk_create(
+        StatusChange(container=container, to_status=status, because=f"change-{number:03}")
+        for number in range(120)
+    )
+    address = f"{container.get_absolute_url()}activity/"
+    first, last = (as_lena.get(f"{address}?page={page}").content.decode() for page in (1, -1))
+    assert re.findall(r"change-\d+", first)[0] == "change-119"
+    assert re.findall(r"change-\d+", last)[-1] == "change-000"
+    assert "60+" in first
+    assert 'id="page-last"' in first
+    assert 'id="page-first"' in last
 
 
 @pytest.mark.parametrize(

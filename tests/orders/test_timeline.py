@@ -81,6 +81,15 @@ def test_technical_reasons_are_for_staff(as_lena: Client, as_sten: Client, order
     assert "E1234" in as_sten.get(f"/orders/{order.pk}/").content.decode()
 
 
+def test_why_a_creation_takes_another_try_is_for_staff(
+    as_lena: Client, as_sten: Client, order: Order, node: Node, pay: Pay
+) -> None:
+    pay(order)
+    order.container.operations.update(error_detail="503 Slow Down")
+    assert "503 Slow Down" in as_sten.get(f"/orders/{order.pk}/").content.decode()
+    assert "503 Slow Down" not in as_lena.get(f"/orders/{order.pk}/").content.decode()
+
+
 def test_a_payment_that_was_begun_is_told_in_the_time_of_the_panel(
     as_lena: Client, order: Order, settings: Settings
 ) -> None:
