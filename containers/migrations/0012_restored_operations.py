@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0010_room_and_changes'),
+        ('containers', '0011_index_by_node_and_name'),
     ]
 
     operations = [
