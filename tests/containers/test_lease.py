@@ -13,6 +13,7 @@ from containers import operations
 from containers.drivers import Conflict, Progress
 from containers.models import Container, Node, Operation
 from containers.operations import carrying, work
+from containers.operations.claiming import claim
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -39,6 +40,23 @@ def test_an_operation_is_taken_by_one_worker(
     ask_and_wait(container, "start", worker, lena)
     assert len(began) == 1
     assert last_operation(container).attempts == 1
+
+
+def test_the_time_that_work_may_take_runs_from_its_beginning_and_not_from_each_try(
+    container: Container, lena: User, clock: Clock, settings: Any
+) -> None:
+    asked = operations.request(container.pk, "start", by=lena)
+    assert asked is not None
+    clock.advance(by=timedelta(hours=3))
+    first = claim(asked.pk)
+    assert first is not None
+    assert first.started_at == clock.now()
+    assert first.deadline_at == clock.now() + Container.deadline_of("start")
+    clock.advance(by=settings.LEASE * 2)
+    second = claim(asked.pk)
+    assert second is not None
+    assert (second.started_at, second.deadline_at) == (first.started_at, first.deadline_at)
+    assert second.attempts == 2
 
 
 def test_the_lease_is_renewed_while_the_node_shows_signs_of_life(
