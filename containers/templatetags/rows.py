@@ -6,29 +6,37 @@ from typing import Any
 
 from django import template
 from django.template.context import RequestContext
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-# Stand for the row's own key and name in what is kept: nothing else that is shown has such ones.
+# Stands for the row's own key while its template is rendered: a number, to be part of an address,
+# that nothing else has.
 KEY = "987654321987654321"
-NAME = "\ue000"
 
 
 @register.simple_tag(takes_context=True)
 def alike(context: RequestContext, name: str, row: Any) -> SafeString:
-    """A part of a row that tells of its `key`, its `name` and of what its `likeness` is made of,
+    """A row whose template tells of its cells by their names, of what its `likeness` is made of,
     and of nothing else. `row` went through `with_actions`.
 
     A page of many rows puts an empty dictionary `parts` into its context.
     """
     parts: dict[object, str] = context.get("parts", {})  # type: ignore[assignment]
-    common = name, row.likeness
-    if common not in parts:
-        assert context.template is not None
-        part = context.template.engine.get_template(name)
-        with context.push(key=KEY, name=NAME, row=row, container=row):
-            parts[common] = part.render(context)
-    filled = parts[common].replace(KEY, row.key).replace(NAME, escape(row.name))
-    return mark_safe(filled)  # noqa: S308  # a number, and a name that was escaped
+    if row.likeness not in parts:
+        parts[row.likeness] = _form(context, name, row)
+    filled: str = parts[row.likeness] % row.cells
+    return mark_safe(filled)  # noqa: S308  # the cells are escaped
+
+
+def _form(context: RequestContext, name: str, row: Any) -> str:
+    """The rendered row, with its cells left open: `%(name)s`."""
+    assert context.template is not None
+    # In letters of the private use area, which no template has.
+    blanks = {cell: f"\ue000{cell}\ue001" for cell in row.cells} | {"key": KEY}
+    with context.push(**blanks, row=row, container=row):
+        form: str = context.template.engine.get_template(name).render(context)
+    form = form.replace("%", "%%")
+    for cell, blank in blanks.items():
+        form = form.replace(blank, f"%({cell})s")
+    return form

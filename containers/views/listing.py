@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 from typing import TYPE_CHECKING
 
 from django.db.models import Prefetch, QuerySet
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_safe
 from containers.filters import choices
 from containers.models import Action, Container, Operation
 from containers.statuses import Status
+from containers.templatetags.spans import since
 from containers.views.found import COLUMNS, Found, unchanged
 from panel.http import Request
 
@@ -84,12 +86,12 @@ def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
 
 
 def with_actions(found: Iterable[Container], user: User) -> list[Container]:
-    """The rows, each with the buttons that this person has on it as `row.actions`."""
+    """The rows, each with the buttons that this person has on it, and for the tag `alike` with
+    what it shows."""
     rows = list(found)
     for row in rows:
         row.buttons = row.actions_for(user)  # type: ignore[attr-defined]
-        row.key = str(row.pk)  # type: ignore[attr-defined]
-        # What of it `alike` renders, but for the key and the name.
+        row.cells = _cells(row)  # type: ignore[attr-defined]
         row.likeness = (  # type: ignore[attr-defined]
             tuple(row.buttons),  # type: ignore[attr-defined]
             row.status,
@@ -98,6 +100,23 @@ def with_actions(found: Iterable[Container], user: User) -> list[Container]:
             None if row.node_id else getattr(row, "order", None),
         )
     return rows
+
+
+def _cells(row: Container) -> dict[str, str]:
+    """What each row has of its own, as HTML."""
+    node = row.node.name if row.node else "–"
+    if row.destination:
+        node += f" → {row.destination.name}"
+    return {
+        "key": str(row.pk),
+        "name": escape(row.name),
+        "since": since(row.status_since),
+        "customer": escape(str(row.customer)),
+        "customer_key": str(row.customer_id),
+        "plan": escape(row.plan),
+        "node": escape(node),
+        "address": escape(row.address or "–"),
+    }
 
 
 def pace(rows: Iterable[Container]) -> int:

@@ -68,6 +68,20 @@ def test_what_is_wrong_with_a_container_is_told_in_the_words_in_which_it_is_kept
     assert words in as_lena.get("/containers/").content.decode()
 
 
+def test_what_rows_have_of_their_own_is_told_as_text(as_ada: Client, lena: User) -> None:
+    omar = UserFactory.create(username="omar", first_name="", last_name="<b>5 % %(key)s</b>")
+    shown = {"status": Status.STOPPED, "problem": "100 % \ue000nobody\ue001", "plan": "<i>"}
+    his, hers = (ContainerFactory.create(customer=who, **shown) for who in (omar, lena))
+    text = as_ada.get("/containers/").content.decode()
+    for row, customer in ((his, "&lt;b&gt;5 % %(key)s&lt;/b&gt;"), (hers, "Lena Fischer")):
+        assert (
+            f'<a id="customer-{row.pk}" href="?customer={row.customer_id}">{customer}</a>' in text
+        )
+        assert f'id="pick-{row.pk}"' in text
+    assert text.count('title="100 % \ue000nobody\ue001"') == 2
+    assert '<td class="less" data-label="Plan">&lt;i&gt;</td>' in text
+
+
 def test_the_destroyed_are_hidden_unless_asked_for(as_lena: Client, lena: User) -> None:
     ContainerFactory.create(customer=lena, name="here")
     ContainerFactory.create(customer=lena, name="gone", status=Status.DESTROYED)
