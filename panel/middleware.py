@@ -11,19 +11,27 @@ from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
-from django.http.response import HttpResponseRedirectBase
-from django.shortcuts import resolve_url
+from django.shortcuts import render, resolve_url
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from panel.unsent import page_of_form, typed
+
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's own, but for htmx: a redirect would put the sign-in page into a table."""
+    """Django's own, but for htmx: a redirect would put the sign-in page into a table; and for
+    forms: what they post to is often no page to come back to, and a text is not lost."""
 
     def handle_no_permission(  # type: ignore[override]  # htmx wants its own kind of redirect
         self, request: HttpRequest, view_func: Callable[..., Any]
-    ) -> HttpResponseRedirectBase:
+    ) -> HttpResponseBase:
         htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+        if not htmx and request.method == "POST":
+            sign_in = redirect_to_login(page_of_form(request))
+            if text := typed(request):
+                context = {"typed": text, "sign_in": sign_in.url}
+                return render(request, "signed_out.html", context, status=403)
+            return sign_in
         if not htmx:
             return super().handle_no_permission(request, view_func)
         back_to = resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -1,0 +1,28 @@
+"""What somebody typed and sent in vain is shown to them again, to be copied."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+
+
+def typed(request: HttpRequest) -> str:
+    """The text that a form of this panel brought; of a form on another site, nothing: nobody
+    may put words of theirs onto a page of ours."""
+    ours = f"{request.scheme}://{request.get_host()}"
+    return request.POST.get("content", "") if request.headers.get("Origin") == ours else ""
+
+
+def page_of_form(request: HttpRequest) -> str:
+    """The page whose form was sent, as the browser tells it; else the start page."""
+    said = request.headers.get("Referer", "")
+    ours = url_has_allowed_host_and_scheme(said, {request.get_host()}, request.is_secure())
+    return said if said and ours else resolve_url(settings.LOGIN_REDIRECT_URL)
+
+
+def no_longer_valid(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW: a form that is not of this sign-in."""
+    context = {"typed": typed(request), "page": page_of_form(request)}
+    return render(request, "403_csrf.html", context, status=403)
