@@ -138,6 +138,7 @@ def act_on_many(request: Request) -> HttpResponse:
         )
         return render(request, template, context, status=422 if context["wrong"] else 200)
 
-    context["results"] = [(row, operations.refusal(row.pk, name, by=request.user)) for row in able]
+    # Those too that somebody else was quicker with: the door says so of each.
+    context["results"] = [(row, operations.refusal(row.pk, name, by=request.user)) for row in rows]
     template = "containers/_results.html" if request.htmx else "containers/results.html"
     return trigger_client_event(render(request, template, context), "refresh")

@@ -41,7 +41,7 @@ def test_several_are_stopped_at_once_after_a_preview(sign_in: SignIn, javascript
         expect(page.locator("[data-bulk-count]")).to_have_text("2")
     page.locator("#bulk").get_by_role("button", name="Stop", exact=True).click()
     preview = page.locator("form.confirm")
-    expect(preview).to_contain_text("2 will stop")
+    expect(preview).to_contain_text("Stop 2 containers?")
     if not javascript:
         expect(preview).to_contain_text("1 cannot")
     preview.get_by_role("button", name="Stop 2").click()

@@ -112,10 +112,21 @@ def test_many_are_previewed_before_anything_happens(as_ada: Client, lena: User, 
     stopped = [ContainerFactory.create(customer=lena, node=node) for _ in range(2)]
     running = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING, name="runs")
     preview = many(as_ada, "start", [*stopped, running]).content.decode()
-    assert re.search(r"2 will start,\s+1 cannot", preview)
+    assert "Start 2 containers?" in preview
+    assert "Of those ticked, 1 cannot:" in preview
     assert "runs" in preview
     assert "Running" in preview
     assert not Operation.objects.exists()
+
+
+def test_where_none_of_many_can_nothing_is_asked_for(
+    as_ada: Client, lena: User, node: Node
+) -> None:
+    running = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    preview = many(as_ada, "destroy", [running]).content.decode()
+    assert "Destroy is not possible" in preview
+    assert "no way to bring them back" not in preview
+    assert 'name="action"' not in preview
 
 
 def test_many_have_each_a_result_of_its_own(as_ada: Client, lena: User, node: Node) -> None:
@@ -123,6 +134,7 @@ def test_many_have_each_a_result_of_its_own(as_ada: Client, lena: User, node: No
     as_ada.post(f"/containers/{ticked[0].pk}/act/", {"action": "start"})
     results = many(as_ada, "start", ticked, confirmed="yes").content.decode()
     assert results.count("accepted") == 2
+    assert "is Booting now: Start is not possible." in results
     assert Operation.objects.filter(kind="start").count() == 3
 
 
