@@ -101,9 +101,11 @@
       document.getElementById(id)?.scrollTo(scrollLeft, scrollTop);
     }
     scrollTo(...page);
-    const field = focus && document.getElementById(focus);
+    if (!focus) return;
+    const field = document.getElementById(focus);
+    // What was pressed may be gone, as Start is once it boots: go on from the head of the page.
+    (field ?? document.getElementById('main')).focus({ preventScroll: true });
     if (!field) return;
-    field.focus({ preventScroll: true });
     // Only fields of text have a caret; the others say null.
     if (caret[0] != null) field.setSelectionRange(...caret);
   };
@@ -143,7 +145,9 @@
   dialog.addEventListener('close', () => {
     dialog.replaceChildren();
     const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
-    if (back) (back.checkVisibility() ? back : back.closest('details')?.firstElementChild)?.focus();
+    const menu = back?.closest('details')?.firstElementChild;
+    const place = back?.checkVisibility() ? back : menu ?? document.getElementById('main');
+    place.focus({ preventScroll: place.id === 'main' });
   });
   dialog.addEventListener('pointerdown', (event) => event.target === dialog && dialog.close());
   dialog.addEventListener('click', (event) => {

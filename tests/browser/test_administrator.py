@@ -126,3 +126,7 @@ def test_the_keyboard_is_enough(sign_in: SignIn) -> None:
     expect(page.locator("tr[data-status] .item").first).to_be_focused()
     page.keyboard.press("Escape")
     expect(summary).to_be_focused()
+    page.get_by_role("link", name="intranet", exact=True).press("Enter")
+    page.locator("#act-restart").press("Enter")
+    expect(page.locator("#act-restart")).to_have_count(0)
+    expect(page.locator("#main")).to_be_focused()
