@@ -103,7 +103,7 @@ def test_an_unplugged_node_shows_and_comes_back(sign_in: SignIn) -> None:
     page.get_by_role("link", name="nbg-1").click()
     page.get_by_label("Unplugged").uncheck()
     page.locator("form", has=page.get_by_label("Unplugged")).get_by_role("button").last.click()
-    expect(page.locator(".head .status")).to_have_text("On-line", timeout=30_000)
+    status_becomes(page, "On-line", live=False)
     page.goto("/containers/?q=registry")
     expect(page.locator("tr[data-status]")).to_have_attribute("data-status", "stopped")
     page.goto("/containers/?q=archive")
