@@ -123,6 +123,7 @@ class OrderForm(forms.Form):
     def clean(self) -> None:
         self._check_name()
         self._check_system()
+        self._check_terms()
 
     def _check_name(self) -> None:
         if "name" in self.errors or "customer" in self.errors:
@@ -148,6 +149,16 @@ class OrderForm(forms.Form):
             instead = f"Choose {others}, or" if others else "Please"
             sentence = f"{system} is not available just now. {instead} come back later."
             self.add_error("system", ValidationError(sentence))
+
+    def _check_terms(self) -> None:
+        """A page may be old: nobody orders at a price that they were not shown."""
+        plan = self.cleaned_data.get("plan")
+        if plan is None or self.placed:
+            return
+        shown = self.data.get(f"terms-{plan.pk}", plan.terms)
+        if shown != plan.terms:
+            sentence = f"{plan} has changed meanwhile. Order again if it suits you as it is now."
+            self.add_error("plan", ValidationError(sentence))
 
 
 class SimulatedPaymentForm(forms.Form):

@@ -104,3 +104,8 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def terms(self) -> str:
+        """What is got for what, to compare with what a customer was shown."""
+        return f"{self.price} {self.period} {self.cpus} {self.memory_mb} {self.disk_gb}"

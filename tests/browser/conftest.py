@@ -78,7 +78,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         processes.send_signal(signal.SIGTERM)
         try:
-            processes.wait(timeout=15)
+            processes.wait(timeout=30)
         finally:
             if processes.poll() is None:
                 os.killpg(processes.pid, signal.SIGKILL)

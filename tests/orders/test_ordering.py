@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -192,6 +194,24 @@ def test_a_plan_taken_off_meanwhile_is_refused(
     plan.is_offered = False
     plan.save()
     assert "not offered any more" in errors(as_lena, filled_in)["plan"][0]
+
+
+def test_nobody_orders_at_a_price_that_they_were_not_shown(
+    as_lena: Client, plan: Plan, filled_in: dict[str, Any]
+) -> None:
+    def shown(page: str) -> dict[str, str]:
+        return dict(re.findall(r'name="(terms-\d+)" value="([^"]+)"', page))
+
+    form = filled_in | shown(as_lena.get("/orders/new/").content.decode())
+    Plan.objects.update(price="9.90")
+    again = as_lena.post("/orders/new/", form)
+    assert again.status_code == 422
+    assert "has changed meanwhile" in again.content.decode()
+    form |= shown(again.content.decode())
+    assert as_lena.post("/orders/new/", form).status_code == 302
+    Plan.objects.update(price="8.90")
+    assert as_lena.post("/orders/new/", form).status_code == 302
+    assert Order.objects.get().price == Decimal("9.90")
 
 
 def test_a_bad_key_is_refused_beside_the_field(as_lena: Client, filled_in: dict[str, Any]) -> None:
