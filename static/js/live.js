@@ -48,7 +48,11 @@
     if (!isPoll(event.target)) refresh();
   });
   document.addEventListener('visibilitychange', () => document.hidden || refresh());
-  addEventListener('pageshow', (event) => event.persisted && refresh());
+  // A browser that goes back shows the page as it first was, out of its memory or its cache.
+  addEventListener('pageshow', (event) => {
+    const [{ type }] = performance.getEntriesByType('navigation');
+    if (event.persisted || type === 'back_forward') refresh();
+  });
   addEventListener('online', refresh);
 
   // A swap between pressing and letting go would swallow the click.

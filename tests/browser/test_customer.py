@@ -96,6 +96,17 @@ def test_a_click_answers_in_the_same_breath(sign_in: SignIn) -> None:
     expect(page.locator("tr", has_text="staging")).to_have_attribute("data-status", "running")
 
 
+def test_who_goes_back_sees_what_is_true_now(sign_in: SignIn) -> None:
+    page = sign_in("lena")
+    page.goto("/containers/?q=web-01")
+    page.get_by_role("link", name="web-01", exact=True).click()
+    press(page, "Stop")
+    status_becomes(page, "Stopped", live=True)
+    page.goto("/")
+    page.go_back()
+    status_becomes(page, "Stopped", live=True, seconds=5)
+
+
 def test_what_is_ticked_and_open_survives_the_poll(sign_in: SignIn) -> None:
     page = sign_in("omar")
     page.goto("/containers/")

@@ -99,9 +99,11 @@ def test_migrating_asks_where_to_and_offers_only_what_has_room(
 def test_migrating_without_another_node_says_so_and_changes_nothing(
     as_ada: Client, container: Container
 ) -> None:
-    answer = as_ada.post(
-        f"/containers/{container.pk}/act/", {"action": "migrate", "confirmed": "yes"}
-    )
+    asked = f"/containers/{container.pk}/act/"
+    question = as_ada.post(asked, {"action": "migrate"}).content.decode()
+    assert "No other node has room" in question
+    assert 'value="migrate"' not in question
+    answer = as_ada.post(asked, {"action": "migrate", "confirmed": "yes"})
     assert answer.status_code == 409
     assert "room" in answer.content.decode()
     assert not Operation.objects.exists()
