@@ -106,6 +106,7 @@ def test_a_node_that_is_off_line_says_since_when_and_why(
         assert 'data-status="offline"' in shown
         assert "no route to host" in shown
         assert node.online_since.astimezone().isoformat(timespec="seconds")[:16] in shown
+    assert "none while off-line" in as_ada.get("/nodes/").content.decode()
 
 
 def test_a_node_shows_who_lives_there_and_who_is_coming(
