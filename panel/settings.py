@@ -124,7 +124,9 @@ TEMPLATES = [
 DATABASES = {"default": env.dj_db_url("BERTH_DATABASE_URL", f"sqlite:///{DATA / 'berth.sqlite3'}")}
 DATABASES["default"]["CONN_MAX_AGE"] = None
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Web, worker and watcher write at once: without these one write in four fails.
+    # Web, worker and watcher write at once: without these one write in four fails, and without a
+    # backend of our own some wait for seconds while others write.
+    DATABASES["default"]["ENGINE"] = "panel.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,

@@ -51,7 +51,7 @@ def django_db_modify_db_settings(
 ) -> None:
     """Two runs in one checkout must not share a test database."""
     database = django_settings.DATABASES["default"]
-    if database["ENGINE"] == "django.db.backends.sqlite3":
+    if database["ENGINE"] == "panel.sqlite":
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
 
 

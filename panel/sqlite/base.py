@@ -1,0 +1,73 @@
+"""Whoever waits to write into SQLite waits about as long as everybody else.
+
+SQLite's own way to wait (sqliteDefaultBusyCallback in its main.c) asks ever more seldom: who has
+just come overtakes who has waited long. Here, the longer one has waited, the more often one asks.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from functools import partial
+from math import exp2
+from typing import Any
+
+from django.db.backends.sqlite3 import base
+
+# Seconds between two tries of somebody who has just come, and of somebody who has waited long;
+# and in how many they halve.
+FIRST, LAST = 0.01, 0.001
+HALF = 0.1
+
+
+def pause(waited: float) -> float:
+    """How long to wait until the next try, in seconds, for somebody who has waited so long. By
+    chance, so that those who came together do not try together."""
+    return max(LAST, FIRST * exp2(-waited / HALF)) * random.uniform(0.5, 1)  # noqa: S311
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """Tries again what begins a transaction, or is one by itself, as long as others write.
+
+    `executemany` is tried once: outside of a transaction each of its rows is one by itself.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, timeout: float) -> None:
+        super().__init__(connection)
+        self._timeout = timeout
+
+    def execute(self, *statement: Any) -> Cursor:
+        """Raises OperationalError where the database is locked for longer than `timeout`."""
+        began = time.monotonic()
+        while True:
+            try:
+                super().execute(*statement)
+            except sqlite3.OperationalError as error:
+                waited = time.monotonic() - began
+                if not self._may_try_again(error) or waited >= self._timeout:
+                    raise
+                time.sleep(pause(waited))
+            else:
+                return self
+
+    def _may_try_again(self, error: sqlite3.OperationalError) -> bool:
+        """In a transaction it would see what others have changed since: SQLite refuses for good."""
+        busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        return busy and not self.connection.in_transaction
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Takes the options of Django's own; `timeout` is how long a writer waits, in seconds."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
+        connection: sqlite3.Connection = super().get_new_connection(conn_params)
+        # Without a WAL a COMMIT may have to wait as well, for those who read; SQLite does it then.
+        if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
+    def create_cursor(self, name: str | None = None) -> Cursor:
+        timeout = self.settings_dict["OPTIONS"].get("timeout", 5.0)
+        cursor: Cursor = self.connection.cursor(factory=partial(Cursor, timeout=timeout))
+        return cursor
