@@ -129,6 +129,17 @@
     kept = null;
   });
 
+  /* A change that nobody pressed for is seen, and has to be said to those who do not see it. */
+  const told = () => document.querySelector('[data-announce]')?.dataset.announce;
+  let announced = told();
+
+  document.addEventListener('htmx:afterSwap', () => {
+    const now = told();
+    if (now === announced) return;
+    announced = now;
+    document.getElementById('announcer').textContent = now ?? '';
+  });
+
   /* The dialog. It opens when it gets content, and gives the focus back when it closes: to what
      opened it, or to the menu that this was in. */
   let opener = null;

@@ -41,6 +41,17 @@ def test_a_customer_sees_only_their_own(as_lena: Client, lena: User, omar: User)
     assert names(as_lena.get("/containers/")) == ["mine"]
 
 
+def test_only_those_who_see_everybodys_are_told_whose_each_is(
+    as_lena: Client, as_ada: Client, lena: User
+) -> None:
+    ContainerFactory.create(customer=lena)
+    for browser, told in ((as_lena, False), (as_ada, True)):
+        text = browser.get("/containers/").content.decode()
+        assert ('data-label="Customer"' in text) is told
+        assert ('id="sort-customer"' in text) is told
+        assert ("Search name, customer, address" in text) is told
+
+
 @pytest.mark.parametrize("browser", ["as_ada", "as_sten"])
 def test_administrators_and_staff_see_everybodys(
     browser: str, request: pytest.FixtureRequest, lena: User, omar: User
