@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.utils import timezone
 
 from containers.drivers import Instance, Power
@@ -25,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 # What a report is compared with: a look at thousands of containers reads no more of them.
 COMPARED = ("node", "status", "status_since", "missing", "address")
-# Rows that one statement of history holds.
-BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -59,26 +58,20 @@ def lose(node: Node, error: str) -> None:
     """A node has not answered for too long: it is off-line, and all that is on it Off-line."""
     now = timezone.now()
     here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
-    locked = here.select_for_update().order_by("pk").values_list("pk", "status")
+    locked = here.select_for_update().order_by("pk").values_list("pk")
     # Containers before nodes, as whoever places one does; and again for what was placed since.
     list(locked)
     if not Node.objects.filter(pk=node.pk, online=True).update(online=False, online_since=now):
         return
-    affected = list(locked.all())
+    list(locked.all())
     # The sources and the target are those that the table gives this transition.
+    _keep_history(here, Status.OFFLINE, now, f"node {node.name} does not answer")
     here.update(
         status=Status.OFFLINE,
         status_since=now,
         revision=F("revision") + 1,
         problem=f"The connection to node {node.name} is broken. "
         "Nothing is lost: the status is read from the node as soon as it is back.",
-    )
-    because = f"node {node.name} does not answer"
-    _keep_history(
-        StatusChange(
-            container_id=pk, from_status=was, to_status=Status.OFFLINE, at=now, because=because
-        )
-        for pk, was in affected
     )
     logger.error("node %s is off-line: %s", node.name, error)
 
@@ -124,38 +117,26 @@ def correct(node: Node, look: Look, containers: Iterable[int]) -> None:
     for step, alike in cases.items():
         _take_addresses(alike, look.instances)
         if step.transition:
-            _move(alike, step, node, work_on, now)
+            _move(alike, step, node, now)
         else:
             _show(alike, step, node)
     moved = (row.pk for step, alike in cases.items() if step.transition for row in alike)
     _take_up_again([work_on[pk] for pk in moved if pk in work_on], now)
 
 
-def _move(
-    alike: list[Container], step: Step, node: Node, work_on: dict[int, Operation], now: datetime
-) -> None:
+def _move(alike: list[Container], step: Step, node: Node, now: datetime) -> None:
     """Make a transition of rows that are in the same case. No arrow of what the watcher sees
     has conditions: what the table says of one holds for all."""
     one = alike[0]
     getattr(one, step.transition)(**({"now": step.now} if step.now else {}))
-    Container.objects.filter(pk__in=[row.pk for row in alike]).update(
+    rows = Container.objects.filter(pk__in=[row.pk for row in alike])
+    _keep_history(rows, one.status, now, _because(step, node))
+    rows.update(
         status=one.status,
         missing=one.missing,
         status_since=now,
         revision=F("revision") + 1,
         problem=_gone_from(node) if step.gone else "",
-    )
-    because = _because(step, node)
-    _keep_history(
-        StatusChange(
-            container=row,
-            from_status=step.was,
-            to_status=one.status,
-            at=now,
-            because=because,
-            operation=work_on.get(row.pk),
-        )
-        for row in alike
     )
 
 
@@ -180,8 +161,22 @@ def _take_addresses(rows: list[Container], instances: dict[str, Instance]) -> No
             cursor.executemany(statement, differing)
 
 
-def _keep_history(changes: Iterable[StatusChange]) -> None:
-    StatusChange.objects.bulk_create(changes, batch_size=BATCH)
+def _keep_history(rows: QuerySet[Container], to: str, at: datetime, because: str) -> None:
+    """One statement, that reads what the rows are before it is changed, and the Operation that
+    is open on each."""
+    under_way = Operation.objects.open().filter(container=OuterRef("pk")).values("pk")
+    change: dict[str, Any] = {
+        "container_id": F("pk"),
+        "from_status": F("status"),
+        "to_status": Value(to),
+        "at": Value(at),
+        "because": Value(because),
+        "operation_id": Subquery(under_way),
+    }
+    select, params = rows.values_list(*change.values()).query.sql_with_params()
+    into = f"{StatusChange._meta.db_table} ({', '.join(change)})"
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {into} {select}", params)
 
 
 def _gone_from(node: Node) -> str:
