@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,23 +22,15 @@ from panel.models import User
 from panel.queue import PostgresWakeUps, RedisWakeUps, SqliteWakeUps
 from tests.containers.test_processes import HURRIED, Panel, is_at_rest, until
 from tests.panel.line import Line
+from tests.redis_server import redis_server
 
 WakeUps = SqliteWakeUps | PostgresWakeUps | RedisWakeUps
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Redis server of our own."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("Redis is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    folder = tmp_path_factory.mktemp("redis")
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as server:
-        until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, "Redis answers")
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
         yield port
-        server.terminate()
 
 
 @pytest.fixture(params=["postgres", "redis"])

@@ -13,11 +13,12 @@ from huey.contrib.djhuey import HUEY
 
 from containers.models import Container, Node
 from panel.models import User
-from panel.queue import PostgresWakeUps, SqliteWakeUps
+from panel.queue import PostgresWakeUps, RedisWakeUps, SqliteWakeUps
 from tests.bench.engine import queues
 from tests.bench.engine.worker import THREADS
 from tests.cast import ContainerFactory
 from tests.containers.test_processes import Panel, database_url, until
+from tests.redis_server import redis_server
 
 
 class Marks:
@@ -64,16 +65,24 @@ class Engine:
 
 
 @pytest.fixture
-def queue_url(tmp_path: Path) -> str:
-    """The queue is on the database of the containers, or in a file beside it."""
+def queue_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The queue is on the database of the containers, or in a file beside it; on Redis for a test
+    that has the parameter "redis"."""
+    if getattr(request, "param", "") == "redis":
+        with redis_server(tmp_path) as port:
+            yield f"redis://127.0.0.1:{port}/0"
+        return
     address = database_url()
-    return address if address.startswith("postgres") else f"sqlite:///{tmp_path}/queue.sqlite3"
+    yield address if address.startswith("postgres") else f"sqlite:///{tmp_path}/queue.sqlite3"
 
 
 @pytest.fixture
 def worker(queue_url: str, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here, the queue is a real one, and so is whoever works it off."""
-    kind: Any = PostgresWakeUps if queue_url.startswith("postgres") else SqliteWakeUps
+    kinds: dict[str, Any] = {
+        "postgres": PostgresWakeUps, "redis": RedisWakeUps, "sqlite": SqliteWakeUps,
+    }  # fmt: skip
+    kind = kinds[queue_url.partition(":")[0]]
     monkeypatch.setattr(HUEY, "storage", kind("berth", queue_url.removeprefix("sqlite:///")))
 
 

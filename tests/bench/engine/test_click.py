@@ -24,9 +24,18 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 GENEROUS = 20.0
 
 
-@pytest.mark.parametrize("clicks", [4, pytest.param(60, marks=pytest.mark.bench)])
+@pytest.mark.parametrize(
+    ("clicks", "queue_url"),
+    [
+        (4, ""),
+        pytest.param(60, "", marks=pytest.mark.bench),
+        pytest.param(60, "redis", marks=pytest.mark.bench),
+    ],
+    indirect=["queue_url"],
+)
 def test_from_click_to_node(
     clicks: int,
+    queue_url: str,
     engine: Engine,
     container: Container,
     lena: User,
@@ -73,6 +82,6 @@ def test_from_click_to_node(
             ]
             for kind, times in took.items()
         ],
-        f"{clicks} each, by turns, on an idle worker",
+        f"{clicks} each, by turns, on an idle worker; the queue on {queue_url.partition(':')[0]}",
     )
     assert middle["click"] <= GENEROUS * middle["bare"]
