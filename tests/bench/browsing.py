@@ -74,6 +74,11 @@ class Browsing:
         self._panel = BaseHandler()
         self._panel.load_middleware()
 
+    @property
+    def cookie(self) -> str:
+        """What her browser says to be known by."""
+        return "; ".join(f"{name}={kept.value}" for name, kept in self._requests.cookies.items())
+
     def ask(self, address: str, **headers: str) -> Any:
         """The panel's answer."""
         connections["default"] = self._connection
@@ -95,12 +100,17 @@ class Browsing:
         """A visit to the bare view of the rows on a page of the list."""
         return self.visit(f"/bare/?keys={','.join(self.keys(address))}")
 
+    def polled(self, address: str) -> str:
+        """The address that the script on a page of the list asks again and again."""
+        [again] = re.findall(r'data-poll hx-get="([^"]+)"', self.read(address))
+        return str(again.replace("&amp;", "&"))
+
     def poll(self, address: str) -> Ask:
         """What the script on a page of the list asks for while nothing new happens."""
-        [again] = re.findall(r'data-poll hx-get="([^"]+)"', self.read(address))
+        again = self.polled(address)
 
         def ask() -> None:
-            answer = self.ask(again.replace("&amp;", "&"), **{"HX-Request": "true"})
+            answer = self.ask(again, **{"HX-Request": "true"})
             assert (answer.status_code, answer.content) == (204, b"")
 
         return ask

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import path
@@ -32,4 +33,10 @@ def bare(request: HttpRequest) -> HttpResponse:
     return HttpResponse(template().render({"rows": rows}, request))
 
 
-urlpatterns = [*panel, path("bare/", bare)]
+@login_not_required
+def nothing(request: HttpRequest) -> HttpResponse:
+    """The least that a poll can be."""
+    return HttpResponse(status=204)
+
+
+urlpatterns = [*panel, path("bare/", bare), path("nothing/", nothing)]

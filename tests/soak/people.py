@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from html import unescape
 from random import Random
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ _FIELD = r'name="{}" value="([^"]*)"'
 _DONE_OF_MANY = re.compile(
     r'href="/containers/(\d+)/">[^<]*</a>\s*<span class="status good">accepted'
 )
+_POLL = re.compile(r'data-poll hx-get="([^"]+)"')
 SIGN_IN = "/account/login/"
 
 
@@ -78,6 +80,13 @@ class Browser:
             self.sign_in()
         return answer
 
+    def poll(self, page: str) -> str:
+        """What the script of a page asks for: its fresh section; nothing where nothing is new."""
+        if found := _POLL.search(page):
+            answer = self._send("GET", unescape(found[1]), headers={"HX-Request": "true"})
+            return "" if answer is None else answer.text
+        return ""
+
     def rows(self, query: str = "") -> list[Row]:
         """The containers of the list."""
         return [
@@ -101,11 +110,15 @@ class Browser:
             self._send("POST", SIGN_IN, form)
 
     def _send(
-        self, method: str, path: str, data: dict[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response | None:
         began = time.monotonic()
         try:
-            answer = self._client.request(method, path, data=data)
+            answer = self._client.request(method, path, data=data, headers=headers)
         except httpx.TransportError as error:
             self._experience.errors.append((time.time(), type(error).__name__))
             return None
