@@ -102,24 +102,25 @@ def pages_of(rows: int, folder: Path) -> Iterator[tuple[Web, Browsing]]:
 
 @dataclass(frozen=True)
 class Use:
-    """What a process has taken: `cpu` in seconds so far, the others in MiB now. Of memory that
-    several processes share, each has its part in `proportional`, and all of it in `resident`."""
+    """What a process takes: seconds of `cpu` so far; memory in MiB now, all of it `resident`, and
+    `proportional` with only a part of what it shares with others; `threads`."""
 
     cpu: float
     resident: float
     proportional: float
+    threads: int
 
 
 def use_of(pid: int) -> Use:
     folder = Path(f"/proc/{pid}")
-    ticks = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
+    stat = (folder / "stat").read_text().rpartition(")")[2].split()
     kept = dict(
         line.split(":", 1)
         for line in (folder / "smaps_rollup").read_text().splitlines()
         if line.endswith("kB")
     )
     resident, proportional = (int(kept[name].split()[0]) / 1024 for name in ("Rss", "Pss"))
-    return Use(sum(map(int, ticks)) / TICK, resident, proportional)
+    return Use((int(stat[11]) + int(stat[12])) / TICK, resident, proportional, int(stat[17]))
 
 
 def children(pid: int) -> list[int]:

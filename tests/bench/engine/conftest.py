@@ -15,6 +15,7 @@ from containers.models import Container, Node
 from panel.models import User
 from panel.queue import PostgresWakeUps, RedisWakeUps, SqliteWakeUps
 from tests.bench.engine import queues
+from tests.bench.engine.fleet import fleet
 from tests.bench.engine.worker import THREADS
 from tests.cast import ContainerFactory
 from tests.containers.test_processes import Panel, database_url, until
@@ -116,3 +117,18 @@ def crowd(lena: User) -> list[Container]:
         ContainerFactory.create(customer=lena, node=nodes[number % 50], on_node=False)
         for number in range(500)
     ]
+
+
+@pytest.fixture
+def nodes(
+    request: pytest.FixtureRequest,
+    transactional_db: None,
+    tmp_path: Path,
+    settings: Any,
+    lena: User,
+) -> Iterator[list[Node]]:
+    """So many servers, so many of them hanging, and the status of all containers on them."""
+    count, hanging, status = request.param
+    settings.INCUS_IDENTITY = tmp_path / "incus.pem"
+    with fleet(count, hanging, status, customer=lena, folder=tmp_path) as made:
+        yield made

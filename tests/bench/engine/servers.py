@@ -1,11 +1,11 @@
 """Many Incus servers for next to nothing: one process that answers what a watcher asks.
 
-    python -m tests.bench.engine.servers IDENTITY PORT COUNT HANGING CONTAINERS
+    python -m tests.bench.engine.servers IDENTITY PORT COUNT HANGING CONTAINERS STATUS
 
 Server number N listens at `address(N, PORT)`, over TLS with the certificate in the file
 IDENTITY; the last HANGING of them take every question and answer none. On each there are
-CONTAINERS stopped instances. Only for figures: that the driver understands real servers is
-tested on real servers.
+CONTAINERS instances, all of which are "Stopped" or "Running". Only for figures: that the driver
+understands real servers is tested on real servers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import resource
 import ssl
 import sys
+import time
 from typing import Any
 
 from containers.drivers.incus.instances import ID, STATE, WHOLE
@@ -33,13 +34,13 @@ def first_id(number: int, containers: int) -> int:
     return number * containers + 1
 
 
-def instance(pk: int) -> dict[str, Any]:
+def instance(pk: int, status: str) -> dict[str, Any]:
     """As long as Incus' own description of a small container."""
     volatile = {f"volatile.{n}": hashlib.sha256(f"{pk}{n}".encode()).hexdigest() for n in range(12)}
     config = {ID: str(pk), STATE: WHOLE, "limits.cpu": "1", "limits.memory": "1024MiB", **volatile}
     return {
         "name": f"ct-{pk}",
-        "status": "Stopped",
+        "status": status,
         "location": "none",
         "last_used_at": "2026-01-01T00:00:00Z",
         "config": config,
@@ -48,19 +49,42 @@ def instance(pk: int) -> dict[str, Any]:
     }
 
 
+def state(pk: int) -> dict[str, Any]:
+    """What one that runs uses, and where it is to be reached."""
+    address = {
+        "family": "inet",
+        "scope": "global",
+        "address": f"10.{pk >> 16}.{pk >> 8 & 255}.{pk & 255}",
+    }
+    card = {"addresses": [address], "counters": {"bytes_received": 10**6, "bytes_sent": 10**5}}
+    return {
+        "pid": 1000 + pk,
+        "cpu": {"usage": time.time_ns() // 100},
+        "memory": {"usage": 2**27},
+        "disk": {"root": {"usage": 2**30}},
+        "network": {"eth0": card, "lo": card},
+    }
+
+
 _RESOURCES = {"cpu": {"total": 16}, "memory": {"total": 2**36, "used": 2**33}}
 _SPACE = {"space": {"total": 2**40, "used": 2**36}}
 
 
-def answers(number: int, containers: int) -> dict[str, bytes]:
+def answers(number: int, containers: int, status: str) -> dict[str, bytes]:
     """What a server says, by path."""
     first = first_id(number, containers)
+    here = [instance(pk, status) for pk in range(first, first + containers)]
+    alone = {
+        f"/1.0/instances/{one['name']}": one | {"state": state(int(one["name"][3:]))}
+        for one in here
+    }
     told: dict[str, Any] = {
         "/1.0": {"auth": "trusted", "environment": {"server_version": "6.0"}},
-        "/1.0/instances": [instance(pk) for pk in range(first, first + containers)],
+        "/1.0/instances": here,
         "/1.0/resources": _RESOURCES,
         "/1.0/storage-pools/default/resources": _SPACE,
         "/1.0/images": [],
+        **(alone if status == "Running" else {}),
     }
     return {path: _response({"type": "sync", "metadata": said}) for path, said in told.items()}
 
@@ -71,11 +95,13 @@ def _response(said: dict[str, Any]) -> bytes:
     return head.encode() + b"\r\n" + body
 
 
-async def serve(identity: str, port: int, count: int, hanging: int, containers: int) -> None:
+async def serve(
+    identity: str, port: int, count: int, hanging: int, containers: int, status: str
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity)
     for number in range(count):
-        told = {} if number >= count - hanging else answers(number, containers)
+        told = {} if number >= count - hanging else answers(number, containers, status)
 
         async def talk(
             heard: asyncio.StreamReader, said: asyncio.StreamWriter, told: dict[str, bytes] = told
@@ -129,4 +155,6 @@ async def _ping_pong(heard: asyncio.StreamReader, said: asyncio.StreamWriter, he
 if __name__ == "__main__":
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(serve(sys.argv[1], *map(int, sys.argv[2:])))
+    identity, *sizes, status = sys.argv[1:]
+    port, count, hanging, containers = map(int, sizes)
+    asyncio.run(serve(identity, port, count, hanging, containers, status))
