@@ -23,6 +23,9 @@ from .errors import NotFound, NotTrusted, error
 
 logger = logging.getLogger(__name__)
 
+# Seconds for which a connection that nobody uses is kept: longer than from one look to the next,
+# which httpx's own five are not. Each look at each node would begin with a handshake of TLS.
+_KEPT = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 _UNTRUSTED = "the server does not accept the panel's certificate"
 
 
@@ -142,7 +145,7 @@ class Client:
         if server.is_local:
             transport = httpx.HTTPTransport(uds=server.address)
         else:
-            transport = httpx.HTTPTransport(verify=server.tls())
+            transport = httpx.HTTPTransport(verify=server.tls(), limits=_KEPT)
         base = "http://incus" if server.is_local else server.address
         # Proxies and netrc of the environment are none of a node's business.
         return httpx.Client(
