@@ -19,6 +19,8 @@ from tests.incus_node import ROOT, wait_until
 from tests.soak.panel import PATIENCE, Panel
 
 LIST = "/containers/"
+# Options of gunicorn to be tried instead of those that ship, like "--workers 4 --threads 4".
+OTHERWISE = os.environ.get("BERTH_BENCH_GUNICORN", "")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -41,6 +43,7 @@ class Shipped(Panel):
 
     def run_all(self) -> None:
         commands = procfile()
+        commands["web"] += f" {OTHERWISE}"
         for name in self.kinds:
             number = sum(name in running for running in self.processes)
             self.run(f"{name} {number + 1}", "sh", "-c", commands[name])

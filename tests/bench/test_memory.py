@@ -1,6 +1,6 @@
-"""What each process of the panel keeps in memory after an hour of steady work, on PostgreSQL.
+"""What each process of the panel keeps in memory under steady work, on PostgreSQL.
 
-    BERTH_BENCH_MINUTES=12 pytest tests/bench/test_memory.py -m bench -s     a shorter hour
+    BERTH_BENCH_MINUTES=60 pytest tests/bench/test_memory.py -m bench -s     a whole hour
 
 A line a minute goes to the standard output, so that one broken off has not been for nothing.
 """
@@ -24,7 +24,7 @@ from tests.soak.people import Browser, Experience
 
 pytestmark = [pytest.mark.bench, pytest.mark.processes]
 
-MINUTES = int(os.environ.get("BERTH_BENCH_MINUTES", "60"))
+MINUTES = int(os.environ.get("BERTH_BENCH_MINUTES", "10"))
 SHOWN = [minute for minute in (2, 10, 30) if minute < MINUTES] + [MINUTES]
 # Seconds from one step of a person to the next, and after a round of steps: long enough for
 # gunicorn to close the connection, so that no process of the web is left out. It comes to about a
@@ -32,6 +32,9 @@ SHOWN = [minute for minute in (2, 10, 30) if minute < MINUTES] + [MINUTES]
 PAUSE, REST = 0.1, 3.0
 PEOPLE = ("admin", "lena", "omar") * 2
 PLACES = ("/", "/nodes/", "/orders/", "/activity/", "/containers/?q=web", "/containers/?sort=node")
+
+# Times as large as after the first minutes: what is kept for ever would soon be more.
+GENEROUS = 1.5
 
 Sample = dict[str, Use]
 
@@ -85,7 +88,7 @@ class Visitor(threading.Thread):
                 yield
 
 
-def test_an_hour_of_work_leaves_the_processes_as_large_as_they_were(
+def test_steady_work_leaves_the_processes_as_large_as_they_were(
     panel: Shipped, figures: Figures
 ) -> None:
     stop, experience = threading.Event(), Experience()
@@ -128,7 +131,9 @@ def test_an_hour_of_work_leaves_the_processes_as_large_as_they_were(
         f"all; who asked took {own / passed:.2f}",
     )
     assert not experience.errors
-    assert last.keys() == first.keys()
+    assert last.keys() == first.keys(), "a process was started anew"
+    for name, use in samples[SHOWN[0] - 1].items():
+        assert last[name].resident <= GENEROUS * use.resident, name
 
 
 def sample(panel: Shipped) -> Sample:
