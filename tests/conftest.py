@@ -13,7 +13,6 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
-from huey.contrib import djhuey
 from huey.contrib.djhuey import HUEY
 
 from containers.models import Container, Node
@@ -116,8 +115,6 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     """No test reaches a real queue: `worker.carry_out_all()` does what waits in it."""
     worker = Worker()
     monkeypatch.setattr(HUEY, "enqueue", worker.enqueue)
-    # A task would close the connection whose transaction holds the test's rows.
-    monkeypatch.setattr(djhuey, "close_old_connections", lambda: None)
     return worker
 
 

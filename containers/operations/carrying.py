@@ -11,10 +11,10 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
-from huey.contrib.djhuey import db_task
+from huey.contrib.djhuey import task
 from structlog.contextvars import bound_contextvars
 
 from containers.connect import connect, spec_of
@@ -85,17 +85,29 @@ def call(operation_id: int) -> bool:
     return True
 
 
-@db_task()
+@task()
 def carry_out_soon(operation_id: int) -> None:
     """The queue's task. Without a database nothing can be taken, renewed or ended: the row says
     the same as before, and is found again by the sweep."""
     try:
-        carry_out(operation_id)
+        _carry_out_connected(operation_id)
     except (DatabaseError, InterfaceError) as error:
         if not _database.raised_by(error):
             raise
     else:
         _database.is_over()
+
+
+def _carry_out_connected(operation_id: int) -> None:
+    """Each click would wait for a connection to be tried beforehand. One that turns out to be
+    dead, as after the server was started anew, is replaced."""
+    try:
+        carry_out(operation_id)
+    except (DatabaseError, InterfaceError):
+        if connection.in_atomic_block or connection.is_usable():
+            raise
+        connection.close()
+        carry_out(operation_id)
 
 
 def carry_out(operation_id: int) -> None:

@@ -90,6 +90,24 @@ def test_a_mistake_of_ours_stays_a_500_with_its_traceback(
     assert any(record.exc_info for record in caplog.records)
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no server to be started anew")
+def test_a_wake_up_is_heard_over_a_connection_that_died_meanwhile(
+    container: Container, lena: User
+) -> None:
+    operation = operations.request(container.pk, "start", by=lena)
+    assert operation is not None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    other.close()
+    carry_out_soon.call_local(operation.pk)
+    assert fresh(container).status == "running"
+
+
 @pytest.mark.django_db
 def test_a_worker_without_a_database_leaves_the_row_as_it_is(
     container: Container, lena: User, worker: Worker, caplog: pytest.LogCaptureFixture
