@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from django.db import connections
-from django.db.models import QuerySet, Value
-from django.db.models.functions import Concat
+from django.db.models import F, QuerySet, Value
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Coalesce, Concat
 
 from containers.counting import (
     FAR_ENOUGH,
@@ -145,7 +146,7 @@ class Found:
     def _parts_of_many(self) -> list[QuerySet[Container]]:
         """Each to be read off the index of the sort."""
         sorting = self._sorting
-        found = self._told_row_by_row().order_by(*sorting.fields)
+        found = self._told_row_by_row().order_by(*self._terms_of_many())
         if not sorting.nullable:
             return [found]
         # Those without are apart, so that the others can be read one node after the other.
@@ -158,6 +159,15 @@ class Found:
             without.order_by(*among_them),
         ]
         return parts[::-1] if sorting.is_descending else parts
+
+    def _terms_of_many(self) -> list[Any]:
+        """Of one node there are some thousands, which are soon sorted. PostgreSQL would look for
+        them along the index of the sort, among those of all nodes; it has none of expressions."""
+        fields = self._sorting.fields
+        if not self.asked.get("node") or connections[self._scope.db].vendor == "sqlite":
+            return list(fields)
+        columns = [(F(name.removeprefix("-")), name.startswith("-")) for name in fields]
+        return [OrderBy(Coalesce(column, column), descending=down) for column, down in columns]
 
     def _told_row_by_row(self) -> QuerySet[Container]:
         """Keeps SQLite from indexes of the plan or the status, by which it would find so many

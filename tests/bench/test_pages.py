@@ -82,7 +82,8 @@ def test_a_million_containers(tmp_path: Path, django_db_blocker: Any, figures: F
         admin, small_admin = quickest(2, large.visit(ADMIN), small.visit(ADMIN))
         queries = max(large.queries(large.visit(address)) for address in every_address())
         poll_queries = large.queries(poll)
-    worst, grown = max(to_bare, key=to_bare.__getitem__), max(to_small, key=to_small.__getitem__)
+    worst, *next_worst = sorted(to_bare, key=to_bare.__getitem__, reverse=True)[:6]
+    grown = max(to_small, key=to_small.__getitem__)
     figures(
         "The list at 1,000,000 containers",
         ["what", "measured", "aim"],
@@ -93,6 +94,8 @@ def test_a_million_containers(tmp_path: Path, django_db_blocker: Any, figures: F
             ["list to bare view", f"{found / bare:.2f}", "2"],
             ["the same, median of all ways", f"{median(to_bare.values()):.2f}", "2"],
             ["the same, worst", f"{to_bare[worst]:.2f} ({worst})", "2"],
+            *([f"then {address}", f"{to_bare[address]:.2f}", "2"] for address in next_worst),
+            ["ways within it", f"{sum(x <= 2 for x in to_bare.values()) / len(to_bare):.0%}", ""],
             ["list to itself at 10,000", f"{found / before:.2f}", "1.5"],
             ["the same, median of all ways", f"{median(to_small.values()):.2f}", "1.5"],
             ["the same, worst", f"{to_small[grown]:.2f} ({grown})", "1.5"],

@@ -80,6 +80,23 @@ def test_a_long_list_reads_the_same_from_both_ends(
     assert from_the_end == whole[-100:]
 
 
+@pytest.mark.parametrize("sort", [*found.SORTINGS, *(f"-{name}" for name in found.SORTINGS), ""])
+def test_a_long_list_of_one_node_is_sorted_like_a_short_one(
+    sort: str,
+    as_ada: Client,
+    node: Node,
+    many: list[Container],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = f"/containers/?sort={sort}&node={node.pk}"
+    patience(monkeypatch, 50)
+    long = names(as_ada.get(address)), names(as_ada.get(f"{address}&page=-1"))
+    patience(monkeypatch, 1_000)
+    short = names(as_ada.get(address)), names(as_ada.get(f"{address}&page=2"))
+    assert long[0] == short[0]
+    assert long[1][-10:] == short[1]
+
+
 def test_a_page_that_was_not_counted_leads_to_the_nearest_that_was(
     as_ada: Client, many: list[Container]
 ) -> None:
