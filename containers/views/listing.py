@@ -105,7 +105,6 @@ def with_actions(found: Iterable[Container], user: User) -> list[Container]:
             row.status,
             row.progress,
             row.problem,
-            None if row.node_id else getattr(row, "order", None),
         )
     return rows
 
@@ -115,8 +114,10 @@ def _cells(row: Container) -> dict[str, str]:
     node = row.node.name if row.node else "–"
     if row.destination:
         node += f" → {row.destination.name}"
+    order = None if row.node else getattr(row, "order", None)
     return {
         "key": str(row.pk),
+        "number": f"order {order.pk}" if order else row.instance_name,
         "name": escape(row.name),
         "since": since(row.status_since),
         "customer": escape(str(row.customer)),
