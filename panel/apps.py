@@ -2,7 +2,6 @@
 
 from django.apps import AppConfig
 from django.core.checks import register
-from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 
@@ -11,10 +10,9 @@ class PanelConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
-        from panel import checks, outage, staff
+        from panel import checks, staff
 
         post_migrate.connect(staff.make_group, dispatch_uid="berth")
-        connection_created.connect(outage.remember, dispatch_uid="berth")
         register(checks.demo_people, deploy=True)
         register(checks.dummy_gateway, deploy=True)
         register(checks.proxy, deploy=True)

@@ -7,11 +7,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
-from weakref import WeakSet
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+
+from panel.sqlite.base import keep_none
 
 # What a file system says when it takes nothing more, or nothing at all.
 _DISK = {
@@ -59,28 +58,14 @@ def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-# Of every thread; see `let_go_of_the_database`.
-_opened: WeakSet[BaseDatabaseWrapper] = WeakSet()
-
-
-def remember(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """A connection was opened."""
-    _opened.add(connection)
-
-
 def let_go_of_the_database(error: BaseException) -> None:
     """Close this thread's connections after a failure: one to a server that is gone fails once
-    more. One to SQLite that was made while the disk could only be read stays like that, as long
-    as any thread of the process holds another: then those of all threads are closed."""
+    more. Those of other threads may be what keeps a database of SQLite read-only: they go soon."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
     if "read-only" in outage(error):
-        for connection in list(_opened):
-            if connection.vendor == "sqlite" and connection.connection is not None:
-                # A thread that is in a transaction fails; each opens another for what is next.
-                connection.connection.close()
-                connection.close_at = 0
+        keep_none()
 
 
 class Complaint:

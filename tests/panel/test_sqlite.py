@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,8 +41,8 @@ def connect(tmp_path: Path) -> Connect:
         # Nobody waits for the disk here.
         command = f"PRAGMA journal_mode={mode}; PRAGMA synchronous=OFF"
         options = {"timeout": timeout, "init_command": command}
-        database = {"ENGINE": engine, "NAME": str(tmp_path / "lines.sqlite3"), "OPTIONS": options}
-        connection = ConnectionHandler({"default": database})["default"]
+        file = {"ENGINE": engine, "NAME": str(tmp_path / "lines.sqlite3"), "CONN_MAX_AGE": None}
+        connection = ConnectionHandler({"default": file | {"OPTIONS": options}})["default"]
         try:
             with connection.cursor() as cursor:
                 yield cursor
@@ -150,3 +151,30 @@ def test_a_transaction_that_has_missed_a_change_is_not_tried_again(
 def test_without_a_wal_sqlite_waits_itself(connect: Connect) -> None:
     with connect(mode="delete") as cursor:
         assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+
+
+def is_kept(cursor: CursorWrapper) -> bool:
+    """Whether its connection is there for the next request as well."""
+    cursor.db.close_if_unusable_or_obsolete()
+    return cursor.db.connection is not None
+
+
+def test_what_was_opened_where_nothing_can_be_written_is_not_kept(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect() as cursor:
+        assert is_kept(cursor)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with connect() as cursor:
+        assert not is_kept(cursor)
+
+
+def test_connections_that_keep_others_from_writing_are_let_go_of_by_their_threads(
+    connect: Connect, beside: Callable[..., Future[Any]]
+) -> None:
+    opened = connect()
+    held = beside(opened.__enter__).result()
+    base.keep_none()
+    assert held.db.connection is not None, "it may be at work"
+    assert not beside(is_kept, held).result()
+    beside(opened.__exit__, None, None, None).result()
