@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -15,8 +14,7 @@ from django.db.models.expressions import RawSQL
 
 # As far as anybody counts; whoever has more than this looks for less.
 FAR_ENOUGH = 1_000
-# Stands for a status; nothing else that may be searched for can be this.
-_ANY = "\0status"
+_JOIN = {"sqlite": "group_concat", "postgresql": "string_agg"}
 
 
 @dataclass(frozen=True)
@@ -49,22 +47,28 @@ def counted(found: QuerySet[Any]) -> Count:
 
 
 def counting(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
-    """How much of what was found is in each status, as one text that `counts_in` reads."""
-    slice_ = found.filter(status=_ANY).order_by().values("pk")[: FAR_ENOUGH + 1]
+    """How much of what was found is in each of the statuses, as one text that `counts_in` reads.
+    Counted by one subquery, for to plan one for each takes longer than to count."""
+    one = found.filter(status=RawSQL("wanted.status", ())).order_by().values("pk")
+    slice_ = one[: FAR_ENOUGH + 1]
     try:
         query, params = slice_.query.get_compiler(slice_.db).as_sql()
     except EmptyResultSet:
         query, params = "SELECT 1 WHERE 1 = 0", ()
-    # Put together once: the counts differ in one parameter only.
-    count = f"(SELECT COUNT(*) FROM ({query}) AS counted)"  # noqa: S608  # Django's own SQL
-    counts = [[status if p == _ANY else p for p in params] for status in statuses]
-    return RawSQL(" || ',' || ".join([count] * len(counts)), list(chain(*counts)), CharField())  # noqa: S611
+    wanted = list(statuses)
+    sql = f"""(
+        WITH wanted(status) AS (VALUES {", ".join(["(%s)"] * len(wanted))})
+        SELECT {_JOIN[connections[found.db].vendor]}(
+            wanted.status || ':' || (SELECT COUNT(*) FROM ({query}) AS counted), ','
+        ) FROM wanted
+    )"""  # noqa: S608  # Django's own SQL
+    return RawSQL(sql, [*wanted, *params], CharField())  # noqa: S611
 
 
 def counts_in(text: str, statuses: Iterable[str]) -> dict[str, Count]:
-    """The counts that `counting` has put into a text, for the same statuses."""
-    numbers = map(int, text.split(","))
-    return {status: Count.of(number) for status, number in zip(statuses, numbers, strict=True)}
+    """The counts that `counting` has put into a text, for the same statuses and in their order."""
+    numbers = dict(pair.split(":") for pair in text.split(","))
+    return {status: Count.of(int(numbers[status])) for status in statuses}
 
 
 def counts_by_status(found: QuerySet[Any], statuses: Iterable[str]) -> dict[str, Count]:

@@ -206,11 +206,6 @@ class Container(Lifecycle):
             found = list(self.operations.open().select_related("target"))
         return found[0] if found else None
 
-    @property
-    def overdue_at(self) -> datetime:
-        """When stopping begins to take longer than it should."""
-        return self.status_since + settings.STOP_PATIENCE
-
     def is_overdue(self) -> bool:
         """Whether it takes longer to stop than it should."""
         return stops_too_long(self.status, self.status_since)
