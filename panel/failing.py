@@ -25,7 +25,7 @@ def failed(request: HttpRequest) -> HttpResponse:
     if error is None or not words:
         context = {"request_id": request_id()}
         return render(None, "500.html", context, status=500)
-    let_go_of_the_database(error)
+    let_go_of_the_database()
     logger.error("503 %s %s: %s", request.method, request.path, words)
     response = _out_of_order(request)
     response["Retry-After"] = str(AGAIN)

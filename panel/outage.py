@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from panel.sqlite.base import keep_none
-
 # What a file system says when it takes nothing more, or nothing at all.
 _DISK = {
     errno.ENOSPC: "the disk is full",
@@ -58,14 +56,12 @@ def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def let_go_of_the_database(error: BaseException) -> None:
-    """Close this thread's connections after a failure: one to a server that is gone fails once
-    more. Those of other threads may be what keeps a database of SQLite read-only: they go soon."""
+def let_go_of_the_database() -> None:
+    """Close this thread's connections after a failure: one to a server that is gone, or to a file
+    that could only be read, fails once more."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
-    if "read-only" in outage(error):
-        keep_none()
 
 
 class Complaint:
@@ -86,7 +82,7 @@ class Complaint:
             self._said = self._said or words
             self._missed_at = time.monotonic()
         if isinstance(error, DatabaseError | InterfaceError):
-            let_go_of_the_database(error)
+            let_go_of_the_database()
         return bool(words)
 
     def is_over(self) -> None:

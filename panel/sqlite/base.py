@@ -1,5 +1,5 @@
 """Whoever waits to write into SQLite waits about as long as everybody else; and nobody keeps a
-connection that was opened while nothing could be written.
+connection that was opened while nothing could be written: it would stay like that.
 
 SQLite's own way to wait (sqliteDefaultBusyCallback in its main.c) asks ever more seldom: who has
 just come overtakes who has waited long. Here, the longer one has waited, the more often one asks.
@@ -7,15 +7,12 @@ just come overtakes who has waited long. Here, the longer one has waited, the mo
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
-import threading
 import time
 from functools import partial
 from math import exp2
 from typing import Any
-from weakref import WeakSet
 
 from django.db.backends.sqlite3 import base
 
@@ -69,17 +66,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # Without a WAL a COMMIT may have to wait as well, for those who read; SQLite does it then.
         if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             connection.execute("PRAGMA busy_timeout = 0")
+            # All of a process share the index of the WAL, which stays read-only as long as one of
+            # them is open that found it so (https://www.sqlite.org/walformat.html).
+            if not _can_write(connection):
+                self.close_at = 0.0
         return connection
-
-    def connect(self) -> None:
-        """As Django's. Opened where nothing can be written, it is closed when its request is
-        over: it would stay like that, and so would all others of the process while it is open,
-        for they share one index of the WAL (https://www.sqlite.org/walformat.html)."""
-        super().connect()
-        with _listing:
-            _opened.add(self)
-        if not self.is_in_memory_db() and not os.access(self.settings_dict["NAME"], os.W_OK):
-            self.close_at = 0.0
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         timeout = self.settings_dict["OPTIONS"].get("timeout", 5.0)
@@ -87,14 +78,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return cursor
 
 
-# Of every thread.
-_opened: WeakSet[DatabaseWrapper] = WeakSet()
-_listing = threading.Lock()
-
-
-def keep_none() -> None:
-    """Each thread closes its connection when its request is over. To close that of another
-    would not be safe: it may be at work."""
-    with _listing:
-        for connection in _opened:
-            connection.close_at = 0.0
+def _can_write(connection: sqlite3.Connection) -> bool:
+    """Whether it could, but for others who may be writing just now."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        # Where the file alone is read-only, SQLite makes do with reading until it has to write.
+        connection.execute("PRAGMA user_version = 0")
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY
+    finally:
+        connection.rollback()
+    return True

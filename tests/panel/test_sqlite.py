@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,18 +29,30 @@ class Connect(Protocol):
     """A connection of its own to the test's file, and a cursor of it."""
 
     def __call__(
-        self, engine: str = "panel.sqlite", *, timeout: float = 20.0, mode: str = "wal"
+        self,
+        engine: str = "panel.sqlite",
+        *,
+        timeout: float = 20.0,
+        mode: str = "wal",
+        access: str = "rwc",
     ) -> AbstractContextManager[CursorWrapper]: ...
 
 
 @pytest.fixture
 def connect(tmp_path: Path) -> Connect:
     @contextmanager
-    def connect(engine: str = "panel.sqlite", *, timeout: float = 20.0, mode: str = "wal") -> Any:
+    def connect(
+        engine: str = "panel.sqlite",
+        *,
+        timeout: float = 20.0,
+        mode: str = "wal",
+        access: str = "rwc",
+    ) -> Any:
         # Nobody waits for the disk here.
         command = f"PRAGMA journal_mode={mode}; PRAGMA synchronous=OFF"
         options = {"timeout": timeout, "init_command": command}
-        file = {"ENGINE": engine, "NAME": str(tmp_path / "lines.sqlite3"), "CONN_MAX_AGE": None}
+        name = f"file:{tmp_path / 'lines.sqlite3'}?mode={access}"
+        file = {"ENGINE": engine, "NAME": name, "CONN_MAX_AGE": None}
         connection = ConnectionHandler({"default": file | {"OPTIONS": options}})["default"]
         try:
             with connection.cursor() as cursor:
@@ -153,28 +164,21 @@ def test_without_a_wal_sqlite_waits_itself(connect: Connect) -> None:
         assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
 
 
+@pytest.mark.parametrize("locked", [False, True])
+def test_who_can_write_keeps_a_connection(locked: bool, connect: Connect) -> None:
+    with connect() as other:
+        if locked:
+            other.execute("BEGIN IMMEDIATE")
+        with connect() as cursor:
+            assert is_kept(cursor)
+
+
+def test_what_was_opened_where_nothing_can_be_written_is_not_kept(connect: Connect) -> None:
+    with connect(), connect(access="ro") as cursor:
+        assert not is_kept(cursor)
+
+
 def is_kept(cursor: CursorWrapper) -> bool:
     """Whether its connection is there for the next request as well."""
     cursor.db.close_if_unusable_or_obsolete()
     return cursor.db.connection is not None
-
-
-def test_what_was_opened_where_nothing_can_be_written_is_not_kept(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with connect() as cursor:
-        assert is_kept(cursor)
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with connect() as cursor:
-        assert not is_kept(cursor)
-
-
-def test_connections_that_keep_others_from_writing_are_let_go_of_by_their_threads(
-    connect: Connect, beside: Callable[..., Future[Any]]
-) -> None:
-    opened = connect()
-    held = beside(opened.__enter__).result()
-    base.keep_none()
-    assert held.db.connection is not None, "it may be at work"
-    assert not beside(is_kept, held).result()
-    beside(opened.__exit__, None, None, None).result()
