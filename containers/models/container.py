@@ -77,9 +77,13 @@ class ContainerQuerySet(models.QuerySet["Container"]):
         return self.filter(withdrawn_at=None).exclude(status=Status.DESTROYED)
 
 
-def stops_too_long(status: str, since: datetime) -> bool:
-    """Whether what has been in this status since then takes longer to stop than it should."""
-    return status == Status.STOPPING and timezone.now() >= since + settings.STOP_PATIENCE
+# For statements, as `stopping_since` for one container.
+STOPPING_SINCE = models.Case(models.When(status=Status.STOPPING, then="status_since"))
+
+
+def stops_too_long(since: datetime | None) -> bool:
+    """Whether what has been stopping since then takes longer than it should."""
+    return since is not None and timezone.now() >= since + settings.STOP_PATIENCE
 
 
 class Container(Lifecycle):
@@ -206,9 +210,14 @@ class Container(Lifecycle):
             found = list(self.operations.open().select_related("target"))
         return found[0] if found else None
 
+    @property
+    def stopping_since(self) -> datetime | None:
+        """None where it is not being stopped."""
+        return self.status_since if self.status == Status.STOPPING else None
+
     def is_overdue(self) -> bool:
         """Whether it takes longer to stop than it should."""
-        return stops_too_long(self.status, self.status_since)
+        return stops_too_long(self.stopping_since)
 
     def is_gone(self) -> bool:
         """Whether it is nowhere, as far as can be known: its node answers, without it."""

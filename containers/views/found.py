@@ -100,7 +100,7 @@ class Found:
 
     def seen(self, rows: Iterable[Container]) -> str:
         """A digest of what a page with these rows shows."""
-        shown = [(row.pk, row.revision, row.status, row.status_since) for row in rows]
+        shown = [(row.pk, row.revision, row.status, row.stopping_since) for row in rows]
         if self.text:
             return digest_of_search(shown, self._matches)
         return digest_of_list(shown, self.counts, is_long=self._count.more)

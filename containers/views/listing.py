@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,8 @@ def with_actions(found: Iterable[Container], user: User) -> list[Container]:
     """The rows, each with the buttons that this person has on it, and for the tag `alike` with
     what it shows."""
     rows = list(found)
+    # The request's is a proxy, and each button of each row would go through it.
+    user = copy(user)
     for row in rows:
         row.buttons = row.actions_for(user)  # type: ignore[attr-defined]
         row.cells = _cells(row)  # type: ignore[attr-defined]

@@ -11,12 +11,12 @@ from django.db.models import QuerySet
 
 from containers.counting import FAR_ENOUGH, Count, counts_among, counts_in
 from containers.digest import digest
-from containers.models.container import stops_too_long
+from containers.models.container import STOPPING_SINCE, stops_too_long
 from containers.statuses import Status
 
 # As much of a container as tells whether it has changed.
-TRACE = ("pk", "revision", "status", "status_since")
-Trace = tuple[int, int, str, datetime]
+TRACE = ("pk", "revision", "status", STOPPING_SINCE)
+Trace = tuple[int, int, str, datetime | None]
 # How the digest of a list begins that is too long to be counted, and of any other.
 LONG, SHORT = "l", "s"
 
@@ -64,7 +64,7 @@ def digest_of_search(shown: Iterable[Trace], matches: Sequence[Trace]) -> str:
 def digest_of_list(shown: Iterable[Trace], counts: dict[str, Count], *, is_long: bool) -> str:
     """Of what is on a page, from whichever end it was read, and of the counts above it."""
     told = [
-        (key, revision, stops_too_long(status, since))
-        for key, revision, status, since in sorted(shown)
+        (key, revision, stops_too_long(stopping_since))
+        for key, revision, _, stopping_since in sorted(shown)
     ]
     return (LONG if is_long else SHORT) + digest(told, counts)
