@@ -142,7 +142,8 @@ def _note_latency(node: Node, look: Look) -> bool:
 
 def missed(node: Node, error: str) -> None:
     """One more look without an answer; the third in a row makes the node off-line."""
-    Node.objects.filter(pk=node.pk).update(misses=F("misses") + 1, problem=error)
+    if not Node.objects.filter(pk=node.pk).update(misses=F("misses") + 1, problem=error):
+        return  # it was deleted while its answer was on the way
     node.refresh_from_db()
     if node.online and node.misses >= settings.MISSES_UNTIL_OFFLINE:
         reports.lose(node, error)

@@ -80,6 +80,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
             noted, _ = node.strays.filter(number=number).delete()
             if not noted:
                 raise NotPossible("This is settled already.")
+            _check_online(node)
             container = _make(node, number, found, customer=customer, name=name)
             StatusChange.objects.create(
                 container=container,
@@ -122,6 +123,7 @@ def take_over(node: Node, number: int, *, by: User) -> str:
     _claim(node, instance.name)
     with transaction.atomic():
         fresh = _locked(container)
+        _check_online(node)
         was = fresh.status
         fresh.node, fresh.address, fresh.problem = node, instance.address, ""
         if instance.power is Power.RUNNING:
@@ -212,6 +214,12 @@ def _check_unknown(number: int) -> None:
     known = Container.objects.filter(pk=number).first()
     if known is not None:
         raise NotPossible(f"{known.instance_name} is known by now: it is {known.name}.")
+
+
+def _check_online(node: Node) -> None:
+    """It stays so until the transaction ends."""
+    if not Node.objects.keeps_online(node.pk):
+        raise NotPossible(f"Node {node.name} is off-line. Try again when it is back.")
 
 
 def _ask(node: Node, name: str) -> Instance | None:

@@ -87,8 +87,11 @@ class Complaint:
 
     def is_over(self) -> None:
         """Something that needs what may be missing has just worked."""
-        if not self._said or time.monotonic() - self._missed_at < self._calm:
+        if not self._said:
             return
         with self._lock:
+            # Another thread may have said so meanwhile.
+            if not self._said or time.monotonic() - self._missed_at < self._calm:
+                return
             self._logger.warning("it is back: %s", self._said.partition(" (")[0])
             self._said = ""

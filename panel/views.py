@@ -19,7 +19,7 @@ from containers.counting import Count, counted, counts_by_status
 from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
 from containers.room import with_room
-from containers.statuses import Status
+from containers.statuses import TRANSIENT, Status
 from containers.views.listing import as_shown, pace, with_actions
 from orders.models import Order
 from panel import health
@@ -77,12 +77,8 @@ def _for_running_it(request: Request) -> dict[str, Any]:
         "changes": list(
             StatusChange.objects.visible_to(request.user).select_related("container", "by")[:FEW]
         ),
-        "pace": 2 if any(status.value in _moving() and count for status, count in counts) else 15,
+        "pace": 2 if any(status.value in TRANSIENT and count for status, count in counts) else 15,
     }
-
-
-def _moving() -> set[str]:
-    return {t.source for t in Container.transitions() if "ok" in t.custom}
 
 
 def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
@@ -100,6 +96,8 @@ def _trace(value: object) -> object:
         return value.pk, value.revision, value.is_overdue()
     if isinstance(value, Order):
         return value.pk, value.status, value.container.revision
+    if isinstance(value, Operation):
+        return value.pk, value.attempts, value.error_detail
     return getattr(value, "pk", value)
 
 

@@ -92,3 +92,13 @@ def test_the_image_has_every_folder_that_the_panel_imports() -> None:
     assert copied >= {"panel", "containers", "orders", "templates", "static"}
     needed = {path.parent.name for path in ROOT.glob("*/apps.py")}
     assert needed <= copied
+
+
+def test_a_panel_that_is_installed_behind_a_proxy_believes_what_it_says() -> None:
+    assert "\nBERTH_PROXIES=1\n" in (UNITS / "berth.env").read_text()
+    assert "    BERTH_PROXIES: 1\n" in (DEPLOY / "compose/compose.yml").read_text()
+    nginx = (ROOT / "docs/install.md").read_text().partition("```nginx")[2].partition("```")[0]
+    assert set(re.findall(r"proxy_set_header (X-Forwarded-\w+)", nginx)) == {
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+    }

@@ -27,6 +27,12 @@ class NodeQuerySet(models.QuerySet["Node"]):
         served = ServerImage.objects.there().filter(name=image)
         return self.filter(models.Exists(here) | models.Exists(served))
 
+    def keeps_online(self, key: int) -> bool:
+        """Whether this node is on-line, as it then is until the transaction ends: what is put on
+        it in between is known to whoever finds it off-line. Lock containers before."""
+        online = self.filter(pk=key, online=True).select_for_update(no_key=True)
+        return bool(online.values_list("pk"))
+
 
 class Node(models.Model):
     """A server that hosts containers. `settings` is what its driver needs to reach it.

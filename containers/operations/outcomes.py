@@ -11,7 +11,8 @@ from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
-from containers.models import Container, Operation, StatusChange
+from containers.drivers import Unreachable
+from containers.models import Container, Node, Operation, StatusChange
 from containers.statuses import Status
 
 if TYPE_CHECKING:
@@ -92,8 +93,11 @@ def half_way(operation: Operation) -> None:
 
 @transaction.atomic
 def end(operation: Operation, verdict: Verdict) -> None:
-    """Write down what came of an Operation. Raises LeaseLost."""
+    """Write down what came of an Operation. Raises LeaseLost; and Unreachable where the container
+    has come to a node that has gone off-line since, which nobody would look at it on."""
     container, fresh = _held(operation)
+    if verdict.ok and fresh.target and not Node.objects.keeps_online(fresh.target.pk):
+        raise Unreachable(f"{fresh.target} is off-line")
     was, at = container.status, timezone.now()
     arrow = next(
         t for t in container.get_available_status_transitions() if t.custom.get("ok") is verdict.ok

@@ -50,8 +50,12 @@ def _confirmed(request: Request, name: str, action: Action) -> bool:
 
 def _target(request: Request) -> int | None:
     """The node that was chosen to migrate to, if one was."""
-    chosen = request.POST.get("target", "")
-    return int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 19 else None
+    return _key(request.POST.get("target", ""))
+
+
+def _key(sent: str) -> int | None:
+    """The key that was sent; None where it can be none of a database's."""
+    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else None
 
 
 def _ask(request: Request, container: Container, action: Action) -> HttpResponse:
@@ -108,8 +112,10 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
 
 @require_POST
 def act_on_many(request: Request) -> HttpResponse:
-    ids = [int(pk) for pk in request.POST.getlist("container")[:AT_ONCE] if pk.isdigit()]
-    found = as_shown(Container.objects.visible_to(request.user).filter(pk__in=ids).order_by("name"))
+    sent = map(_key, request.POST.getlist("container")[:AT_ONCE])
+    ticked = [key for key in sent if key is not None]
+    visible = Container.objects.visible_to(request.user)
+    found = as_shown(visible.filter(pk__in=ticked).order_by("name"))
     rows = with_actions(found, request.user)
     name = request.POST.get("action", "")
     action = Container.actions().get(name)

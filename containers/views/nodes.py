@@ -25,6 +25,7 @@ from containers.models.node import NodeQuerySet
 from containers.room import with_room
 from containers.statuses import Status
 from containers.templatetags.spans import memory
+from containers.views.act import AT_ONCE
 from containers.views.listing import as_shown, with_actions
 from panel.http import Request
 
@@ -128,16 +129,17 @@ def move(request: Request, pk: int) -> HttpResponse:
     found = get_object_or_404(visible_nodes(request), pk=pk)
     rows = with_actions(as_shown(_living_on(found, request)), request.user)
     able = [row for row in rows if _can_move(row)]
-    context: dict[str, Any] = {"section": "nodes", "node": found}
+    now = able[:AT_ONCE]
+    context: dict[str, Any] = {"section": "nodes", "node": found, "later": len(able) - len(now)}
     if request.method != "POST":
         at_work = visible_nodes(request).filter(online=True, in_service=True)
-        elsewhere = with_room(at_work.exclude(pk=pk))
+        elsewhere = with_room(at_work.filter(kind=found.kind).exclude(pk=pk))
         context |= {
-            "able": able,
-            "unable": [row for row in rows if row not in able],
+            "able": now,
+            "unable": [row for row in rows if not _can_move(row)],
             "movable": [Status(value).label for value in Container.sources_of("migrate")],
-            "memory": sum(row.memory_mb for row in able),
-            "disk": sum(row.disk_gb for row in able),
+            "memory": sum(row.memory_mb for row in now),
+            "disk": sum(row.disk_gb for row in now),
             "elsewhere": {
                 "memory": sum(node.memory_left for node in elsewhere),
                 "disk": sum(node.disk_left for node in elsewhere),
@@ -147,7 +149,7 @@ def move(request: Request, pk: int) -> HttpResponse:
     if "out" in request.POST:
         _put_in_service(found, on=False)
     context["results"] = [
-        (row, operations.refusal(row.pk, "migrate", by=request.user)) for row in able
+        (row, operations.refusal(row.pk, "migrate", by=request.user)) for row in now
     ]
     return render(request, "containers/nodes/moved.html", context)
 

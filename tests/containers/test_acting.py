@@ -121,6 +121,12 @@ def test_many_are_previewed_before_anything_happens(as_ada: Client, lena: User, 
     assert not Operation.objects.exists()
 
 
+@pytest.mark.parametrize("sent", ["²", "9" * 19, "-1", "x", ""])
+def test_what_is_no_key_ticks_nothing(sent: str, as_ada: Client) -> None:
+    answer = as_ada.post("/containers/act/", {"action": "start", "container": sent}, follow=True)
+    assert "Tick at least one container" in answer.content.decode()
+
+
 def test_where_none_of_many_can_nothing_is_asked_for(
     as_ada: Client, lena: User, node: Node
 ) -> None:

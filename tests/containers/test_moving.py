@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from containers import operations
+from containers import operations, reports
 from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused
 from containers.models import Container, Node, Operation
@@ -144,6 +144,27 @@ def test_a_container_that_moved_is_booted_there_even_if_that_takes_a_second_try(
     container = settle(ask_and_wait(container, "migrate", worker, ada), worker, clock)
     assert (container.status, container.node) == (Status.RUNNING, other_node)
     assert container.problem == ""
+
+
+def test_a_container_that_came_to_a_node_that_is_lost_waits_for_it(
+    container: Container, ada: User, other_node: Node, worker: Worker, clock: Clock, instead: Any
+) -> None:
+    real = work.STEPS["migrate"]
+
+    def steps(job: work.Job) -> work.Steps:
+        instead("migrate", real)
+        yield from real(job)
+        reports.lose(other_node, "no answer in time")
+
+    instead("migrate", steps)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert container.status == Status.MIGRATING, "nobody would say Off-line of it there"
+    assert last_operation(container).is_open
+
+    Node.objects.filter(pk=other_node.pk).update(online=True)
+    container = settle(container, worker, clock)
+    assert (container.status, container.node) == (Status.STOPPED, other_node)
+    assert last_operation(container).outcome == "done"
 
 
 def test_a_move_that_is_taken_up_again_on_its_way_is_joined(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import pytest
@@ -14,6 +15,7 @@ from containers.drivers.simulated import Faults
 from containers.models import Container, Node
 from containers.observe import missed
 from containers.statuses import Status
+from containers.views import nodes as views
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory
 from tests.conftest import Worker
@@ -91,7 +93,10 @@ def test_many_nodes_have_pages_and_a_poll_stays_on_its_own(as_ada: Client) -> No
 
 
 def test_no_nodes_is_a_page_too(as_ada: Client) -> None:
-    assert "No nodes yet" in as_ada.get("/nodes/").content.decode()
+    page = as_ada.get("/nodes/").content.decode()
+    assert "No nodes yet" in page
+    [way_on] = re.findall(r'<a class="btn primary" href="([^"]+)">Add a node</a>', page)
+    assert as_ada.get(way_on).status_code == 200
 
 
 def test_a_node_that_is_off_line_says_since_when_and_why(
@@ -183,6 +188,7 @@ def test_before_all_is_moved_it_is_said_where_there_is_no_room(
     NodeFactory.create(memory_mb=512)
     NodeFactory.create(online=False)
     NodeFactory.create(in_service=False)
+    NodeFactory.create(kind=Node.Kind.INCUS)
     assert "not enough" in as_ada.get(f"/nodes/{container.node.pk}/move/").content.decode()
 
 
@@ -206,6 +212,20 @@ def test_all_that_can_is_moved_and_nothing_new_comes(
         assert container.operations.get().asked_by == ada
     staying.refresh_from_db()
     assert (staying.node, staying.status) == (node, Status.REPAIRING)
+
+
+def test_more_than_can_be_moved_at_once_are_moved_one_part_after_the_other(
+    node: Node, other_node: Node, as_ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "AT_ONCE", 2)
+    ContainerFactory.create_batch(3, node=node, status=Status.STOPPED)
+    url = f"/nodes/{node.pk}/move/"
+    page = as_ada.get(url).content.decode()
+    assert "2 containers will move" in page
+    assert "Another 1 can move afterwards" in page
+    page = as_ada.post(url).content.decode()
+    assert page.count("Is moving") == 2
+    assert "Another 1 can move" in page
 
 
 def test_what_finds_no_room_stays_and_says_so(node: Node, as_ada: Client) -> None:

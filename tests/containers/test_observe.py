@@ -18,7 +18,7 @@ from containers.observe import Watcher, look_at
 from containers.operations import work
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
-from tests.cast import ContainerFactory, effects_on
+from tests.cast import ContainerFactory, NodeFactory, effects_on
 from tests.conftest import Clock, Worker
 from tests.containers.acts import broken, fresh, history, look
 
@@ -52,6 +52,19 @@ def test_the_third_miss_in_a_row_makes_a_node_off_line_and_its_containers_with_i
     assert (change.from_status, change.to_status, change.by) == ("stopped", "offline", None)
     assert change.because == "node node-a does not answer"
     assert change.at == fresh(container).status_since
+
+
+def test_a_node_that_is_deleted_while_it_owes_an_answer_keeps_no_other_from_being_heard(
+    container: Container, watcher: Watcher
+) -> None:
+    gone = NodeFactory.create()
+    broken(gone, unplugged=True)
+    watcher.ask()
+    Node.objects.filter(pk=gone.pk).delete()
+    watcher.collect(seconds=5)
+    assert container.node is not None
+    container.node.refresh_from_db()
+    assert container.node.seen_at is not None
 
 
 def test_a_node_in_doubt_is_asked_again_out_of_its_turn(

@@ -120,3 +120,12 @@ def test_a_node_that_does_not_answer_cannot_be_asked(
     simulated(node).set_faults(Faults(unplugged=True))
     with pytest.raises(NotPossible, match="cannot be asked now"):
         adopt(node, stray, customer=lena, name="old", by=ada)
+
+
+def test_on_a_node_that_counts_as_off_line_nothing_is_adopted(
+    node: Node, stray: int, lena: User, ada: User
+) -> None:
+    Node.objects.update(online=False)
+    with pytest.raises(NotPossible, match="is off-line"):
+        adopt(node, stray, customer=lena, name="old", by=ada)
+    assert not Container.objects.exists()

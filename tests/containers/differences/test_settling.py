@@ -74,6 +74,16 @@ def test_it_is_not_taken_over_while_its_own_node_cannot_be_asked(
     assert fresh(moved).node == node
 
 
+def test_it_is_not_taken_over_to_a_node_that_counts_as_off_line(
+    moved: Container, other_node: Node, ada: User
+) -> None:
+    Node.objects.filter(pk=other_node.pk).update(online=False)
+    with pytest.raises(NotPossible, match="is off-line"):
+        take_over(other_node, moved.pk, by=ada)
+    moved.refresh_from_db()
+    assert moved.status == Status.OFFLINE
+
+
 def test_it_is_not_taken_over_twice_nor_where_it_is_not(
     moved: Container, node: Node, other_node: Node, ada: User
 ) -> None:
