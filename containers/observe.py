@@ -98,10 +98,6 @@ class Watcher:
             for node in Node.objects.filter(pk__in=now):
                 self._pending[self._pool.submit(look_at, node)] = node
 
-    def owed(self) -> bool:
-        """Whether a node still owes an answer."""
-        return bool(self._pending)
-
     def collect(self, *, seconds: float) -> None:
         """Record the answers that come within so many seconds; returns early when all have."""
         until = time.monotonic() + seconds

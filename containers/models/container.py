@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_fsm import GET_STATE, FSMField, transition
 
 from containers import who
-from containers.models.lifecycle import Lifecycle
+from containers.models.lifecycle import Action, Lifecycle
 from containers.statuses import NOWHERE, TRANSIENT, Status
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def _sorted(
 class ContainerQuerySet(models.QuerySet["Container"]):
     def visible_to(self, user: User) -> ContainerQuerySet:
         """What this person may see. Every page starts here; what is not in it is a 404."""
-        listed = self.filter(withdrawn_at=None)
-        return listed if user.sees_everything else listed.filter(customer=user)
+        kept = self.filter(KEPT)
+        return kept if user.sees_everything else kept.filter(customer=user)
 
     def living(self) -> ContainerQuerySet:
         """All but the destroyed and those whose order was cancelled."""
-        return self.filter(withdrawn_at=None).exclude(status=Status.DESTROYED)
+        return self.filter(LISTED)
 
 
 # For statements, as `stopping_since` for one container.
@@ -92,7 +92,8 @@ class Container(Lifecycle):
     What was ordered is copied here, so that a plan may change without changing what is sold.
     `problem` is what went wrong last, in the customer's words; empty while all is well.
     `missing` says that its node was asked, and does not have it.
-    `revision` grows whenever anything that a page shows of it changes.
+    `revision` grows whenever anything that a page shows of it changes. `buttons` are there after
+    `with_buttons`, `cells` and `likeness` after `as_rows`.
     """
 
     customer = models.ForeignKey(
@@ -132,6 +133,10 @@ class Container(Lifecycle):
     ordered_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    buttons: list[Action]
+    cells: dict[str, str]
+    likeness: tuple[object, ...]
+
     objects = ContainerQuerySet.as_manager()
 
     class Meta:
@@ -139,7 +144,7 @@ class Container(Lifecycle):
         constraints = [
             models.UniqueConstraint(
                 fields=["customer", "name"],
-                condition=models.Q(withdrawn_at=None) & ~models.Q(status=Status.DESTROYED),
+                condition=LISTED,
                 name="one_living_container_of_a_name",
                 violation_error_message="You already have a container of this name.",
             ),

@@ -16,7 +16,7 @@ from containers.models import Action, Container
 from containers.operations import NotAllowed, TooFast
 from containers.placement import NoRoomAnywhere, candidates
 from containers.views import detail
-from containers.views.listing import as_shown, with_actions
+from containers.views.listing import as_rows, as_shown, with_buttons
 from panel.http import Request
 
 # As many as one page of the list shows, with room to spare.
@@ -96,7 +96,7 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
             return HttpResponseRedirect(_back_to(request, container))
         return detail.page(request, container, status=status)
     if request.htmx.target == f"container-{container.pk}":
-        rows = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
+        rows = as_rows(as_shown(Container.objects.filter(pk=container.pk)), request.user)
         context = {"rows": rows, "here": _back_to(request, container), "alone": True}
         context["everybodys"] = request.user.sees_everything
         response = render(request, "containers/_rows.html", context, status=status)
@@ -116,7 +116,7 @@ def act_on_many(request: Request) -> HttpResponse:
     ticked = [key for key in sent if key is not None]
     visible = Container.objects.visible_to(request.user)
     found = as_shown(visible.filter(pk__in=ticked).order_by("name"))
-    rows = with_actions(found, request.user)
+    rows = with_buttons(found, request.user)
     name = request.POST.get("action", "")
     action = Container.actions().get(name)
     back = _back_to(request, None)
@@ -124,7 +124,7 @@ def act_on_many(request: Request) -> HttpResponse:
         messages.error(request, "Tick at least one container, then choose what to do with them.")
         return HttpResponseRedirect(back)
 
-    able = [row for row in rows if any(button.name == name for button in row.buttons)]  # type: ignore[attr-defined]
+    able = [row for row in rows if any(button.name == name for button in row.buttons)]
     context: dict[str, Any] = {
         "section": "containers",
         "action": action,

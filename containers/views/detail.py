@@ -12,7 +12,7 @@ from containers.digest import digest
 from containers.models import Container, Operation
 from containers.paging import Pages
 from containers.statuses import Status
-from containers.views.listing import as_shown, pace, with_actions
+from containers.views.listing import as_shown, pace, with_buttons
 from panel.http import Request
 
 # Of what stands beside the history, without pages of its own.
@@ -84,12 +84,12 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
     Reads the row again, with all that is shown, so that the page is never older than what
     was just done.
     """
-    [fresh] = with_actions(as_shown(Container.objects.filter(pk=container.pk)), request.user)
+    [fresh] = with_buttons(as_shown(Container.objects.filter(pk=container.pk)), request.user)
     last = fresh.operations.order_by("-pk").first()
     return {
         "section": "containers",
         "container": fresh,
-        "buttons": fresh.buttons,  # type: ignore[attr-defined]
+        "buttons": fresh.buttons,
         "operation": fresh.operation,
         "technical": _technical(fresh, last),
         "order": getattr(fresh, "order", None),

@@ -30,7 +30,7 @@ def containers(request: Request) -> HttpResponse:
     found = Found(request)
     page = found.page()
     page.found = as_listed(page.found)
-    rows = with_actions(page, request.user)
+    rows = as_rows(page, request.user)
     query = request.GET.copy()
     for passing in ("page", "seen"):
         query.pop(passing, None)
@@ -94,21 +94,22 @@ def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
     )
 
 
-def with_actions(found: Iterable[Container], user: User) -> list[Container]:
-    """The rows, each with the buttons that this person has on it, and for the tag `alike` with
-    what it shows."""
+def with_buttons(found: Iterable[Container], user: User) -> list[Container]:
+    """The rows, each with the buttons that this person has on it."""
     rows = list(found)
     # The request's is a proxy, and each button of each row would go through it.
     user = copy(user)
     for row in rows:
-        row.buttons = row.actions_for(user)  # type: ignore[attr-defined]
-        row.cells = _cells(row)  # type: ignore[attr-defined]
-        row.likeness = (  # type: ignore[attr-defined]
-            tuple(row.buttons),  # type: ignore[attr-defined]
-            row.status,
-            row.progress,
-            row.problem,
-        )
+        row.buttons = row.actions_for(user)
+    return rows
+
+
+def as_rows(found: Iterable[Container], user: User) -> list[Container]:
+    """With their buttons, and for the tag `alike` with what each shows."""
+    rows = with_buttons(found, user)
+    for row in rows:
+        row.cells = _cells(row)
+        row.likeness = (tuple(row.buttons), row.status, row.progress, row.problem)
     return rows
 
 
@@ -138,5 +139,5 @@ def pace(rows: Iterable[Container]) -> int:
 
 def _offered(rows: list[Container]) -> list[Action]:
     """The buttons of the bulk bar: what at least one row of the page allows."""
-    names = {button.name for row in rows for button in row.buttons}  # type: ignore[attr-defined]
+    names = {button.name for row in rows for button in row.buttons}
     return [action for name, action in Container.actions().items() if name in names]

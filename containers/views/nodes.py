@@ -26,7 +26,7 @@ from containers.room import with_room
 from containers.statuses import Status
 from containers.templatetags.spans import memory
 from containers.views.act import AT_ONCE
-from containers.views.listing import as_shown, with_actions
+from containers.views.listing import as_shown, with_buttons
 from panel.http import Request
 
 CONTAINERS_PER_PAGE = NODES_PER_PAGE = 50
@@ -127,7 +127,7 @@ def service(request: Request, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def move(request: Request, pk: int) -> HttpResponse:
     found = get_object_or_404(visible_nodes(request), pk=pk)
-    rows = with_actions(as_shown(_living_on(found, request)), request.user)
+    rows = with_buttons(as_shown(_living_on(found, request)), request.user)
     able = [row for row in rows if _can_move(row)]
     now = able[:AT_ONCE]
     context: dict[str, Any] = {"section": "nodes", "node": found, "later": len(able) - len(now)}
@@ -182,7 +182,7 @@ def _living_on(node: Node, request: Request) -> QuerySet[Container]:
 
 
 def _can_move(row: Container) -> bool:
-    return any(button.name == "migrate" for button in row.buttons)  # type: ignore[attr-defined]
+    return any(button.name == "migrate" for button in row.buttons)
 
 
 def _put_in_service(node: Node, *, on: bool) -> None:
