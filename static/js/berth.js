@@ -1,5 +1,6 @@
 /* What makes pages livelier that work without it: times that count on, the bar for what is ticked,
-   menus, typed confirmations, a key for the search. It knows no status and no rule. */
+   menus, typed confirmations, a key for the search, the field that is wrong. It knows no status and
+   no rule. */
 'use strict';
 {
   /* Times: the same words as the server's, rounded down. */
@@ -112,4 +113,7 @@
   document.addEventListener('click', (event) => {
     event.target.closest('[data-dismiss]')?.closest('.note').remove();
   });
+
+  /* Whoever has to correct something begins there. */
+  document.querySelector('[aria-invalid=true]')?.focus();
 }

@@ -29,12 +29,16 @@ def press(page: Page, label: str) -> None:
 
 
 def order(page: Page, name: str) -> None:
+    fill_in_an_order(page, name)
+    expect(page).to_have_url(re.compile(r"/orders/\d+/$"))
+
+
+def fill_in_an_order(page: Page, name: str) -> None:
     page.goto("/plans/")
     page.get_by_role("link", name="Order").nth(1).click()
     page.get_by_label("Name").fill(name)
     page.get_by_label("System").select_option(label="Debian 12")
     page.get_by_role("button", name=re.compile("order", re.I)).last.click()
-    expect(page).to_have_url(re.compile(r"/orders/\d+/$"))
 
 
 def test_an_order_becomes_a_running_container_that_can_be_repaired(
@@ -84,6 +88,13 @@ def test_an_order_becomes_a_running_container_that_can_be_repaired(
     status_becomes(page, "Stopped", live=javascript)
     page.get_by_role("link", name="Activity").last.click()
     expect(page.get_by_text("/etc/hostname").first).to_be_visible()
+
+
+def test_whoever_has_to_correct_something_begins_there(sign_in: SignIn) -> None:
+    page = sign_in("lena")
+    fill_in_an_order(page, "no spaces")
+    expect(page.get_by_label("Name")).to_be_focused()
+    expect(page.get_by_label("Name")).to_have_value("no spaces")
 
 
 def test_a_click_answers_in_the_same_breath(sign_in: SignIn) -> None:
