@@ -59,6 +59,7 @@ class Lifecycle(FSMModelMixin, models.Model):
         ]
 
     @classmethod
+    @cache
     def actions(cls) -> dict[str, Action]:
         """Every button there is, by name, whoever may press it and when."""
         return {action.name: action for _, action in _buttons(cls.transitions())}

@@ -7,16 +7,18 @@ import socket
 import threading
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import connections, router
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Model, QuerySet
 from django.utils import timezone
 
-from containers.models import Container, Operation
+from containers.models import Container, Node, Operation
 from containers.statuses import Status
+
+Row = TypeVar("Row", bound=Model)
 
 
 def claim(operation_id: int) -> Operation | None:
@@ -25,27 +27,31 @@ def claim(operation_id: int) -> Operation | None:
     hands full."""
     now = timezone.now()
     here = f"{socket.gethostname()[:32]}:{os.getpid()}"
-    connection = connections[router.db_for_write(Operation)]
+    ops = connections[router.db_for_write(Operation)].ops
     times = {
         "now": now,
         "until": now + settings.LEASE,
         **{kind: now + Container.deadline_of(kind) for kind in _kinds()},
     }
-    adapted = {name: connection.ops.adapt_datetimefield_value(time) for name, time in times.items()}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _statement(),
-            {
-                **adapted,
-                "id": operation_id,
-                "holder": f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}",
-                "offline": Status.OFFLINE.value,
-                "hands": settings.NODE_CONCURRENCY,
-            },
-        )
-        if cursor.rowcount != 1:
-            return None
-    return Operation.objects.select_related("container__node").get(pk=operation_id)
+    params = {
+        **{name: ops.adapt_datetimefield_value(time) for name, time in times.items()},
+        "id": operation_id,
+        "holder": f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}",
+        "offline": Status.OFFLINE.value,
+        "hands": settings.NODE_CONCURRENCY,
+    }
+    for operation in Operation.objects.raw(_statement(), params):
+        container = operation.container = _row(Container, operation.container_id)
+        assert container.node_id is not None, "work is always on a node"
+        container.node = _row(Node, container.node_id)
+        return operation
+    return None
+
+
+def _row(model: type[Row], key: int) -> Row:
+    table = model._meta.db_table
+    [row] = model._base_manager.raw(f"SELECT * FROM {table} WHERE id = %s", [key])  # noqa: S608
+    return row
 
 
 def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
@@ -63,8 +69,9 @@ def _kinds() -> list[str]:
 
 @cache
 def _statement() -> str:
-    """Written out: to have it put together anew for each click takes longer than the claim. The
-    time that the work may take runs from its beginning, however long it had to wait."""
+    """Written out, as what is read after it: to have it put together anew for each click takes
+    longer than the claim. The time that the work may take runs from its beginning, however long
+    it had to wait."""
     deadlines = " ".join(f"WHEN '{kind}' THEN %({kind})s" for kind in _kinds())
     return f"""
         UPDATE containers_operation SET
@@ -85,4 +92,5 @@ def _statement() -> str:
                 WHERE other.node_id = containers_operation.node_id
                     AND other.outcome = '' AND other.held_until > %(now)s
             )
+        RETURNING *
     """  # noqa: S608  # kinds are names of methods
