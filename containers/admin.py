@@ -3,16 +3,31 @@ the same door as everywhere. Nothing here can be deleted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import model_ngettext
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
 
 from containers import operations
-from containers.models import Container, FileChange, Node, Operation, StatusChange
+from containers.models import (
+    Action,
+    Container,
+    FileChange,
+    Lifecycle,
+    Node,
+    Operation,
+    StatusChange,
+)
+from containers.views.act import AT_ONCE, confirmed
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
+    from django.forms import ModelForm
+    from django_fsm import Transition
 
     from panel.models import User
 
@@ -36,24 +51,87 @@ class ReadOnly(Kept):
         return False
 
 
-def _bulk_action(name: str) -> Any:
-    """An entry of the action menu that asks for `name` on each ticked container."""
+class ActedOn(Kept):
+    """Rows that are looked at, never typed into, and acted on from their list: by the buttons of
+    their table, each on all that are ticked. What the table warns of begins only when a page has
+    said to which it will be done, and was answered."""
 
-    def run(_: ContainerAdmin, request: HttpRequest, ticked: QuerySet[Container]) -> None:
-        user: User = request.user  # type: ignore[assignment]
-        for container in ticked:
-            because = "from the admin site"
-            if why_not := operations.refusal(container.pk, name, by=user, because=because):
-                messages.warning(request, why_not)
-            else:
-                label = Container.actions()[name].label
-                messages.success(request, f"{label}: {container.name}, accepted.")
+    model: type[Lifecycle]
+    list_select_related: ClassVar[list[str]]
 
-    return run
+    def press(self, request: HttpRequest, row: Any, action: Action) -> None:
+        """Ask at the door of this row, and say what came of it."""
+        raise NotImplementedError
+
+    def why_not(self, row: Any, action: Action) -> str:
+        """One sentence for a row on which this is not possible now."""
+        raise NotImplementedError
+
+    def offers(self, arrow: Transition, request: HttpRequest) -> bool:
+        """Whether this person may ever ask for it: the table decides, and again, for each row,
+        when it is asked."""
+        return "label" in arrow.custom and bool(arrow.has_perm(self.model(), request.user))
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return obj is None and super().has_change_permission(request)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        offered = {arrow.name for arrow in self.model.transitions() if self.offers(arrow, request)}
+        return {
+            name: (partial(type(self).act, action=action), name, action.label)
+            for name, action in self.model.actions().items()
+            if name in offered
+        }
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:  # type: ignore[override]
+        """Something is said of each that was ticked, also where the list would not show it now."""
+        if request.POST.get("select_across", "0") == "0":
+            queryset = self.get_queryset(request).select_related(*self.list_select_related)
+        return super().response_action(request, queryset)
+
+    def act(
+        self, request: HttpRequest, ticked: QuerySet[Any], *, action: Action
+    ) -> HttpResponseBase | None:
+        """An entry of the action menu was chosen, or the question about it answered."""
+        if action.warning:
+            if len(ticked[: AT_ONCE + 1]) > AT_ONCE:
+                messages.error(request, f"{action.label}: tick {AT_ONCE} at most.")
+                return None
+            if question := self._question(request, ticked, action):
+                return question
+        for row in ticked:
+            self.press(request, row, action)
+        return None
+
+    def _question(
+        self, request: HttpRequest, ticked: QuerySet[Any], action: Action
+    ) -> HttpResponseBase | None:
+        """What the panel asks where many are ticked; None where it was answered."""
+        able = [row for row in ticked if action in row.actions_for(request.user)]
+        phrase = action.phrase(len(able))
+        if able and confirmed(request, phrase, action) and "confirmed" in request.POST:
+            return None
+        wrong = action.typed and "name" in request.POST
+        to_all = f"{action.label}: {len(able)} {model_ngettext(self.opts, len(able))}?"
+        context = {
+            **self.admin_site.each_context(request),
+            "title": to_all if able else f"{action.label} is not possible",
+            "opts": self.opts,
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "action": action,
+            "able": able,
+            "unable": [(row, self.why_not(row, action)) for row in ticked if row not in able],
+            "phrase": phrase,
+            "typed": request.POST.get("name", ""),
+            "wrong": wrong,
+        }
+        return TemplateResponse(
+            request, "admin/act_on_ticked.html", context, status=422 if wrong else 200
+        )
 
 
 @admin.register(Container)
-class ContainerAdmin(Kept):
+class ContainerAdmin(ActedOn):
     list_display = ["name", "id", "status", "status_since", "customer", "plan", "node", "address"]
     list_filter = ["status", "node", "plan"]
     list_select_related = ["customer", "node"]
@@ -66,17 +144,16 @@ class ContainerAdmin(Kept):
     ]  # fmt: skip
     readonly_fields = [str(field) for field in fields]
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """What this person may ever ask of a container: the table decides which, and again,
-        for each container, when it is asked."""
+    def press(self, request: HttpRequest, row: Container, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]
-        return {
-            arrow.name: (
-                _bulk_action(arrow.name), arrow.name, f"{arrow.custom['label']} the ticked"
-            )
-            for arrow in Container.transitions()
-            if "label" in arrow.custom and arrow.has_perm(Container(), user)
-        }  # fmt: skip
+        because = "from the admin site"
+        if why_not := operations.refusal(row.pk, action.name, by=user, because=because):
+            messages.warning(request, why_not)
+        else:
+            messages.success(request, f"{action.label}: {row.name}, accepted.")
+
+    def why_not(self, row: Container, action: Action) -> str:
+        return operations.why_not(row, action.name)
 
 
 @admin.register(Node)
@@ -95,6 +172,10 @@ class NodeAdmin(admin.ModelAdmin):
         return super().has_delete_permission(request, obj) and (
             obj is None or not obj.operations.exists()
         )
+
+    def save_model(self, request: HttpRequest, obj: Node, form: ModelForm, change: bool) -> None:
+        """Only what was typed: the watcher writes the rest of the row meanwhile."""
+        obj.save(update_fields=form.changed_data)
 
 
 @admin.register(Operation)

@@ -3,14 +3,13 @@ through `checkout` like everywhere, and neither made, changed nor deleted by han
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils.text import capfirst
 
-from containers.admin import Kept, ReadOnly
+from containers.admin import ActedOn, ReadOnly
 from orders import checkout
 from orders.checkout import Refused
 from orders.forms import SystemsField
@@ -19,7 +18,9 @@ from orders.templatetags.money import money
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
+    from django_fsm import Transition
 
+    from containers.models import Action
     from panel.models import User
 
 
@@ -106,22 +107,8 @@ class PaymentInline(admin.TabularInline):
         return False
 
 
-def _order_action(name: str) -> Callable[[OrderAdmin, HttpRequest, QuerySet[Order]], None]:
-    """An entry of the action menu that does `name` to each ticked order, one by one."""
-
-    def run(_: OrderAdmin, request: HttpRequest, ticked: QuerySet[Order]) -> None:
-        user: User = request.user  # type: ignore[assignment]
-        for order in ticked:
-            try:
-                messages.success(request, checkout.press(order, name, user))
-            except Refused as reason:
-                messages.warning(request, reason.sentence)
-
-    return run
-
-
 @admin.register(Order)
-class OrderAdmin(Kept):
+class OrderAdmin(ActedOn):
     list_display = [
         "id", "status", "customer", "plan", "costs", "container", "container_is", "ordered_at"
     ]  # fmt: skip
@@ -151,21 +138,19 @@ class OrderAdmin(Kept):
     def problem(self, order: Order) -> str:
         return order.container.problem
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """An order is acted on from the list; there is nothing in it to be typed."""
-        return obj is None and super().has_change_permission(request)
+    def offers(self, arrow: Transition, request: HttpRequest) -> bool:
+        done_here = arrow.name in checkout.BUTTONS and self.has_change_permission(request)
+        return done_here and super().offers(arrow, request)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """What this person may ever do to an order: the table decides which, and again, for
-        each order, when it is done."""
+    def press(self, request: HttpRequest, row: Order, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]
-        if not self.has_change_permission(request):
-            return {}
-        return {
-            arrow.name: (_order_action(arrow.name), arrow.name, arrow.custom["label"])
-            for arrow in Order.transitions()
-            if arrow.name in checkout.BUTTONS and arrow.has_perm(Order(), user)
-        }
+        try:
+            messages.success(request, checkout.press(row, action.name, user))
+        except Refused as reason:
+            messages.warning(request, reason.sentence)
+
+    def why_not(self, row: Order, action: Action) -> str:
+        return checkout.why_not(row, action.name)
 
 
 @admin.register(Payment)

@@ -31,6 +31,10 @@ class Action:
     danger: bool = False
     asks_target: bool = False
 
+    def phrase(self, count: int) -> str:
+        """What is written in place of a name, to do it to so many at once."""
+        return f"{self.label.lower()} {count}"
+
 
 class Lifecycle(FSMModelMixin, models.Model):
     """Reads the `@transition`s of the field `status`: they are the only list of what may be

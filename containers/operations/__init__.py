@@ -5,7 +5,7 @@ holds the steps of each kind, `outcomes` writes down what came of it. The row is
 queue only wakes.
 """
 
-from containers.operations.asking import NotAllowed, TooFast, refusal, request, try_again
+from containers.operations.asking import NotAllowed, TooFast, refusal, request, try_again, why_not
 from containers.operations.carrying import carry_out
 from containers.operations.outcomes import container_created
 from containers.operations.sweeping import sweep
@@ -19,4 +19,5 @@ __all__ = [
     "request",
     "sweep",
     "try_again",
+    "why_not",
 ]

@@ -79,7 +79,7 @@ def _request(
     )
     action = next((a for a in container.actions_for(by) if a.name == name), None)
     if action is None:
-        raise NotAllowed(container, _why_not(container, name))
+        raise NotAllowed(container, why_not(container, name))
     if by is not None and is_too_fast(by):
         raise TooFast(container, TOO_FAST)
 
@@ -145,7 +145,7 @@ def _harden(container: Container) -> Operation:
     return operation
 
 
-def _why_not(container: Container, name: str) -> str:
+def why_not(container: Container, name: str) -> str:
     """One sentence for whoever came too late or may not."""
     action = Container.actions().get(name)
     label = action.label if action else "this"

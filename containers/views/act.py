@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -28,7 +28,7 @@ def act(request: Request, pk: int) -> HttpResponse:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
     name = request.POST.get("action", "")
     action = next((a for a in container.actions_for(request.user) if a.name == name), None)
-    if action is not None and action.warning and not _confirmed(request, container.name, action):
+    if action is not None and action.warning and not confirmed(request, container.name, action):
         return _ask(request, container, action)
     try:
         operations.request(pk, name, by=request.user, target=_target(request))
@@ -41,7 +41,7 @@ def act(request: Request, pk: int) -> HttpResponse:
     return _answer(request, container)
 
 
-def _confirmed(request: Request, name: str, action: Action) -> bool:
+def confirmed(request: HttpRequest, name: str, action: Action) -> bool:
     """Whether the person has said yes; for the worst, by typing the name."""
     if action.typed:
         return request.POST.get("name", "").strip() == name
@@ -132,8 +132,8 @@ def act_on_many(request: Request) -> HttpResponse:
         "unable": [row for row in rows if row not in able],
         "next": back,
     }
-    phrase = f"{action.label.lower()} {len(able)}"
-    if not able or not _confirmed(request, phrase, action) or "confirmed" not in request.POST:
+    phrase = action.phrase(len(able))
+    if not able or not confirmed(request, phrase, action) or "confirmed" not in request.POST:
         context |= {
             "phrase": phrase,
             "typed": request.POST.get("name", ""),

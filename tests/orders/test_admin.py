@@ -30,9 +30,9 @@ def rights(sten: User) -> None:
     sten.user_permissions.set(Permission.objects.filter(content_type__app_label="orders"))
 
 
-def act(client: Client, model: str, name: str, *rows: Any) -> str:
+def act(client: Client, model: str, name: str, *rows: Any, **more: str) -> str:
     """Tick rows, choose an action, and read what is said of it."""
-    ticked = {"action": name, "_selected_action": [row.pk for row in rows]}
+    ticked = {"action": name, "_selected_action": [row.pk for row in rows], **more}
     return client.post(f"{ADMIN}/{model}/", ticked, follow=True).content.decode()
 
 
@@ -115,11 +115,38 @@ def test_the_filter_finds_what_was_paid_and_not_created(
 def test_refunding_reports_on_each_order(as_sten: Client, order: Order, pay: Pay) -> None:
     pay(order)
     unpaid = OrderFactory.create()
-    page = act(as_sten, "order", "refund", order, unpaid)
+    page = act(as_sten, "order", "refund", order, unpaid, confirmed="yes")
     assert f"Order {order.pk} is refunded" in page
     assert f"Order {unpaid.pk} is not paid yet" in page
     assert [o.status for o in Order.objects.order_by("pk")] == ["refunded", "unpaid"]
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+def test_no_money_moves_before_the_question_is_answered(
+    as_sten: Client, order: Order, pay: Pay
+) -> None:
+    pay(order)
+    unpaid = OrderFactory.create()
+    page = act(as_sten, "order", "refund", order, unpaid)
+    assert "Refund order: 1 order?" in page
+    assert Order.actions()["refund"].warning in page.replace("&#x27;", "'")
+    assert f"Order {unpaid.pk} is not paid yet" in page
+    assert f'name="_selected_action" value="{order.pk}"' in page
+    assert f'name="_selected_action" value="{unpaid.pk}"' not in page
+    order.refresh_from_db()
+    assert order.status == Order.Status.PAID
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+def test_an_order_is_cancelled_only_when_the_question_is_answered(
+    as_sten: Client, sten: User, order: Order
+) -> None:
+    sten.is_administrator = True
+    sten.save()
+    for answer, status in ({}, Order.Status.UNPAID), ({"confirmed": "yes"}, Order.Status.CANCELLED):
+        act(as_sten, "order", "cancel", order, **answer)
+        order.refresh_from_db()
+        assert order.status == status
 
 
 def test_creation_is_tried_again(as_sten: Client, order: Order, pay: Pay, worker: Worker) -> None:

@@ -120,7 +120,7 @@ RIGHTS = {
     "auth.group": ("", EVERYTHING),
     "mfa.authenticator": ("", "view delete"),
     "panel.user": ("view add change", "view add change"),
-    "containers.container": ("view", "view change"),
+    "containers.container": ("view", "view"),
     "containers.node": ("view", "view change"),
     "containers.operation": ("view", "view"),
     "containers.statuschange": ("view", "view"),

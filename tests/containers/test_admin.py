@@ -1,0 +1,158 @@
+"""Containers and nodes in the Django admin: looked at, and acted on once that is confirmed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models.signals import pre_save
+from django.test import Client
+
+from containers.models import Action, Container, Node, Operation
+from containers.statuses import Status
+from containers.views.act import AT_ONCE
+from panel.models import User
+from tests.cast import ContainerFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/containers/container/"
+
+
+@pytest.fixture
+def office(client_of: Callable[[User], Client]) -> Client:
+    """The browser of an administrator who may do everything in the Django admin, too."""
+    return client_of(
+        UserFactory.create(username="root", is_staff=True, is_superuser=True, is_administrator=True)
+    )
+
+
+def act(office: Client, action: str, *ticked: Container, at: str = LIST, **more: str) -> Any:
+    sent = {"action": action, "_selected_action": [row.pk for row in ticked], **more}
+    return office.post(at, sent, follow=True)
+
+
+def hidden(page: str, name: str) -> list[str]:
+    return re.findall(rf'<input type="hidden" name="{name}" value="([^"]*)">', page)
+
+
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [
+        (action, arrow_from)
+        for action in Container.actions().values()
+        for arrow_from in Container.sources_of(action.name)[:1]
+    ],
+    ids=lambda given: given.name if isinstance(given, Action) else given,
+)
+def test_what_the_table_warns_of_is_asked_first_and_the_rest_is_done_at_once(
+    office: Client,
+    lena: User,
+    node: Node,
+    other_node: Node,
+    settings: Any,
+    action: Action,
+    status: str,
+) -> None:
+    settings.STOP_PATIENCE = settings.STOP_PATIENCE * 0
+    where = None if status == Status.ORDERED else node
+    container = ContainerFactory.create(customer=lena, node=where, status=status)
+    before = container.revision
+    page = act(office, action.name, container).content.decode()
+    container.refresh_from_db()
+    asked = bool(action.warning)
+    assert (action.warning in page, f"{action.label}: 1 container?" in page) == (True, asked)
+    assert (container.revision == before) == asked
+    if asked:
+        answer = {"confirmed": "yes", "name": action.phrase(1)}
+        assert "accepted" in act(office, action.name, container, **answer).content.decode()
+        container.refresh_from_db()
+        assert container.revision > before
+
+
+def test_the_question_tells_what_it_is_about_and_what_cannot_be_done_and_why(
+    office: Client, lena: User, node: Node
+) -> None:
+    stopped = [ContainerFactory.create(customer=lena, node=node) for _ in range(2)]
+    runs = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING, name="runs")
+    page = act(office, "destroy", *stopped, runs).content.decode()
+    assert "Destroy: 2 containers?" in page
+    assert "Of those ticked, 1 cannot" in page
+    assert "runs is Running now: Destroy is not possible." in page
+    assert {int(pk) for pk in hidden(page, "_selected_action")} == {row.pk for row in stopped}
+
+
+def test_where_none_of_those_ticked_can_nothing_is_asked(
+    office: Client, lena: User, node: Node
+) -> None:
+    runs = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    page = act(office, "destroy", runs, confirmed="yes", name="destroy 0").content.decode()
+    assert "Destroy is not possible" in page
+    assert Container.actions()["destroy"].warning not in page
+    assert 'type="submit" value="Yes' not in page
+    assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize("typed", ["", "destroy 3", "web-01"])
+def test_what_was_typed_wrong_is_said_next_to_the_field_and_nothing_is_lost(
+    office: Client, lena: User, node: Node, typed: str
+) -> None:
+    ticked = [ContainerFactory.create(customer=lena, node=node) for _ in range(2)]
+    answer = act(office, "destroy", *ticked, confirmed="yes", name=typed)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert re.search(r'id="typed-error"><li>Type destroy 2, or', page)
+    assert re.search(rf'name="name" value="{typed}" .* aria-describedby="typed-error"', page)
+    assert len(hidden(page, "_selected_action")) == 2
+    assert not Operation.objects.exists()
+    act(office, "destroy", *ticked, confirmed="yes", name=" destroy 2 ")
+    assert Operation.objects.filter(kind="destroy").count() == 2
+
+
+def test_of_those_ticked_one_that_has_left_the_filter_meanwhile_is_told_of(
+    office: Client, lena: User, node: Node, other_node: Node
+) -> None:
+    stopped = ContainerFactory.create(customer=lena, node=node)
+    begun = ContainerFactory.create(customer=lena, node=node, status=Status.BOOTING)
+    filtered = f"{LIST}?status=stopped"
+    answer = act(office, "migrate", stopped, begun, at=filtered, confirmed="yes")
+    assert answer.redirect_chain == [(filtered, 302)]
+    assert "is Booting now: Migrate is not possible." in answer.content.decode()
+    assert Operation.objects.get(kind="migrate").container == stopped
+
+
+def test_more_than_a_person_can_look_through_are_not_asked_about(
+    office: Client, container: Container
+) -> None:
+    Container.objects.bulk_create(
+        Container(
+            customer=container.customer, name=f"c-{n}", cpus=1, memory_mb=1, disk_gb=1,
+            status=Status.RUNNING,
+        )
+        for n in range(AT_ONCE)
+    )  # fmt: skip
+    page = act(office, "migrate", container, select_across="1", confirmed="yes")
+    assert f"tick {AT_ONCE} at most" in page.content.decode()
+    assert not Operation.objects.exists()
+
+
+def test_a_container_is_looked_at_and_never_saved(office: Client, container: Container) -> None:
+    address = f"{LIST}{container.pk}/change/"
+    assert "_save" not in office.get(address).content.decode()
+    assert office.post(address, {"_save": "Save"}).status_code == 403
+
+
+def test_saving_a_node_leaves_what_the_watcher_wrote_meanwhile(office: Client, node: Node) -> None:
+    def watcher(instance: Node, **_: Any) -> None:
+        Node.objects.filter(pk=instance.pk).update(online=False, misses=3, problem="No answer.")
+
+    typed = {"name": node.name, "cpus": 8, "memory_mb": node.memory_mb, "disk_gb": node.disk_gb}
+    pre_save.connect(watcher, sender=Node)
+    try:
+        office.post(f"/admin/containers/node/{node.pk}/change/", typed)
+    finally:
+        pre_save.disconnect(watcher, sender=Node)
+    node.refresh_from_db()
+    assert (node.cpus, node.in_service) == (8, False)
+    assert (node.online, node.misses, node.problem) == (False, 3, "No answer.")
