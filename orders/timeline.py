@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.utils.timezone import localtime
+from django_fsm import can_proceed
 from payments import PaymentStatus
 
 from containers.models import Operation
@@ -94,10 +95,12 @@ def _created_or_not(work: Operation) -> Step:
 def _now_and_next(order: Order, payments: list[Payment], under_way: Operation | None) -> list[Step]:
     if order.status in {Order.Status.FULFILLED, Order.Status.CANCELLED, Order.Status.REFUNDED}:
         return []
+    if order.status == Order.Status.UNPAID and not can_proceed(order.pay):
+        return [_nothing_to_pay(order, payments)]
     found = []
     exists = order.container.node_id is not None and under_way is None
     if order.status == Order.Status.UNPAID:
-        found.append(_unpaid(order, payments, exists=exists or under_way is not None))
+        found.append(_unpaid(order, payments))
     if under_way is not None:
         found.append(
             Step(
@@ -117,15 +120,28 @@ def _now_and_next(order: Order, payments: list[Payment], under_way: Operation | 
     return found
 
 
-def _unpaid(order: Order, payments: list[Payment], *, exists: bool) -> Step:
-    text = "The container is created as soon as it is paid."
-    if exists:
-        text = "An administrator has not waited for the payment to create the container."
-    begun = next((payment for payment in payments if payment.status in UNDECIDED), None)
-    if begun is not None:
-        at = localtime(begun.created)
-        text += f" A payment was begun at {at:%H:%M}; the gateway has not confirmed it."
+def _unpaid(order: Order, payments: list[Payment]) -> Step:
+    text = "An administrator has not waited for the payment to create the container."
+    if order.awaits_payment_to_begin:
+        text = "The container is created as soon as it is paid."
+    text += _begun(payments)
     return Step(CURRENT, f"{money(order.price, order.currency)} to be paid", text=text)
+
+
+def _nothing_to_pay(order: Order, payments: list[Payment]) -> Step:
+    """Its container was created and destroyed before anything was paid."""
+    gone = "was" if order.container.is_nowhere else "is being"
+    text = f"The container {gone} destroyed before it was paid for.{_begun(payments)}"
+    return Step(CURRENT, "Nothing to be paid", text=f"{text} What still arrives is given back.")
+
+
+def _begun(payments: list[Payment]) -> str:
+    """A further sentence, where a gateway may still confirm a payment."""
+    begun = next((payment for payment in payments if payment.status in UNDECIDED), None)
+    if begun is None:
+        return ""
+    at = localtime(begun.created)
+    return f" A payment was begun at {at:%H:%M}; the gateway has not confirmed it."
 
 
 def _waiting(order: Order) -> Step:

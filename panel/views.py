@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
+from django_fsm import can_proceed
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from containers.counting import Count, counted, counts_by_status
@@ -51,7 +52,9 @@ def _for_a_customer(request: Request) -> dict[str, Any]:
     return {
         "rows": rows,
         "counts": _shown_counts(mine),
-        "unpaid": list(orders.filter(status=Order.Status.UNPAID)),
+        "unpaid": [
+            order for order in orders.filter(status=Order.Status.UNPAID) if can_proceed(order.pay)
+        ],
         "orders": list(orders[:FEW]),
         "pace": pace(rows),
     }

@@ -231,12 +231,14 @@ class Container(Lifecycle):
     @property
     def progress(self) -> int | None:
         """How far the work on it is, 0 to 100, where the node can tell."""
-        return self.operation.progress if self.operation else None
+        operation = self.operation
+        return operation.progress if operation else None
 
     @property
     def destination(self) -> Node | None:
         """The node that it is on its way to."""
-        return self.operation.target if self.operation else None
+        operation = self.operation
+        return operation.target if operation else None
 
     @classmethod
     def deadline_of(cls, kind: str) -> timedelta:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import F
+
+from containers.models import Container
 from orders.models import Order, OrderChange
 
 if TYPE_CHECKING:
@@ -40,15 +43,19 @@ def why_not(order: Order, name: str) -> str:
 
 
 def move(order: Order, name: str, *, by: User | None = None, because: str = "") -> None:
-    """Make a transition and save it with its row of history."""
+    """Make a transition and save it with its row of history. Call it in the transaction in
+    which container and order were locked."""
     was = order.status
     getattr(order, name)()
     order.save()
+    # The container's page shows it, too.
+    Container.objects.filter(pk=order.container_id).update(revision=F("revision") + 1)
     note(order, was, by=by, because=because)
 
 
 def note(order: Order, was: str, *, by: User | None, because: str) -> None:
     """Write a row of history; for what has left the status as it was, too."""
+    room = OrderChange._meta.get_field("because").max_length
     OrderChange.objects.create(
-        order=order, from_status=was, to_status=order.status, by=by, because=because[:200]
+        order=order, from_status=was, to_status=order.status, by=by, because=because[:room]
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
+from django_fsm import can_proceed
 from payments import PaymentError, PaymentStatus
 
 from containers import operations
@@ -52,17 +53,18 @@ def open_payment(order: Order, by: User) -> Payment:
 
 def payment_reported(sender: type[Payment], instance: Payment, **_: Any) -> None:
     """A gateway has reported on a payment: what is confirmed pays the order, once, and starts
-    the creation. Runs inside the transaction of `Payment.change_status`."""
+    the creation; where there is nothing to pay for any more, it is to be given back. Runs inside
+    the transaction of `Payment.change_status`."""
     if instance.status != PaymentStatus.CONFIRMED:
         return
     with transaction.atomic():
         order = Order.objects.locked(instance.order_id)
         # Not every gateway says how much; what it confirms is what it was asked for.
         instance.captured_amount = Decimal(instance.captured_amount) or instance.total
-        unpaid = order.status == Order.Status.UNPAID
-        instance.is_surplus = not unpaid and not _is_what_paid(order, instance)
+        pays = can_proceed(order.paid)
+        instance.is_surplus = not pays and not _is_what_paid(order, instance)
         instance.save(update_fields=["captured_amount", "is_surplus"])
-        if unpaid:
+        if pays:
             move(order, "paid", because=f"payment {instance.pk}")
             begin_creation(order, because=f"{order} was paid")
         elif instance.is_surplus:

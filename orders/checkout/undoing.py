@@ -76,5 +76,4 @@ def _withdraw(container: Container) -> None:
     """Off the list. One that has lived and was destroyed stays in the record as what it is."""
     if container.status == Status.ORDERED:
         container.withdrawn_at, container.create_again_at = timezone.now(), None
-        container.revision += 1
-        container.save()
+        container.save(update_fields=["withdrawn_at", "create_again_at"])

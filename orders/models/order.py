@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_fsm import FSMField, transition
 
-from containers import who
+from containers import statuses, who
 from containers.models import Container, Lifecycle
 from orders.models.plan import Plan
 
@@ -27,7 +27,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def paid_not_created(self) -> OrderQuerySet:
         """Paid for, nothing under way, and no further try planned: somebody has to act."""
         waits = Container.objects.filter(
-            pk=models.OuterRef("container"), node=None, create_again_at=None
+            pk=models.OuterRef("container"), status__in=statuses.NOWHERE, create_again_at=None
         )
         return self.filter(models.Exists(waits), status=Order.Status.PAID)
 
@@ -45,7 +45,16 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
 def nothing_created(order: Order) -> bool:
     """Whether the order can still be undone for nothing."""
-    return order.container.node_id is None
+    return order.container.is_nowhere
+
+
+def something_to_pay_for(order: Order) -> bool:
+    """Whether its container is neither destroyed nor about to be."""
+    container = order.container
+    # While its node is off-line, only the work that waits tells what becomes of it.
+    work = container.operation if container.status == statuses.Status.OFFLINE else None
+    becomes = work.during if work else container.status
+    return becomes not in {statuses.Status.DESTROYING, statuses.Status.DESTROYED}
 
 
 class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's base has no types
@@ -86,10 +95,18 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
     def get_absolute_url(self) -> str:
         return reverse("orders:detail", args=[self.pk])
 
+    @property
+    def awaits_payment_to_begin(self) -> bool:
+        """Whether its container is created as soon as it is paid, and not before."""
+        waits = self.container.status == statuses.Status.ORDERED
+        is_tried_again = self.container.create_again_at is not None
+        return self.status == self.Status.UNPAID and waits and not is_tried_again
+
     # --- what people ask for -------------------------------------------------------------
 
     @transition(
         status, Status.UNPAID, Status.UNPAID, permission=who.owner,
+        conditions=[something_to_pay_for],
         custom={"label": "Pay", "icon": "card"},
     )  # fmt: skip
     def pay(self) -> None:
@@ -128,7 +145,10 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
 
     # --- what came of it -------------------------------------------------------------------
 
-    @transition(status, Status.UNPAID, Status.PAID, permission=who.nobody)
+    @transition(
+        status, Status.UNPAID, Status.PAID, permission=who.nobody,
+        conditions=[something_to_pay_for],
+    )  # fmt: skip
     def paid(self) -> None:
         """A payment was confirmed, whichever way it was reported."""
         self.paid_at = timezone.now()

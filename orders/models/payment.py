@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from django.db import models, transaction
 from payments import PaymentStatus, PurchasedItem
@@ -11,9 +10,6 @@ from payments.core import get_base_url
 from payments.models import BasePayment
 
 from orders.models.order import Order
-
-if TYPE_CHECKING:
-    from panel.models import User
 
 # What may still follow once money has arrived. Any other notice is late, or a repetition.
 AFTER = {
@@ -23,9 +19,6 @@ AFTER = {
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
-    def visible_to(self, user: User) -> PaymentQuerySet:
-        return self if user.sees_everything else self.filter(order__customer=user)
-
     def open(self) -> PaymentQuerySet:
         """Begun, and neither paid nor refused yet."""
         return self.filter(status__in=[PaymentStatus.WAITING, PaymentStatus.INPUT])

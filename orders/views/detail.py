@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -13,6 +14,7 @@ from orders import checkout
 from orders.checkout import Refused
 from orders.models import Order
 from orders.timeline import steps
+from orders.views.listing import under_way
 from panel.http import Request
 
 
@@ -23,6 +25,7 @@ def order(request: Request, pk: int) -> HttpResponse:
     seen = _seen(found)
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
+    prefetch_related_objects([found], under_way())
     context = {
         "section": "orders",
         "order": found,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -24,13 +26,10 @@ def orders(request: Request) -> HttpResponse:
     found, counts = _found(Order.objects.visible_to(request.user), text)
     status = request.GET.get("status", "")
     listed = found.filter(status=status) if status in counts else found
-    under_way = Prefetch(
-        "container__operations", queryset=Operation.objects.open(), to_attr="open_operations"
-    )
     count = counts[status] if status in counts else total(counts)
     page = Pages.of(listed, count).get_page(request.GET.get("page"))
     rows = page.found.select_related("customer", "plan", "container")
-    page.found = rows.prefetch_related(under_way)
+    page.found = rows.prefetch_related(under_way())
     seen = digest([(row.pk, row.status, row.container.revision) for row in page], counts)
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
@@ -51,6 +50,13 @@ def orders(request: Request) -> HttpResponse:
         "pace": pace(row.container for row in page),
     }
     return render(request, "orders/_list.html" if request.htmx else "orders/list.html", context)
+
+
+def under_way() -> Prefetch[Any]:
+    """With what is being done on the containers of orders, whose status is shown."""
+    return Prefetch(
+        "container__operations", queryset=Operation.objects.open(), to_attr="open_operations"
+    )
 
 
 def _found(visible: OrderQuerySet, text: str) -> tuple[OrderQuerySet, dict[str, Count]]:

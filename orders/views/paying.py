@@ -96,7 +96,13 @@ def _follow(request: Request, payment: Payment, url: str) -> HttpResponse:
 
 
 def _tell(request: Request, payment: Payment) -> None:
-    if payment.status == PaymentStatus.CONFIRMED:
+    if payment.is_surplus:
+        messages.warning(
+            request,
+            f"The payment has arrived, but order {payment.order_id} does not need it: "
+            "it is to be given back.",
+        )
+    elif payment.status == PaymentStatus.CONFIRMED:
         messages.success(request, f"Thank you. Order {payment.order_id} is paid.")
     elif payment.status == PaymentStatus.REJECTED:
         messages.error(request, "The payment was refused and nothing was charged. Try again.")

@@ -225,13 +225,16 @@ class Panel(RuleBasedStateMachine):
     # --- how it is done --------------------------------------------------------------------
 
     def _begin_life(self) -> None:
-        """Each customer has a container that runs already: more happens to those."""
-        for customer in self.customers:
-            order = self._place(customer)
-            checkout.open_payment(order, customer).change_status(PaymentStatus.CONFIRMED)
-            self.worker.carry_out_all()
-            operations.request(order.container_id, "start", by=customer)
-            self.worker.carry_out_all()
+        """Each customer has a container already, one of them unpaid: more happens to those."""
+        lena, omar = self.customers
+        order = self._place(lena)
+        checkout.open_payment(order, lena).change_status(PaymentStatus.CONFIRMED)
+        self.worker.carry_out_all()
+        operations.request(order.container_id, "start", by=lena)
+        unpaid = self._place(omar)
+        checkout.open_payment(unpaid, omar)
+        operations.request(unpaid.container_id, "create", by=self.ada)
+        self.worker.carry_out_all()
         for node in self.nodes:
             set_pace(node, 0.5)
 

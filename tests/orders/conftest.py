@@ -7,15 +7,33 @@ from collections.abc import Callable
 import pytest
 from payments import PaymentStatus
 
+from containers.models import Node
 from orders import checkout
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
+from tests.conftest import Worker
+from tests.containers.acts import ask_and_wait
 
 
 @pytest.fixture
 def order(lena: User, plan: Plan, system: System) -> Order:
     """Lena's order of web-01, not paid yet."""
     return checkout.place_order(customer=lena, by=lena, plan=plan, system=system, name="web-01")
+
+
+@pytest.fixture
+def created_unpaid(order: Order, ada: User, node: Node, worker: Worker) -> Order:
+    """Lena's order, still not paid; an administrator has created its container all the same."""
+    ask_and_wait(order.container, "create", worker, by=ada)
+    return Order.objects.get()
+
+
+@pytest.fixture
+def destroyed_unpaid(created_unpaid: Order, ada: User, worker: Worker) -> Order:
+    """The same, after its container was destroyed. Its payment was begun before."""
+    checkout.open_payment(created_unpaid, created_unpaid.customer)
+    ask_and_wait(created_unpaid.container, "destroy", worker, by=ada)
+    return Order.objects.get()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from orders import checkout
 from orders.checkout import NameTaken, Refused
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
+from tests.soak.audit import at_any_moment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,6 +133,25 @@ def test_paying_in_the_moment_in_which_the_creation_ends_fulfils_the_order(
     order.refresh_from_db()
     assert order.status == Order.Status.FULFILLED
     assert order.container.operations.count() == 1
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_paying_and_destroying_at_once_keeps_no_money_for_nothing(
+    created_unpaid: Order, ada: User, turn: int
+) -> None:
+    order = created_unpaid
+    payment = checkout.open_payment(order, order.customer)
+    at_once(
+        lambda: operations.request(order.container_id, "destroy", by=ada),
+        lambda: Payment.objects.get(pk=payment.pk).change_status(PaymentStatus.CONFIRMED),
+    )
+    order.refresh_from_db()
+    payment = Payment.objects.get()
+    assert payment.status == PaymentStatus.CONFIRMED
+    assert order.container.status == Status.DESTROYING
+    assert (order.status == Order.Status.UNPAID) == payment.is_surplus
+    assert (order.status == Order.Status.FULFILLED) != payment.is_surplus
+    assert not at_any_moment()
 
 
 def test_two_staff_refunding_at_once_give_the_money_back_once(

@@ -10,6 +10,7 @@ from payments import PaymentStatus
 
 from containers import operations
 from containers.models import Container, Node, Operation, StatusChange
+from containers.reports import lose
 from containers.statuses import Status
 from orders import checkout
 from orders.checkout import Refused
@@ -17,6 +18,7 @@ from orders.models import Order, OrderChange, Payment, Plan
 from panel.models import User
 from tests.cast import NodeFactory
 from tests.conftest import Clock, Worker
+from tests.soak.audit import at_any_moment
 
 Pay = Callable[[Order], Payment]
 
@@ -219,6 +221,61 @@ def test_paying_what_is_being_created_fulfils_the_order_when_it_is(
     worker.carry_out_all()
     assert fresh(order).status == Order.Status.FULFILLED
     assert len(creations(order)) == 1
+
+
+def test_a_container_that_is_destroyed_cannot_be_paid(destroyed_unpaid: Order, lena: User) -> None:
+    with pytest.raises(Refused, match="is destroyed already"):
+        checkout.open_payment(destroyed_unpaid, lena)
+    assert [action.name for action in destroyed_unpaid.actions_for(lena)] == ["cancel"]
+
+
+def test_money_that_arrives_after_the_container_was_destroyed_is_a_surplus_and_given_back(
+    destroyed_unpaid: Order, lena: User, sten: User
+) -> None:
+    payment = Payment.objects.get()
+    for _ in range(2):
+        payment.change_status(PaymentStatus.CONFIRMED)
+    order = fresh(destroyed_unpaid)
+    assert (order.status, order.paid_at) == (Order.Status.UNPAID, None)
+    assert list(Payment.objects.kept().filter(is_surplus=True)) == [payment]
+    assert not at_any_moment()
+
+    checkout.cancel(order, lena)
+    checkout.give_back(payment, sten)
+    assert not Payment.objects.kept().exists()
+    assert not at_any_moment()
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_what_is_about_to_be_destroyed_is_not_paid_and_may_be_if_it_is_not(
+    created_unpaid: Order, ada: User, node: Node, pay: Pay, worker: Worker, clock: Clock,
+    offline: bool,
+) -> None:  # fmt: skip
+    payment = checkout.open_payment(created_unpaid, created_unpaid.customer)
+    operations.request(created_unpaid.container_id, "destroy", by=ada)
+    if offline:
+        lose(node, "no answer")
+    payment.change_status(PaymentStatus.CONFIRMED)
+    assert Payment.objects.get().is_surplus
+    with pytest.raises(Refused, match="too late"):
+        checkout.open_payment(fresh(created_unpaid), created_unpaid.customer)
+
+    Container.objects.update(status=Status.STOPPED)
+    assert pay(fresh(created_unpaid)) != payment
+    assert fresh(created_unpaid).status == Order.Status.FULFILLED
+
+
+def test_why_a_creation_is_tried_again_fits_however_long_the_name(
+    order: Order, sten: User, pay: Pay
+) -> None:
+    sten.first_name, sten.last_name = "N" * 150, "M" * 150
+    sten.save()
+    pay(order)
+    NodeFactory.create()
+    checkout.try_again(order, sten)
+    [operation] = creations(order)
+    assert operation.because == f"{sten} asked to try again"[:200]
+    assert operation.asked_by is None
 
 
 def test_what_fails_while_a_payment_is_written_down_undoes_the_payment(

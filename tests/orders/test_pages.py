@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from containers import counting
+from containers import counting, operations
 from containers.counting import Count
 from containers.models import Container, Node
 from orders import checkout
@@ -18,6 +18,7 @@ from orders.views import listing
 from panel.models import User
 from tests.cast import NodeFactory, OrderFactory
 from tests.conftest import Worker
+from tests.containers.acts import ask_and_wait
 
 pytestmark = pytest.mark.django_db
 
@@ -204,6 +205,25 @@ def test_staff_try_again_from_the_page(
     assert order.status == Order.Status.FULFILLED
 
 
+def test_work_on_the_container_costs_the_page_of_its_order_no_query(
+    as_lena: Client, order: Order, node: Node, pay: Pay, worker: Worker, lena: User,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:  # fmt: skip
+    def queries() -> int:
+        with django_assert_max_num_queries(20) as captured:
+            as_lena.get(f"/orders/{order.pk}/")
+        return len(captured)
+
+    pay(order)
+    worker.carry_out_all()
+    at_rest = queries()
+    operations.request(order.container_id, "start", by=lena)
+    assert queries() == at_rest
+    order.container.operations.open().update(progress=40)
+    assert queries() == at_rest
+    assert 'value="40"' in as_lena.get(f"/orders/{order.pk}/").content.decode()
+
+
 # --- the poll --------------------------------------------------------------------------------
 
 
@@ -250,6 +270,32 @@ def test_progress_of_the_creation_is_news(
     Container.objects.update(revision=99)
     fresh: Any = as_lena.get(path, {"seen": page.context["seen"]}, headers=HTMX)
     assert 'value="40"' in fresh.content.decode()
+
+
+def test_a_payment_is_news_on_the_page_of_a_container_that_exists_already(
+    as_lena: Client, created_unpaid: Order, pay: Pay
+) -> None:
+    path = created_unpaid.container.get_absolute_url()
+    page = as_lena.get(path)
+    assert "Unpaid" in page.content.decode()
+    pay(created_unpaid)
+    news = as_lena.get(path, {"seen": page.context["seen"]}, headers=HTMX)
+    assert news.status_code == 200
+    assert "Fulfilled" in news.content.decode()
+    assert "Unpaid" not in news.content.decode()
+
+
+def test_the_page_of_a_container_says_that_it_waits_for_money_only_where_it_does(
+    as_lena: Client, order: Order, ada: User, node: Node, worker: Worker
+) -> None:
+    path, waits = order.container.get_absolute_url(), "It is created as soon as"
+    assert waits in as_lena.get(path).content.decode()
+    ask_and_wait(order.container, "create", worker, by=ada)
+    assert waits not in as_lena.get(path).content.decode()
+    ask_and_wait(order.container, "destroy", worker, by=ada)
+    assert waits not in as_lena.get(path).content.decode()
+    checkout.cancel(order, order.customer)
+    assert waits not in as_lena.get(path).content.decode()
 
 
 def test_an_idle_poll_is_cheap(

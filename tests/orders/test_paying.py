@@ -16,7 +16,8 @@ from payments.core import BasicProvider
 from payments.forms import PaymentForm
 from pytest_django import Settings
 
-from containers.models import Node, Operation
+from containers.models import Container, Node, Operation
+from containers.statuses import Status
 from orders import checkout
 from orders.models import Order, Payment
 from panel.models import User
@@ -63,6 +64,15 @@ class Posting(BasicProvider):
         return form
 
 
+class Slow(BasicProvider):
+    """While it asks the bank, somebody destroys the container."""
+
+    def get_form(self, payment: Payment, data: Any = None) -> forms.Form:
+        Container.objects.update(status=Status.DESTROYED)
+        payment.change_status(PaymentStatus.CONFIRMED)
+        raise RedirectNeeded(payment.get_success_url())
+
+
 class Broken(BasicProvider):
     def get_form(self, payment: Payment, data: Any = None) -> forms.Form:
         raise PaymentError("unsupported operation")
@@ -83,7 +93,7 @@ def use(settings: Settings) -> Iterator[Use]:
         settings.PAYMENT_VARIANTS = {name: (f"{__name__}.{provider.__name__}", {})}
 
     yield through
-    for name in ("cards", "elsewhere", "posting", "broken", "unplugged"):
+    for name in ("cards", "elsewhere", "posting", "slow", "broken", "unplugged"):
         core.PROVIDER_CACHE.pop(name, None)
 
 
@@ -233,6 +243,24 @@ def test_a_form_for_the_gateway_itself_may_be_sent_there_without_our_token(
     assert "form-action 'self' https://gateway.example" in response["Content-Security-Policy"]
     form = response.content.decode().split('action="https://gateway.example/pay"')[1]
     assert "csrfmiddlewaretoken" not in form.split("</form>")[0]
+
+
+def test_nobody_is_thanked_for_money_that_is_to_be_given_back(
+    as_lena: Client, order: Order, url: str, use: Use
+) -> None:
+    use(Slow)
+    page = as_lena.post(url, {"begin": "yes"}, follow=True).content.decode()
+    assert f"order {order.pk} does not need it: it is to be given back" in page
+    assert "Thank you" not in page
+    assert status_of(order) == Order.Status.UNPAID
+
+
+def test_the_pay_page_of_what_was_destroyed_leads_back_and_says_why(
+    as_lena: Client, destroyed_unpaid: Order
+) -> None:
+    response = as_lena.get(f"/orders/{destroyed_unpaid.pk}/pay/", follow=True)
+    assert response.redirect_chain == [(f"/orders/{destroyed_unpaid.pk}/", 302)]
+    assert "is destroyed already: too late for “Pay”" in response.content.decode()
 
 
 @pytest.mark.parametrize("gateway", [Broken, Unplugged])

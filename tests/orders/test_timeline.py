@@ -10,9 +10,11 @@ from django.test import Client
 from payments import PaymentStatus
 from pytest_django import Settings
 
+from containers import operations
 from containers.connect import simulated
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node
+from containers.placement import NoRoomAnywhere
 from orders import checkout
 from orders.models import Order, Payment
 from panel.models import User
@@ -64,6 +66,45 @@ def test_a_creation_given_up_says_so(as_lena: Client, order: Order, pay: Pay) ->
     pay(order)
     Container.objects.filter(pk=order.container_id).update(create_again_at=None)
     assert "failed: The container could not be created" in titles(as_lena, order)
+
+
+def test_what_was_created_without_waiting_is_not_said_to_begin_with_the_payment(
+    as_lena: Client, created_unpaid: Order
+) -> None:
+    [*_, step] = as_lena.get(f"/orders/{created_unpaid.pk}/").context["steps"]
+    assert (step.title, step.text) == (
+        "€4.90 to be paid",
+        "An administrator has not waited for the payment to create the container.",
+    )
+
+
+def test_what_an_administrator_has_begun_is_not_said_to_begin_with_the_payment(
+    as_lena: Client, order: Order, ada: User
+) -> None:
+    with pytest.raises(NoRoomAnywhere):
+        operations.request(order.container_id, "create", by=ada)
+    page = as_lena.get(f"/orders/{order.pk}/").content.decode()
+    assert "An administrator has not waited" in page
+    assert "as soon as it is paid" not in page
+
+
+def test_where_the_container_was_destroyed_there_is_nothing_to_be_paid(
+    as_lena: Client, destroyed_unpaid: Order
+) -> None:
+    [*_, made, last] = as_lena.get(f"/orders/{destroyed_unpaid.pk}/").context["steps"]
+    assert (made.title, last.title) == ("Container created", "Nothing to be paid")
+    assert "was destroyed before it was paid for. A payment was begun at" in last.text
+    assert "What still arrives is given back." in last.text
+    Payment.objects.get().change_status(PaymentStatus.CONFIRMED)
+    assert titles(as_lena, destroyed_unpaid)[-2:] == [
+        "failed: €4.90 to be given back", "current: Nothing to be paid"
+    ]  # fmt: skip
+
+
+def test_what_is_being_destroyed_says_so(as_lena: Client, created_unpaid: Order, ada: User) -> None:
+    operations.request(created_unpaid.container_id, "destroy", by=ada)
+    [*_, last] = as_lena.get(f"/orders/{created_unpaid.pk}/").context["steps"]
+    assert "is being destroyed before it was paid for" in last.text
 
 
 def test_the_time_line_says_who_cancelled(as_ada: Client, ada: User, order: Order) -> None:

@@ -33,6 +33,25 @@ def test_a_customers_dashboard_shows_their_own_and_what_waits_to_be_paid(
     assert f"See order {order.pk}" in page
 
 
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (Status.ORDERED, "blog waits to be paid."),
+        (Status.RUNNING, "Order {pk} is not paid yet."),
+        (Status.DESTROYED, None),
+    ],
+)
+def test_a_customers_dashboard_says_what_a_payment_would_begin(
+    as_lena: Client, lena: User, status: Status, says: str | None
+) -> None:
+    container = ContainerFactory.create(customer=lena, name="blog", status=status, on_node=False)
+    order = OrderFactory.create(customer=lena, container=container)
+    page = as_lena.get("/").content.decode()
+    assert (f"See order {order.pk}" in page) == (says is not None)
+    assert ("It is created as soon as" in page) == (status == Status.ORDERED)
+    assert (says or "").format(pk=order.pk) in page
+
+
 def test_an_administrators_dashboard_shows_what_needs_somebody(
     as_ada: Client, lena: User, node: Node
 ) -> None:

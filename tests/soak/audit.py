@@ -124,6 +124,10 @@ def _money(order: Order) -> tuple[list[str], list[str]]:
             lost.append(f"{payment} of {order} was given back, and is {payment.status}")
     if order.status == Order.Status.FULFILLED and order.container.status == Status.ORDERED:
         lost.append(f"{order} is fulfilled, its container was never made")
+    container = order.container
+    ends = container.status in {Status.DESTROYING, Status.DESTROYED}
+    if ends and order.paid_at and order.paid_at > container.status_since:
+        lost.append(f"{order} was paid when its container was {container.status}")
     return lost, twice
 
 

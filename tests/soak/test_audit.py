@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.utils import timezone
 from payments import PaymentStatus
 
 from containers.drivers import Power
@@ -14,6 +15,7 @@ from orders import checkout
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
 from tests.conftest import Worker
+from tests.containers.acts import ask_and_wait
 from tests.soak.audit import Findings, Truth, once_settled
 from tests.soak.ledger import Ledger
 
@@ -62,6 +64,17 @@ def test_a_row_that_does_not_fit_is_found(
     seen = truth(bought)
     breaks(bought)
     assert getattr(once_settled(seen), where)
+
+
+def test_money_taken_for_what_was_destroyed_before_is_found(
+    bought: Container, ada: User, worker: Worker
+) -> None:
+    seen: Truth = {str(bought.node): {}}
+    ask_and_wait(bought, "destroy", worker, by=ada)
+    assert not once_settled(seen)
+    Order.objects.update(paid_at=timezone.now())
+    order = Order.objects.get()
+    assert once_settled(seen).lost == [f"{order} was paid when its container was destroyed"]
 
 
 @pytest.mark.parametrize(
