@@ -79,13 +79,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def _can_write(connection: sqlite3.Connection) -> bool:
-    """Whether it could, but for others who may be writing just now."""
+    """Whether it has shown that it can; where others are writing just now, that is not known."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         # Where the file alone is read-only, SQLite makes do with reading until it has to write.
         connection.execute("PRAGMA user_version = 0")
-    except sqlite3.OperationalError as error:
-        return error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY
+    except sqlite3.OperationalError:
+        return False
     finally:
         connection.rollback()
     return True
