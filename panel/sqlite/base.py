@@ -47,6 +47,9 @@ class Cursor(base.SQLiteCursorWrapper):
             except sqlite3.OperationalError as error:
                 waited = time.monotonic() - began
                 if not self._may_try_again(error) or waited >= self._timeout:
+                    # Python 3.11 leaves the statement with the cursor, and the traceback keeps
+                    # that: the file would stay open, however often the connection is closed.
+                    self.close()
                     raise
                 time.sleep(pause(waited))
             else:

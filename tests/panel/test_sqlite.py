@@ -147,6 +147,17 @@ def test_a_database_that_stays_locked_is_told_from_a_mistake(
     assert "the database is busy" in outage.outage(failure.value)
 
 
+def test_what_has_failed_keeps_no_file_open(connect: Connect, tmp_path: Path) -> None:
+    with connect(timeout=0.02) as cursor:
+        with connect() as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(OperationalError) as failure:
+                cursor.db.cursor().execute(WRITE)
+        assert (tmp_path / "lines.sqlite3-wal").exists()
+    assert failure.value.__traceback__, "as a log or a debugger holds it"
+    assert not (tmp_path / "lines.sqlite3-wal").exists(), "the last to close it takes it away"
+
+
 def test_a_transaction_that_has_missed_a_change_is_not_tried_again(
     connect: Connect, tries: list[float]
 ) -> None:
