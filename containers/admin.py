@@ -22,7 +22,7 @@ from containers.models import (
     Operation,
     StatusChange,
 )
-from containers.views.act import AT_ONCE, confirmed
+from containers.views.act import AT_ONCE, confirmed_for_all
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -108,8 +108,7 @@ class ActedOn(Kept):
     ) -> HttpResponseBase | None:
         """What the panel asks where many are ticked; None where it was answered."""
         able = [row for row in ticked if action in row.actions_for(request.user)]
-        phrase = action.phrase(len(able))
-        if able and confirmed(request, phrase, action) and "confirmed" in request.POST:
+        if confirmed_for_all(request, action, len(able)):
             return None
         wrong = action.typed and "name" in request.POST
         to_all = f"{action.label}: {len(able)} {model_ngettext(self.opts, len(able))}?"
@@ -121,7 +120,7 @@ class ActedOn(Kept):
             "action": action,
             "able": able,
             "unable": [(row, self.why_not(row, action)) for row in ticked if row not in able],
-            "phrase": phrase,
+            "phrase": action.phrase(len(able)),
             "typed": request.POST.get("name", ""),
             "wrong": wrong,
         }

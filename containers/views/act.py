@@ -28,7 +28,7 @@ def act(request: Request, pk: int) -> HttpResponse:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
     name = request.POST.get("action", "")
     action = next((a for a in container.actions_for(request.user) if a.name == name), None)
-    if action is not None and action.warning and not confirmed(request, container.name, action):
+    if action is not None and action.warning and not _confirmed(request, container.name, action):
         return _ask(request, container, action)
     try:
         operations.request(pk, name, by=request.user, target=_target(request))
@@ -41,7 +41,13 @@ def act(request: Request, pk: int) -> HttpResponse:
     return _answer(request, container)
 
 
-def confirmed(request: HttpRequest, name: str, action: Action) -> bool:
+def confirmed_for_all(request: HttpRequest, action: Action, count: int) -> bool:
+    """Whether the person has said yes to so many at once; never to none."""
+    answered = count > 0 and "confirmed" in request.POST
+    return answered and _confirmed(request, action.phrase(count), action)
+
+
+def _confirmed(request: HttpRequest, name: str, action: Action) -> bool:
     """Whether the person has said yes; for the worst, by typing the name."""
     if action.typed:
         return request.POST.get("name", "").strip() == name
@@ -132,10 +138,9 @@ def act_on_many(request: Request) -> HttpResponse:
         "unable": [row for row in rows if row not in able],
         "next": back,
     }
-    phrase = action.phrase(len(able))
-    if not able or not confirmed(request, phrase, action) or "confirmed" not in request.POST:
+    if not confirmed_for_all(request, action, len(able)):
         context |= {
-            "phrase": phrase,
+            "phrase": action.phrase(len(able)),
             "typed": request.POST.get("name", ""),
             "wrong": action.typed and "name" in request.POST,
         }

@@ -129,17 +129,17 @@ def move(request: Request, pk: int) -> HttpResponse:
     found = get_object_or_404(visible_nodes(request), pk=pk)
     rows = with_buttons(as_shown(_living_on(found, request)), request.user)
     able = [row for row in rows if _can_move(row)]
-    now = able[:AT_ONCE]
-    context: dict[str, Any] = {"section": "nodes", "node": found, "later": len(able) - len(now)}
+    moving = able[:AT_ONCE]
+    context: dict[str, Any] = {"section": "nodes", "node": found, "later": len(able) - len(moving)}
     if request.method != "POST":
         at_work = visible_nodes(request).filter(online=True, in_service=True)
         elsewhere = with_room(at_work.filter(kind=found.kind).exclude(pk=pk))
         context |= {
-            "able": now,
+            "able": moving,
             "unable": [row for row in rows if not _can_move(row)],
             "movable": [Status(value).label for value in Container.sources_of("migrate")],
-            "memory": sum(row.memory_mb for row in now),
-            "disk": sum(row.disk_gb for row in now),
+            "memory": sum(row.memory_mb for row in moving),
+            "disk": sum(row.disk_gb for row in moving),
             "elsewhere": {
                 "memory": sum(node.memory_left for node in elsewhere),
                 "disk": sum(node.disk_left for node in elsewhere),
@@ -149,7 +149,7 @@ def move(request: Request, pk: int) -> HttpResponse:
     if "out" in request.POST:
         _put_in_service(found, on=False)
     context["results"] = [
-        (row, operations.refusal(row.pk, "migrate", by=request.user)) for row in now
+        (row, operations.refusal(row.pk, "migrate", by=request.user)) for row in moving
     ]
     return render(request, "containers/nodes/moved.html", context)
 
