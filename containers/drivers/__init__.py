@@ -52,13 +52,13 @@ class Refused(DriverError):
 class NoRoom(Refused):
     """The node has no disk, memory or processor left for this."""
 
-    sentence = "The node has no room left for this. Support sees this on its list."
+    sentence = "The node has no room left for this. It is on support's list."
 
 
 class NoSuchImage(Refused):
     """The node cannot get the system that was ordered."""
 
-    sentence = "The node does not have this system. Support sees this on its list."
+    sentence = "The node does not have this system. It is on support's list."
 
 
 class NoImageServer(DriverError):
@@ -263,6 +263,11 @@ class Driver(Protocol):
         """Move a stopped instance to `target`, a node of the same kind. At no moment does
         it exist whole on neither node; when this ends it is on exactly one, `target`. A
         failure leaves it here. Raises NoSuchInstance (on neither), NoRoom, Refused."""
+
+    def give_up_move(self, name: str, target: Driver) -> Iterator[Progress]:
+        """Delete what a move to `target` that is not gone on with has left there, while the
+        instance is whole here: a copy that nobody has verified. A whole one stays. Changes
+        nothing where there is none, and none of a move that the nodes do by themselves."""
 
     def list_folder(self, name: str, path: str) -> list[FileInfo]:
         """The entries of a folder of a stopped instance, folders first, then by name.

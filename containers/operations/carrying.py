@@ -283,7 +283,7 @@ def _tell(operation: Operation, verdict: Verdict) -> None:
 
 def _undo(operation: Operation, job: work.Job) -> None:
     """Put right what the failed steps left. What the node refuses for good, or does not come to
-    an end with, stays for staff."""
+    an end with, stays for staff; so does what is on a node that has not come back in time."""
     until = timezone.now() + UNDOING
     try:
         for step in work.undo(operation.kind, job):
@@ -292,7 +292,8 @@ def _undo(operation: Operation, job: work.Job) -> None:
             if timezone.now() > until:
                 raise Overdue(f"not put right after {UNDOING}")
     except DriverError as error:
-        if not error.final:
+        late = isinstance(error, Unreachable) and timezone.now() > operation.deadline_at
+        if not (error.final or late):
             raise
         logger.warning("operation %s: left behind: %s", operation.pk, error.detail)
 

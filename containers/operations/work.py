@@ -101,14 +101,18 @@ STEPS: dict[str, Callable[[Job], Steps]] = {
 
 
 def undo(kind: str, job: Job) -> Steps:
-    """Put right what a failed try left: no half container, and running what was running."""
+    """Put right what a failed try left: no half container anywhere, and running what was
+    running."""
     if job.restored:
         return
     if kind == "create":
         if not is_another(job):
             yield from job.node.delete(job.name)
-    elif kind == "migrate" and job.was_running and job.node.instance(job.name):
-        yield from job.node.start(job.name)
+    elif kind == "migrate" and job.node.instance(job.name):
+        if job.was_running:
+            yield from job.node.start(job.name)
+        assert job.target is not None
+        yield from job.node.give_up_move(job.name, job.target)
 
 
 def is_another(job: Job) -> bool:

@@ -66,9 +66,10 @@ def test_a_million_containers(tmp_path: Path, django_db_blocker: Any, figures: F
         crowd_of(10_000, tmp_path) as small,
         crowd_of(1_000_000, tmp_path) as large,
     ):
-        to_bare, to_small = {}, {}
+        to_bare: dict[str, float] = {}
+        to_small: dict[str, float] = {}
         # Where there is not a page full, there is less to read, and as much around it.
-        to_bare_of_few = {}
+        to_bare_of_few: dict[str, float] = {}
         for address in every_address():
             bare, found, before = quickest(
                 5, large.bare(address), large.visit(address), small.visit(address)

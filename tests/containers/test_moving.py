@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -214,6 +216,22 @@ def test_a_move_whose_target_stays_away_is_given_up_at_its_deadline(
     assert (container.status, container.node) == (Status.RUNNING, node)
     assert container.problem == carrying.Overdue.sentence
     assert power_of(container) is Power.RUNNING
+
+
+def test_a_move_that_fails_half_way_leaves_nothing_on_the_target(
+    lena: User, ada: User, node: Node, other_node: Node, worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    container = ContainerFactory.create(customer=lena, status=Status.RUNNING, node=node)
+
+    def full(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "symlink", full)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert (container.status, container.node) == (Status.RUNNING, node)
+    assert last_operation(container).outcome == Operation.Outcome.FAILED
+    assert not list(simulated(other_node).root.glob("arriving/*"))
 
 
 def test_an_administrator_may_choose_the_target(

@@ -258,6 +258,17 @@ def test_a_moved_container_starts_there_and_comes_back(nodes: Nodes, stopped: st
     assert whole_once(stopped, nodes.here, nodes.there) is nodes.here
 
 
+def test_giving_up_a_move_that_nobody_began_or_that_is_done_changes_nothing(
+    nodes: Nodes, stopped: str
+) -> None:
+    finish(nodes.here.give_up_move(stopped, nodes.there))
+    assert whole_once(stopped, nodes.here, nodes.there) is nodes.here
+    finish(nodes.here.move(stopped, nodes.there))
+    finish(nodes.here.give_up_move(stopped, nodes.there))
+    assert whole_once(stopped, nodes.here, nodes.there) is nodes.there
+    finish(nodes.here.give_up_move("ct-0", nodes.there))
+
+
 def test_moving_to_where_it_is_changes_nothing(nodes: Nodes, stopped: str) -> None:
     finish(nodes.here.move(stopped, nodes.here))
     assert whole_once(stopped, nodes.here, nodes.there) is nodes.here

@@ -6,11 +6,13 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -25,7 +27,7 @@ from containers.drivers import (
     Spec,
     Unreachable,
 )
-from containers.drivers.incus import IncusDriver, Server, files
+from containers.drivers.incus import Client, IncusDriver, Server, files
 from containers.drivers.incus.about import describe, obstacles
 from containers.drivers.incus.errors import NotTrusted
 from containers.drivers.incus.news import Event, events
@@ -359,6 +361,38 @@ def test_a_move_given_up_when_both_are_whole_leaves_a_copy_that_can_be_removed(
     finish(driver.move(name, other))
     assert driver.look(name) is None
     assert power(other, name) is Power.STOPPED
+
+
+def test_a_move_given_up_while_it_copies_leaves_nothing_there(
+    driver: IncusDriver, other: IncusDriver, name: str
+) -> None:
+    finish(driver.create(spec(name)))
+    for progress in driver.move(name, other):
+        if progress.step == "Copying":
+            break
+    finish(driver.give_up_move(name, other))
+    assert other.look(name) is None
+    assert power(driver, name) is Power.STOPPED
+    finish(driver.move(name, other))
+    assert driver.look(name) is None
+    assert power(other, name) is Power.STOPPED
+
+
+def test_a_server_that_ends_a_session_is_asked_again(driver: IncusDriver, name: str) -> None:
+    class Ended:
+        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+            return b""
+
+        def write(self, buffer: bytes, timeout: float | None = None) -> None: ...
+
+    @contextmanager
+    def upgraded(path: str, protocol: str) -> Iterator[Ended]:
+        yield Ended()
+
+    client = cast(Client, SimpleNamespace(upgraded=upgraded, server=driver.server))
+    with pytest.raises(Conflict) as broken_off, files.session(client, name):
+        pass
+    assert not broken_off.value.final
 
 
 def test_what_is_claimed_outlives_its_stop(node: IncusNode, driver: IncusDriver, name: str) -> None:

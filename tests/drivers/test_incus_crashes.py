@@ -131,6 +131,21 @@ def test_killed_at_any_step_and_asked_again_it_is_done_once(
     assert step > 2
 
 
+@pytest.mark.parametrize("pair", ["servers"], indirect=True)
+def test_killed_at_any_step_and_given_up_a_move_leaves_no_half_copy(pair: Pair, name: str) -> None:
+    for step in count(1):
+        pair.prepare("move", name)
+        killed = killed_at(step, partial(finish, pair.work("move", name)))
+        finish(pair.here.give_up_move(name, pair.there))
+        left = [found for driver in (pair.here, pair.there) if (found := driver.look(name))]
+        assert left
+        assert all(found.is_whole for found in left), f"half a copy after step {step}"
+        pair.clear(name)
+        if not killed:
+            break
+    assert step > 2
+
+
 @pytest.mark.parametrize("doing", DOING)
 def test_several_processes_at_once_have_one_effect(pair: Pair, name: str, doing: str) -> None:
     pair.prepare(doing, name)

@@ -444,6 +444,20 @@ def test_a_move_that_takes_long_keeps_nobody_from_the_node(
     assert len(seen) == 2
     monkeypatch.undo()
     eventually(lambda: node.instance("ct-1"), Power.STOPPED)
+    assert list(other.root.glob("arriving/*"))
+    finish(node.give_up_move("ct-1", other))
+    assert not list(other.root.glob("arriving/*"))
+
+
+def test_a_move_that_is_given_up_is_not_gone_on_with(
+    tmp_path: Path, other: SimulatedDriver
+) -> None:
+    node = install(tmp_path / "fsn-1", pace=0.05)
+    node.seed(spec(), Power.STOPPED)
+    walk_away(node.move("ct-1", other))
+    finish(node.give_up_move("ct-1", other))
+    time.sleep(0.5)
+    assert whole_once("ct-1", node, other) is node
 
 
 def test_every_error_has_a_sentence_for_people(node: SimulatedDriver) -> None:

@@ -147,6 +147,9 @@ class IncusDriver(NodeReader):
     def move(self, name: str, target: Driver) -> Iterator[Progress]:
         yield from moving.move(self, self._same_kind(target), name)
 
+    def give_up_move(self, name: str, target: Driver) -> Iterator[Progress]:
+        yield from moving.give_up(self, self._same_kind(target), name)
+
     def _same_kind(self, target: Driver) -> IncusDriver:
         if not isinstance(target, IncusDriver):
             raise Refused(f"{target!r} is a node of another kind")

@@ -22,7 +22,16 @@ from io import BytesIO
 from typing import BinaryIO
 from uuid import uuid4
 
-from containers.drivers import BadPath, FileChanged, FileInfo, FileKind, NoRoom, Progress, Refused
+from containers.drivers import (
+    BadPath,
+    Conflict,
+    FileChanged,
+    FileInfo,
+    FileKind,
+    NoRoom,
+    Progress,
+    Refused,
+)
 
 from .client import Client
 from .sftp import LATEST, WINDOW, Attributes, Sftp, SftpError
@@ -46,7 +55,9 @@ def session(client: Client, name: str) -> Iterator[Sftp]:
         except SftpError as error:
             raise _meaning(error) from error
         except EOFError as error:
-            raise Refused(f"{name}: {error}") from error
+            raise Conflict(
+                f"{name}: {error}", "The node broke off in the middle of this."
+            ) from error
 
 
 def _meaning(error: SftpError) -> BadPath | NoRoom | Refused:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .driver import IncusDriver
 
 _COPYING, _VERIFYING, _DELETING = "Copying", "Verifying the copy", "Deleting the original"
+_CLEARING = "Clearing away the copy"
 
 
 def check(source: IncusDriver, target: IncusDriver, name: str) -> None:
@@ -68,6 +69,19 @@ def move(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progre
         yield from _carry_over(source, target, name, environments[0])
     elif source.member and target.member and source.member != target.member:
         yield from _within_cluster(source, target, name)
+
+
+def give_up(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:
+    """See `Driver.give_up_move`."""
+    here, there = source.look(name), target.look(name)
+    if not (_is_whole(here) and _is_unverified(here, there)):
+        return
+    _take_back(source, name)
+    for operation in under_way(target.client, name):
+        with suppress(Refused, Conflict):
+            yield from follow(target.client, operation.id, _CLEARING)
+    if _is_unverified(here, target.look(name)):
+        yield from target.discard(name, _CLEARING)
 
 
 def _within_cluster(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:
@@ -150,9 +164,7 @@ def _copy(
     source.complete(here)
     source.note(name, move=f"{uuid4().hex} {here.raw['last_used_at']}")
     here = _fit_to_move(source, name)
-    for operation in under_way(source.client, name):
-        if operation.doing == Doing.MOVE:  # of a move that nobody follows any more
-            cancel(source.client, operation.id)
+    _take_back(source, name)
     offer = source.client.change(
         "POST", f"/1.0/instances/{name}", {"migration": True, "live": False}
     )
@@ -171,6 +183,13 @@ def _copy(
         cancel(source.client, offer["id"])
         raise
     return here
+
+
+def _take_back(source: IncusDriver, name: str) -> None:
+    """Offer it to nobody any more."""
+    for operation in under_way(source.client, name):
+        if operation.doing == Doing.MOVE:
+            cancel(source.client, operation.id)
 
 
 def _fetch(source: IncusDriver, target: IncusDriver, offer: str, begun: str) -> Iterator[Progress]:
@@ -214,6 +233,14 @@ def _is_copy(here: Found, there: Found) -> bool:
     return bool(
         mark and mark == there.config.get(MOVE) and mark.endswith(f" {here.raw['last_used_at']}")
     )
+
+
+def _is_unverified(here: Found | None, there: Found | None) -> bool:
+    """Whether one is a copy of the other, however old, that has not become whole."""
+    here, there = _ours(here), _ours(there)
+    if here is None or there is None:
+        return False
+    return not there.is_whole and there.config[ID] == here.config[ID]
 
 
 def _ours(found: Found | None) -> Found | None:

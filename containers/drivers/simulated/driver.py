@@ -176,6 +176,20 @@ class SimulatedDriver:
             work = self._begin(name, state, Doing.MOVE, str(target._node.root))
         yield from self._follow(name, work.id, target=target.root.name)
 
+    def give_up_move(self, name: str, target: Driver) -> Iterator[Progress]:
+        there = self._same_kind(target)
+        self._reach()
+        there._reach()
+        yield Progress(None, "Clearing away the copy")
+        with self._node.locked():
+            state = self._node.settle(name)
+            if state is None:
+                return
+            if state.work and state.work.doing is Doing.MOVE:
+                state.work = None
+                self._node.save(name, state)
+        there._node.forget_copies(state.uid)
+
     def list_folder(self, name: str, path: str) -> list[FileInfo]:
         with self._files(name) as files:
             return files.list_folder(path)

@@ -242,8 +242,7 @@ class SimulatedNode(Store):
         self.refuse(Doing.MOVE)
         target.refuse(Doing.MOVE)
         target.admit()
-        for left in target.arriving.glob(f"{uid}.*"):
-            shutil.rmtree(left)
+        target.forget_copies(uid)
         source = self.instances / name
         with driver_errors(name):
             copy.mkdir(mode=0o700)

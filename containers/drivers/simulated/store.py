@@ -226,6 +226,11 @@ class Store:
     def recorded(self, work: str) -> bool:
         return work.encode() in self.journal.read_bytes()
 
+    def forget_copies(self, uid: str) -> None:
+        """Delete what has arrived here of a container, and has not become whole."""
+        for left in self.arriving.glob(f"{uid}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def discard(self, folder: Path) -> None:
         """Make a folder be gone at once, then delete it, and what a crash has left of others."""
         with suppress(FileNotFoundError):
