@@ -26,7 +26,7 @@ MANAGE = (sys.executable, "manage.py")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "web": (
         sys.executable, "-m", "gunicorn", "panel.wsgi", "--workers", "2", "--threads", "8",
-        "--log-level", "warning", "--no-control-socket",
+        "--keep-alive", "0", "--log-level", "warning", "--no-control-socket",
     ),
     "worker-1": (*MANAGE, "run_huey"),
     "worker-2": (*MANAGE, "run_huey"),
