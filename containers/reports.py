@@ -180,7 +180,7 @@ def _keep_history(rows: QuerySet[Container], to: str, at: datetime, because: str
 
 
 def _gone_from(node: Node) -> str:
-    return f"Node {node.name} does not have this container any more. It is on support's list."
+    return f"Node {node.name} does not have this container any more. It is on the list of support."
 
 
 def _because(step: Step, node: Node) -> str:

@@ -52,13 +52,13 @@ class Refused(DriverError):
 class NoRoom(Refused):
     """The node has no disk, memory or processor left for this."""
 
-    sentence = "The node has no room left for this. It is on support's list."
+    sentence = "The node has no room left for this. It is on the list of support."
 
 
 class NoSuchImage(Refused):
     """The node cannot get the system that was ordered."""
 
-    sentence = "The node does not have this system. It is on support's list."
+    sentence = "The node does not have this system. It is on the list of support."
 
 
 class NoImageServer(DriverError):

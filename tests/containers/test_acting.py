@@ -199,7 +199,7 @@ def test_the_page_tells_staff_the_technical_reason_and_customers_what_to_do(
 def test_what_support_sees_on_its_list_is_one_click_away_for_an_administrator(
     as_lena: Client, as_ada: Client, container: Container, node: Node
 ) -> None:
-    problem = "The node does not have it any more. It is on support's list."
+    problem = "The node does not have it any more. It is on the list of support."
     Container.objects.update(status=Status.OFFLINE, missing=True, problem=problem)
     there = f'href="{node.get_absolute_url()}#h-differences"'
     assert there in as_ada.get(container.get_absolute_url()).content.decode()
