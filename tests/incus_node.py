@@ -84,10 +84,15 @@ class IncusNode:
 
     def kill(self) -> None:
         """SIGKILL to the daemon; its containers are processes of their own and run on."""
-        for pid in self._daemons():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self._daemons())
+
+        def is_dead() -> bool:
+            # Again and again: what it forks in this very moment holds its port.
+            for pid in self._daemons():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not self._daemons()
+
+        wait_until(is_dead)
 
     def pause(self) -> None:
         """From now on it takes connections and never answers."""

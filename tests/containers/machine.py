@@ -100,6 +100,8 @@ class Panel(RuleBasedStateMachine):
             }
             findings = once_settled(truth)
             assert not findings, findings
+            half = [copy for node in self.nodes for copy in simulated(node).root.glob("arriving/*")]
+            assert not half, half
         finally:
             transaction.savepoint_rollback(self.savepoint)
             connection.run_on_commit.clear()

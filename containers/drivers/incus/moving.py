@@ -72,7 +72,8 @@ def move(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progre
 
 
 def give_up(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:
-    """See `Driver.give_up_move`."""
+    """See `Driver.give_up_move`. A verified copy stays, for whoever has verified it may be about
+    to delete the source."""
     here, there = source.look(name), target.look(name)
     if not (_is_whole(here) and _is_unverified(here, there)):
         return
