@@ -1,5 +1,5 @@
 """Every request has an id, which each line of the log that comes of it bears, and one line of
-its own; its answer says the id to whoever asks for help."""
+its own, unless it is a poll with nothing new; its answer says the id to whoever asks for help."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class RequestLogMiddleware:
         with bound_contextvars(request_id=name, user=None):
             response = self.get_response(request)
             response[HEADER] = name
-            logger.info(
+            # Pages ask every few seconds: there would be little else in the log.
+            nothing_new = request.method == "GET" and response.status_code == 204
+            logger.log(
+                logging.DEBUG if nothing_new else logging.INFO,
                 "request",
                 extra={
                     "method": request.method,

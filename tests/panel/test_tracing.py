@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from logging.config import dictConfig
 from typing import Any
@@ -109,6 +110,16 @@ def test_an_id_that_is_not_well_formed_is_replaced(client: Client, forged: str) 
     given = client.get("/healthz", headers={"X-Request-ID": forged})["X-Request-ID"]
     assert given != forged
     assert len(given) == 32
+
+
+def test_a_poll_with_nothing_new_leaves_no_line(
+    as_lena: Client, container: Container, logged: Lines
+) -> None:
+    page = as_lena.get("/containers/").content.decode()
+    [again] = re.findall(r'data-poll hx-get="([^"]+)"', page)
+    htmx = {"HX-Request": "true"}
+    assert as_lena.get(again.replace("&amp;", "&"), headers=htmx).status_code == 204
+    assert one(logged(), "request")["status"] == 200, "the page alone"
 
 
 def test_two_requests_have_nothing_to_do_with_each_other(as_lena: Client, logged: Lines) -> None:
