@@ -42,6 +42,13 @@ class Unreachable(DriverError):
     sentence = "The node does not answer. The work goes on as soon as it is back."
 
 
+class BrokenOff(DriverError):
+    """The node broke off in the middle: what it did is unknown. It answers otherwise, so asking
+    again has an end."""
+
+    sentence = "The node broke off in the middle of this. It will be tried again."
+
+
 class Refused(DriverError):
     """The node understood and said no."""
 
@@ -206,8 +213,8 @@ class FileInfo:
 
 
 class Driver(Protocol):
-    """One node. Every method may raise `Unreachable`; none waits longer than `timeout`
-    seconds for a single answer of the node."""
+    """One node. Every method may raise `Unreachable`, and what has to do with files `BrokenOff`;
+    none waits longer than `timeout` seconds for a single answer of the node."""
 
     timeout: float
 

@@ -12,6 +12,7 @@ from containers import who
 from containers.connect import connect
 from containers.drivers import (
     BadPath,
+    BrokenOff,
     Conflict,
     Driver,
     DriverError,
@@ -221,7 +222,7 @@ def _problem(error: DriverError, bad_path: str, *, changing: bool) -> FileProble
         return NotThere(bad_path, error.detail)
     if isinstance(error, FileChanged):
         return Changed("It has been changed by somebody else meanwhile.", error.detail)
-    if isinstance(error, Unreachable):
+    if isinstance(error, Unreachable | BrokenOff):
         return Unanswered(_unanswered(changing), error.detail)
     if isinstance(error, NoRoom):
         sentence = "There is no room left for this. Delete what is not needed, or ask support."

@@ -18,6 +18,7 @@ import pytest
 
 from containers.drivers import (
     BadPath,
+    BrokenOff,
     Conflict,
     DriverError,
     NoRoom,
@@ -390,7 +391,7 @@ def test_a_server_that_ends_a_session_is_asked_again(driver: IncusDriver, name: 
         yield Ended()
 
     client = cast(Client, SimpleNamespace(upgraded=upgraded, server=driver.server))
-    with pytest.raises(Conflict) as broken_off, files.session(client, name):
+    with pytest.raises(BrokenOff) as broken_off, files.session(client, name):
         pass
     assert not broken_off.value.final
 

@@ -24,7 +24,7 @@ from uuid import uuid4
 
 from containers.drivers import (
     BadPath,
-    Conflict,
+    BrokenOff,
     FileChanged,
     FileInfo,
     FileKind,
@@ -55,9 +55,7 @@ def session(client: Client, name: str) -> Iterator[Sftp]:
         except SftpError as error:
             raise _meaning(error) from error
         except EOFError as error:
-            raise Conflict(
-                f"{name}: {error}", "The node broke off in the middle of this."
-            ) from error
+            raise BrokenOff(f"{name}: {error}") from error
 
 
 def _meaning(error: SftpError) -> BadPath | NoRoom | Refused:

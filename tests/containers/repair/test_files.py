@@ -12,7 +12,15 @@ from django.test import Client
 
 from containers import operations
 from containers.connect import simulated
-from containers.drivers import Conflict, DriverError, NoRoom, NoSuchInstance, Refused, Unreachable
+from containers.drivers import (
+    BrokenOff,
+    Conflict,
+    DriverError,
+    NoRoom,
+    NoSuchInstance,
+    Refused,
+    Unreachable,
+)
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node
 from containers.repair.files import Closed, Files, Unanswered
@@ -201,7 +209,7 @@ def test_what_a_node_surely_did_not_do_is_not_in_the_history(
     assert disk.history() == []
 
 
-@pytest.mark.parametrize("error", [Unreachable, Refused])
+@pytest.mark.parametrize("error", [Unreachable, BrokenOff, Refused])
 def test_what_a_node_may_have_done_stays_in_the_history(
     error: type[DriverError], disk: Disk, as_lena: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
