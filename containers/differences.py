@@ -19,6 +19,11 @@ REMOVE_COPY = Action(
     warning="A move that was given up has left it. The copy on this node and every file in it are "
     "deleted; the container stays on its own node, as it is.",
 )  # fmt: skip
+CLEAR_AWAY = Action(
+    "clear_away", "Clear away", "trash", danger=True,
+    warning="It was never finished, and nothing has ever run in it. It is deleted from this node; "
+    "no container is touched.",
+)  # fmt: skip
 CREATE_AGAIN = Action(
     "create_again", "Create again", "refresh",
     warning="It is made anew on this node, from the image of its system. Nothing of what was in "
@@ -37,7 +42,8 @@ class Difference:
 
     `number` is the id of the container that it is named for, `container` that container, if
     there is one. One made `by_hand` is not the panel's: it is left alone until it is adopted
-    or taken over. `elsewhere` is another node that has to do with it.
+    or taken over. One that is `unfinished` was begun by a creation or a move that was given up.
+    `elsewhere` is another node that has to do with it.
     """
 
     number: int
@@ -48,6 +54,7 @@ class Difference:
     elsewhere: Node | None = None
     actions: tuple[Action, ...] = ()
     by_hand: bool = False
+    unfinished: bool = False
 
 
 def differences_on(node: Node) -> list[Difference]:
@@ -57,11 +64,15 @@ def differences_on(node: Node) -> list[Difference]:
     known = Container.objects.select_related("node").in_bulk([stray.number for stray in strays])
     missing = node.containers.filter(status=Status.OFFLINE, missing=True).order_by("name", "pk")
     # Where another one bears its name here, that says it all.
-    missing = missing.exclude(pk__in=known)
-    seen = Stray.objects.filter(number__in=missing.order_by().values("pk")).select_related("node")
+    missing = missing.exclude(pk__in=[stray.number for stray in strays if not stray.unfinished])
+    seen = Stray.objects.filter(number__in=missing.order_by().values("pk"), unfinished=False)
+    seen = seen.select_related("node")
     elsewhere = {stray.number: stray.node for stray in seen}
     found = [
-        *(_unknown(stray, known.get(stray.number)) for stray in strays),
+        *(
+            (_unfinished if stray.unfinished else _unknown)(stray, known.get(stray.number))
+            for stray in strays
+        ),
         *(_missing(container, elsewhere.get(container.pk)) for container in missing),
     ]
     return found if node.online else [replace(each, actions=()) for each in found]
@@ -93,6 +104,21 @@ def _unknown(stray: Stray, container: Container | None) -> Difference:
         actions = () if container.is_transient else (REMOVE_COPY,)
     return Difference(
         stray.number, stray.name, True, text, container, elsewhere, actions, stray.by_hand
+    )
+
+
+def _unfinished(stray: Stray, container: Container | None) -> Difference:
+    """What a creation or a move has begun, and nobody is at work on any more."""
+    text = "It was begun and given up. Nothing runs in it, and it takes up room."
+    elsewhere = container.node if container and container.node != stray.node else None
+    if elsewhere:
+        text += " The container is on:"
+    settled = container is None or not (
+        container.is_transient or container.status == Status.OFFLINE
+    )
+    actions = (CLEAR_AWAY,) if settled else ()
+    return Difference(
+        stray.number, stray.name, True, text, container, elsewhere, actions, unfinished=True
     )
 
 

@@ -1,4 +1,5 @@
-"""What each node has: room, version, and the images that containers can be created from."""
+"""What each node has: room, version, the images that containers can be created from, and what was
+begun there and never finished."""
 
 from __future__ import annotations
 
@@ -6,10 +7,13 @@ import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
+from containers import strays
 from containers.connect import connect
 from containers.drivers import DriverError, Resources
 from containers.models import Node, NodeImage
@@ -20,18 +24,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a node said that it has."""
+    """What a node said that it has, asked when it `began`."""
 
+    began: datetime
     resources: Resources
     images: frozenset[str]
+    unfinished: frozenset[str]
 
 
 def ask(node: Node) -> Inventory:
     """Ask a node; writes nothing down. Raises DriverError."""
-    driver = connect(node)
+    began, driver = timezone.now(), connect(node)
     # What has a colon in its name is an image server's, wherever it is said.
     images = frozenset(name for name in driver.images() if not server_of(name))
-    return Inventory(driver.resources(), images)
+    return Inventory(began, driver.resources(), images, frozenset(driver.unfinished()))
 
 
 def learn(node: Node) -> None:
@@ -48,8 +54,9 @@ def learn(node: Node) -> None:
 
 
 def keep(node: Node, found: Inventory) -> None:
-    """Write down the version and the images of a node, where they differ. Its room stays what
-    an administrator has made of it."""
+    """Write down the version and the images of a node and what is unfinished there, where they
+    differ. Its room stays what an administrator has made of it."""
+    strays.note_unfinished(node, found.unfinished, began=found.began)
     if node.version != found.resources.version:
         Node.objects.filter(pk=node.pk).update(version=found.resources.version)
     known = set(node.images.values_list("name", flat=True))

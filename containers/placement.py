@@ -65,7 +65,8 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     found = candidates(container)
     if container.node is None:
         # After a restore it may be somewhere already, and must not come to be twice.
-        there = set(Stray.objects.filter(number=container.pk).values_list("node", flat=True))
+        whole = Stray.objects.filter(number=container.pk, unfinished=False)
+        there = set(whole.values_list("node", flat=True))
         found = [node for node in found if node.pk in there] if there else found
     if wanted is not None:
         found = [node for node in found if node.pk == wanted]

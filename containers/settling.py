@@ -77,7 +77,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
     try:
         with transaction.atomic():
             # Of two who adopt it one finds the note.
-            noted, _ = node.strays.filter(number=number).delete()
+            noted, _ = node.strays.filter(number=number, unfinished=False).delete()
             if not noted:
                 raise NotPossible("This is settled already.")
             _check_online(node)
@@ -175,8 +175,7 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
     _check_left_over(node, container)
     with transaction.atomic():
         fresh = _still(container)
-        if fresh.is_transient or fresh.status == Status.OFFLINE:
-            raise NotPossible(f"{fresh.name} is {fresh.get_status_display()} now. Try again later.")
+        _check_at_rest(fresh)
         # Of two who remove it one finds the note: the other could meet the next copy.
         noted, _ = node.strays.filter(number=number, by_hand=False).delete()
         if not noted:
@@ -188,11 +187,35 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
             by=by,
             because=f"the old copy on node {node.name} removed",
         )
+    return _begin_deletion(node, fresh.instance_name, f"The old copy of {fresh.name}")
+
+
+def clear_away(node: Node, number: int, *, by: User) -> str:
+    """Be rid of what a creation or a move has begun on this node and never finished, while
+    nobody is at work on the container that it was to be."""
+    _check_permission(by)
+    name = Stray(number=number).name
     try:
-        next(iter(connect(node).delete(fresh.instance_name)), None)
+        if name not in connect(node).unfinished():
+            raise NotPossible(f"Node {node.name} has nothing unfinished called {name} any more.")
     except DriverError as error:
         raise _no_answer(node, error) from error
-    return f"The old copy of {fresh.name} on node {node.name} is being deleted."
+    with transaction.atomic():
+        container = Container.objects.select_for_update().filter(pk=number).first()
+        if container is not None:
+            _check_at_rest(container)
+        noted, _ = node.strays.filter(number=number, unfinished=True).delete()
+        if not noted:
+            raise NotPossible("This is settled already.")
+        if container is not None:
+            StatusChange.objects.create(
+                container=container,
+                from_status=container.status,
+                to_status=container.status,
+                by=by,
+                because=f"what was never finished on node {node.name} removed",
+            )
+    return _begin_deletion(node, name, f"What was never finished of {name}")
 
 
 # --- what they look at -------------------------------------------------------------------------
@@ -214,6 +237,21 @@ def _check_unknown(number: int) -> None:
     known = Container.objects.filter(pk=number).first()
     if known is not None:
         raise NotPossible(f"{known.instance_name} is known by now: it is {known.name}.")
+
+
+def _check_at_rest(container: Container) -> None:
+    """Nobody is at work on it, or may be."""
+    if container.is_transient or container.status == Status.OFFLINE:
+        status = container.get_status_display()
+        raise NotPossible(f"{container.name} is {status} now. Try again later.")
+
+
+def _begin_deletion(node: Node, name: str, what: str) -> str:
+    try:
+        next(iter(connect(node).delete(name)), None)
+    except DriverError as error:
+        raise _no_answer(node, error) from error
+    return f"{what} on node {node.name} is being deleted."
 
 
 def _check_online(node: Node) -> None:
@@ -261,7 +299,8 @@ def _missing_on(node: Node, number: int) -> Container:
     if container.node_id != node.pk:
         raise NotPossible(f"{container.name} is not on node {node.name} any more.")
     _check_gone(container)
-    other = Stray.objects.filter(number=number).select_related("node").first()
+    whole = Stray.objects.filter(number=number, unfinished=False)
+    other = whole.select_related("node").first()
     if other is not None:
         raise NotPossible(f"Node {other.node.name} has {container.name}: take it over there.")
     return container

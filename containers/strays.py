@@ -1,4 +1,5 @@
-"""What a node has and the database does not know there is noted at every look, and no more."""
+"""What a node has and the database does not know there is noted, and no more: what is whole at
+every look, what was never finished whenever the node is asked what it has."""
 
 from __future__ import annotations
 
@@ -28,11 +29,36 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
         explained = Container.objects.filter(arriving | since_then | ours, pk__in=unknown)
         for number in set(explained.values_list("pk", flat=True)):
             del unknown[number]
-    noted = dict(node.strays.values_list("number", "by_hand"))
-    if settled := [n for n, by_hand in noted.items() if unknown.get(n) is not by_hand]:
+    noted = {stray.number: stray for stray in node.strays.all()}
+    settled = {
+        n
+        for n, stray in noted.items()
+        if (n in numbers if stray.unfinished else unknown.get(n) is not stray.by_hand)
+    }
+    if settled:
         node.strays.filter(number__in=settled).delete()
-    if new := sorted(n for n, by_hand in unknown.items() if noted.get(n) is not by_hand):
-        reserve(new[-1])
+    if new := sorted(unknown.keys() - (noted.keys() - settled)):
         strays = [Stray(node=node, number=number, by_hand=unknown[number]) for number in new]
-        Stray.objects.bulk_create(strays, ignore_conflicts=True)
-        logger.warning("not known to be on node %s: %s", node.name, ", ".join(map(str, strays)))
+        _keep(node, strays, "not known to be on node %s: %s")
+
+
+def note_unfinished(node: Node, names: Iterable[str], *, began: datetime) -> None:
+    """Keep which instances that are not whole nobody is at work on any more. `began` is before
+    the node was asked."""
+    left = {number for name in names if (number := Stray.number_of(name))}
+    noted = set(node.strays.filter(unfinished=True).values_list("number", flat=True))
+    if not left | noted:
+        return
+    under_way = Q(operations__outcome=Operation.Outcome.OPEN) | Q(operations__ended_at__gte=began)
+    left -= set(Container.objects.filter(under_way, pk__in=left).values_list("pk", flat=True))
+    node.strays.filter(number__in=noted - left, unfinished=True).delete()
+    if new := sorted(left - set(node.strays.values_list("number", flat=True))):
+        strays = [Stray(node=node, number=number, unfinished=True) for number in new]
+        _keep(node, strays, "never finished on node %s: %s")
+
+
+def _keep(node: Node, strays: list[Stray], told: str) -> None:
+    """No container made from now on gets one of their numbers."""
+    reserve(max(stray.number for stray in strays))
+    Stray.objects.bulk_create(strays, ignore_conflicts=True)
+    logger.warning(told, node.name, ", ".join(map(str, strays)))

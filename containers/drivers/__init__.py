@@ -228,6 +228,10 @@ class Driver(Protocol):
         """Every whole instance on the node by name, in one call: the panel's, and those that
         somebody made by hand, which nothing but `describe` and `claim` has to do with."""
 
+    def unfinished(self) -> list[str]:
+        """The names of the panel's under which a creation or a move has begun something here
+        that is no whole instance, whether the node is still at it or not."""
+
     def instance(self, name: str) -> Instance | None:
         """One instance of the panel's, or None where the node is sure that it has none of
         that name."""
@@ -259,7 +263,7 @@ class Driver(Protocol):
         Raises NoSuchInstance, Refused, Conflict."""
 
     def delete(self, name: str) -> Iterator[Progress]:
-        """Make it be gone. Raises Refused where it still runs."""
+        """Make it be gone, whole or unfinished. Raises Refused where it still runs."""
 
     def check_move(self, name: str, target: Driver) -> None:
         """Raise what `move` to `target` would meet at once, whether the instance runs or not:

@@ -15,6 +15,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from containers import settling
 from containers.differences import (
     ADOPT,
+    CLEAR_AWAY,
     CREATE_AGAIN,
     FORGET,
     REMOVE_COPY,
@@ -32,6 +33,7 @@ DOORS: dict[str, Callable[..., str]] = {
     CREATE_AGAIN.name: settling.create_again,
     FORGET.name: settling.forget,
     REMOVE_COPY.name: settling.remove_copy,
+    CLEAR_AWAY.name: settling.clear_away,
 }
 
 

@@ -100,7 +100,7 @@ class Panel(RuleBasedStateMachine):
             }
             findings = once_settled(truth)
             assert not findings, findings
-            half = [copy for node in self.nodes for copy in simulated(node).root.glob("arriving/*")]
+            half = [name for node in self.nodes for name in simulated(node).unfinished()]
             assert not half, half
         finally:
             transaction.savepoint_rollback(self.savepoint)

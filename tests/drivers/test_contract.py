@@ -72,6 +72,14 @@ def test_creation_goes_on_when_nobody_listens(nodes: Nodes, name: str) -> None:
     whole_once(name, nodes.here, nodes.there)
 
 
+def test_what_is_whole_or_was_never_begun_is_not_unfinished(nodes: Nodes, name: str) -> None:
+    assert name not in nodes.here.unfinished()
+    finish(nodes.here.create(nodes.spec(name)))
+    assert name not in nodes.here.unfinished()
+    finish(nodes.here.move(name, nodes.there))
+    assert name not in [*nodes.here.unfinished(), *nodes.there.unfinished()]
+
+
 def test_creation_can_be_asked_for_again_while_it_goes_on(nodes: Nodes, name: str) -> None:
     walk_away(nodes.here.create(nodes.spec(name)))
     finish(nodes.here.create(nodes.spec(name)))

@@ -252,8 +252,10 @@ def test_what_is_half_made_is_not_shown_and_is_replaced(
     assert node.has(name)
     assert driver.instance(name) is None
     assert name not in driver.instances()
+    assert name in driver.unfinished()
     assert isinstance(refusal(driver.start(name)), NoSuchInstance)
     finish(driver.create(spec(name)))
+    assert name not in driver.unfinished()
     assert driver.file_info(name, "/etc/passwd").size
 
 
@@ -261,6 +263,7 @@ def test_what_was_half_made_can_be_deleted(node: IncusNode, driver: IncusDriver,
     put_half_made(node, name)
     finish(driver.delete(name))
     assert not node.has(name)
+    assert name not in driver.unfinished()
 
 
 def test_limits_labels_and_key_are_what_was_ordered(

@@ -97,6 +97,9 @@ class NodeReader:
             for each in found
         }
 
+    def unfinished(self) -> list[str]:
+        return [each.name for each in self.everything() if each.is_ours and not each.is_whole]
+
     def everything(self) -> list[Found]:
         """Whatever is on the node in the panel's project, whole or not, ours or not."""
         if not self.member:

@@ -69,6 +69,13 @@ class SimulatedDriver:
         found = ((name, self._node.state_of_any(name)) for name in names)
         return {name: _instance(name, state) for name, state in found if state}
 
+    def unfinished(self) -> list[str]:
+        self._reach()
+        names = self._node.names()
+        self._node.catch_up(names)
+        creations = {name for name in names if self._node.creation(name)}
+        return sorted(creations.union(self._node.copies().values()))
+
     def instance(self, name: str) -> Instance | None:
         self._reach()
         self._node.catch_up([name])
@@ -137,6 +144,9 @@ class SimulatedDriver:
             state = self._node.settle(name)
             if state is None:
                 self._node.forget_creation(name)
+                for copy, called in self._node.copies().items():
+                    if called == name:
+                        self._node.discard(copy)
                 return
             _refuse_unless_stopped(name, state)
             work = self._begin(name, state, Doing.DELETE)

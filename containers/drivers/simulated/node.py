@@ -246,8 +246,8 @@ class SimulatedNode(Store):
         source = self.instances / name
         with driver_errors(name):
             copy.mkdir(mode=0o700)
-            copy_tree(source / "rootfs", copy / "rootfs")
             write_config(copy, self.config(name))
+            copy_tree(source / "rootfs", copy / "rootfs")
         if fingerprint(source / "rootfs") != fingerprint(copy / "rootfs"):
             raise Refused(f"the copy of {name} on {target.root.name} is not the same")
 

@@ -231,6 +231,14 @@ class Store:
         for left in self.arriving.glob(f"{uid}.*"):
             shutil.rmtree(left, ignore_errors=True)
 
+    def copies(self) -> dict[Path, str]:
+        """What has arrived here and has not become whole, and the name that it is to bear."""
+        found = {}
+        for left in self.arriving.iterdir():
+            with suppress(FileNotFoundError):  # it has become whole since
+                found[left] = read_config(left).spec.name
+        return found
+
     def discard(self, folder: Path) -> None:
         """Make a folder be gone at once, then delete it, and what a crash has left of others."""
         with suppress(FileNotFoundError):
