@@ -16,6 +16,7 @@ from django.db.models import F, QuerySet, Value
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Concat
 
+from containers.composed import Composed
 from containers.counting import (
     FAR_ENOUGH,
     Count,
@@ -110,16 +111,17 @@ class Found:
         there is more than anybody counts, and so needs one query."""
         matches = self._looked_up().values_list(*TRACE)
         if self.text and not is_long:
-            return Poll(matches, is_search=True, is_long=False)
+            return Poll(Composed(matches), is_search=True, is_long=False)
         shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
         if not self.text:
             counts = counting(self._narrowed, Status.values)
-            return Poll(shown.values_list(*TRACE, counts), is_search=False, is_long=is_long)
+            traces = Composed(shown.values_list(*TRACE, counts))
+            return Poll(traces, is_search=False, is_long=is_long)
         shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()
         both = shown.values_list(*TRACE, Value(True)).union(
             self._looked_up().values_list(*TRACE, Value(False)), all=True
         )
-        return Poll(both, is_search=True, is_long=True)
+        return Poll(Composed(both), is_search=True, is_long=True)
 
     @property
     def _count(self) -> Count:

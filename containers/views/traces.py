@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db.models import QuerySet
-
+from containers.composed import Composed
 from containers.counting import FAR_ENOUGH, Count, counts_among, counts_in
 from containers.digest import digest
 from containers.models.container import STOPPING_SINCE, stops_too_long
@@ -23,17 +21,17 @@ LONG, SHORT = "l", "s"
 
 @dataclass(frozen=True)
 class Poll:
-    """What is asked for a page again and again. `rows` are traces: of a list those on the page,
+    """What is asked for a page again and again. Its rows are traces: of a list those on the page,
     each with the counts in one text behind it; of a search all that match; of a search that
     finds too much those, and those on the page, told apart by a flag behind each."""
 
-    rows: QuerySet[Any, Any]
+    asked: Composed
     is_search: bool
     is_long: bool
 
     def digest(self) -> str | None:
         """What a page of now would have seen; one query. None where nothing is left on it."""
-        rows = list(self.rows.all())
+        rows = self.asked.rows()
         if self.is_search and not self.is_long:
             return digest_of_search([], first(rows))
         if self.is_search:
