@@ -7,18 +7,17 @@ import socket
 import threading
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import connections, router
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from containers.models import Container, Node, Operation
+from containers.reading import Reader
 from containers.statuses import Status
-
-Row = TypeVar("Row", bound=Model)
 
 
 def claim(operation_id: int) -> Operation | None:
@@ -40,18 +39,13 @@ def claim(operation_id: int) -> Operation | None:
         "offline": Status.OFFLINE.value,
         "hands": settings.NODE_CONCURRENCY,
     }
-    for operation in Operation.objects.raw(_statement(), params):
-        container = operation.container = _row(Container, operation.container_id)
-        assert container.node_id is not None, "work is always on a node"
-        container.node = _row(Node, container.node_id)
-        return operation
-    return None
-
-
-def _row(model: type[Row], key: int) -> Row:
-    table = model._meta.db_table
-    [row] = model._base_manager.raw(f"SELECT * FROM {table} WHERE id = %s", [key])  # noqa: S608
-    return row
+    claimed = _operation().read(_statement(), params)
+    if not claimed:
+        return None
+    operation: Operation = claimed[0][0]
+    [(container, node)] = _on_node().read(_container_and_node(), [operation.container_id])
+    operation.container, container.node = container, node
+    return operation
 
 
 def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
@@ -65,6 +59,25 @@ def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
 @cache
 def _kinds() -> list[str]:
     return [name for name, action in Container.actions().items() if action.deadline]
+
+
+@cache
+def _operation() -> Reader:
+    return Reader(Operation)
+
+
+@cache
+def _on_node() -> Reader:
+    return Reader(Container, Node)
+
+
+@cache
+def _container_and_node() -> str:
+    return f"""
+        SELECT {_on_node().columns} FROM containers_container
+        JOIN containers_node ON containers_node.id = containers_container.node_id
+        WHERE containers_container.id = %s
+    """  # noqa: S608  # columns are names of fields
 
 
 @cache
@@ -92,5 +105,5 @@ def _statement() -> str:
                 WHERE other.node_id = containers_operation.node_id
                     AND other.outcome = '' AND other.held_until > %(now)s
             )
-        RETURNING *
+        RETURNING {_operation().columns}
     """  # noqa: S608  # kinds are names of methods
