@@ -136,6 +136,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # For what is asked again and again (panel/composed.py); all else is planned each time.
+    DATABASES["default"]["OPTIONS"] = {
+        "prepare_threshold": 5,
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds what all web processes must know together: how often somebody has failed to sign in.
 CACHES = {
@@ -319,6 +324,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # Whoever asks how the panel does comes from near by, and speaks plain http.
 SECURE_REDIRECT_EXEMPT = [r"^healthz", r"^metrics$"]
 SECURE_SSL_HOST = URL.netloc
+SESSION_ENGINE = "panel.sessions"
 SESSION_COOKIE_NAME = "berth_session"
 CSRF_COOKIE_NAME = "berth_csrf"
 CSRF_COOKIE_HTTPONLY = True

@@ -16,8 +16,8 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from containers.models import Container, Node, Operation
-from containers.reading import Reader
 from containers.statuses import Status
+from panel.composed import Reader
 
 
 def claim(operation_id: int) -> Operation | None:

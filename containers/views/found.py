@@ -16,7 +16,6 @@ from django.db.models import F, QuerySet, Value
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Concat
 
-from containers.composed import Composed
 from containers.counting import (
     FAR_ENOUGH,
     Count,
@@ -39,6 +38,7 @@ from containers.views.traces import (
     digest_of_search,
     first,
 )
+from panel.composed import Composed
 from panel.http import Request
 
 # The heads that sort, by the name that the address bears.

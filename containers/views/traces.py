@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from containers.composed import Composed
 from containers.counting import FAR_ENOUGH, Count, counts_among, counts_in
 from containers.digest import digest
 from containers.models.container import STOPPING_SINCE, stops_too_long
 from containers.statuses import Status
+from panel.composed import Composed
 
 # As much of a container as tells whether it has changed.
 TRACE = ("pk", "revision", "status", STOPPING_SINCE)

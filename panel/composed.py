@@ -1,0 +1,100 @@
+"""What is asked again and again: composed once, by Django or by hand, and on PostgreSQL planned
+once on each connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import NotSupportedError, connections, router
+from django.db.models import Model, QuerySet
+
+
+class Composed:
+    """Asks for the rows of a queryset of values as it was when it was composed: what is in it of
+    the time or of a person stays."""
+
+    def __init__(self, rows: QuerySet[Any, Any]) -> None:
+        self._query, self._alias = rows.query, rows.db
+        compiler = self._query.get_compiler(self._alias)
+        try:
+            self._sql, self._params = compiler.as_sql()
+        except EmptyResultSet:
+            self._sql, self._params, self._columns = "", (), []
+        else:
+            self._columns = [column for column, *_ in compiler.select]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """What there is now, in one query; in none where nothing can ever be."""
+        if not self._sql:
+            return []
+        # No connection is kept: each belongs to a thread, and ends with it.
+        compiler = self._query.get_compiler(self._alias)
+        read = ask(compiler.connection, self._sql, self._params)
+        converters = compiler.get_converters(self._columns)
+        return list(map(tuple, compiler.apply_converters(read, converters)))
+
+
+class Reader:
+    """Reads whole rows of these models off a statement that has them side by side, as
+    `columns`."""
+
+    def __init__(self, *models: type[Model]) -> None:
+        self._alias = router.db_for_write(models[0])
+        self._models = [(each, [f.attname for f in each._meta.concrete_fields]) for each in models]
+        fields = [field for model in models for field in model._meta.concrete_fields]
+        self.columns = ", ".join(f"{each.model._meta.db_table}.{each.column}" for each in fields)
+        connection = connections[self._alias]
+        self._converted = [
+            (place, field.cached_col)
+            for place, field in enumerate(fields)
+            if connection.ops.get_db_converters(field.cached_col)
+            or field.get_db_converters(connection)
+        ]
+
+    def read(self, statement: str, params: Any) -> list[tuple[Any, ...]]:
+        """A row of each model for every row of the statement."""
+        connection = connections[self._alias]
+        rows = ask(connection, statement, params)
+        return [self._as_models(list(row), connection) for row in rows]
+
+    def _as_models(self, row: list[Any], connection: Any) -> tuple[Any, ...]:
+        for place, column in self._converted:
+            for convert in connection.ops.get_db_converters(column):
+                row[place] = convert(row[place], column, connection)
+            for convert in column.get_db_converters(connection):
+                row[place] = convert(row[place], column, connection)
+        values = iter(row)
+        return tuple(
+            model.from_db(self._alias, names, list(islice(values, len(names))))
+            for model, names in self._models
+        )
+
+
+def ask(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:
+    """The rows of a statement. In PostgreSQL's own words for it, it is prepared: after it was
+    asked a few times, for to plan it takes as long as to answer it."""
+    if connection.vendor == "postgresql":
+        try:
+            with _preparing(connection) as cursor:
+                cursor.execute(statement, params)
+                return cursor.fetchall()  # type: ignore[no-any-return]
+        except NotSupportedError:
+            # A migration has changed the type of a column since.
+            if connection.in_atomic_block:
+                raise
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return cursor.fetchall()  # type: ignore[no-any-return]
+
+
+def _preparing(connection: Any) -> Any:
+    """A cursor as Django makes it where the setting `server_side_binding` is on. For everything
+    it is not: of a parameter whose type it cannot tell PostgreSQL refuses the statement."""
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[call-arg]

@@ -1,0 +1,53 @@
+"""A session is what Django has written, as long as it lasts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from panel.sessions import SessionStore
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def kept() -> str:
+    """The key of a session in which something is kept."""
+    session = SessionStore()
+    session["text"] = "Grüße"
+    session.create()
+    assert session.session_key
+    return session.session_key
+
+
+def test_what_was_kept_is_there_in_one_query(kept: str, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
+        assert SessionStore(kept)["text"] == "Grüße"
+
+
+def test_of_a_session_that_has_expired_nothing_is_left(kept: str) -> None:
+    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    session = SessionStore(kept)
+    assert "text" not in session
+    assert session.session_key is None
+
+
+def test_a_key_that_somebody_made_up_is_never_used() -> None:
+    session = SessionStore("x" * 32)
+    session["text"] = "mine"
+    session.save()
+    assert session.session_key != "x" * 32
+
+
+def test_who_signs_out_here_is_signed_out_everywhere(as_lena: Client) -> None:
+    other = Client()
+    other.cookies.load(as_lena.cookies.output(header="", sep=";"))
+    assert other.get("/containers/").status_code == 200
+    as_lena.post(reverse("account_logout"))
+    assert other.get("/containers/").status_code == 302
