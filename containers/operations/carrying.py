@@ -124,7 +124,10 @@ def carry_out(operation_id: int) -> None:
         request_id=operation.request_id,
         node=str(operation.container.node),
     ):
-        logger.info("carrying out", extra={"kind": operation.kind, "attempts": operation.attempts})
+        # Of the first attempt the node's own line tells: whoever clicks would wait for this one.
+        level = logging.DEBUG if operation.attempts == 1 else logging.INFO
+        told = {"kind": operation.kind, "attempts": operation.attempts}
+        logger.log(level, "carrying out", extra=told)
         try:
             _attempt(operation)
         except LeaseLost:

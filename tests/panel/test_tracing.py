@@ -64,7 +64,7 @@ def test_one_click_is_found_in_the_log_of_web_worker_and_node(
     assert (web["request_id"], web["user"], web["method"], web["status"]) == (
         click_id, lena.pk, "POST", 302,
     )  # fmt: skip
-    for event in ("carrying out", "node call", "operation ended"):
+    for event in ("node call", "operation ended"):
         line = one(logged(), event)
         assert (line["request_id"], line["operation"]) == (click_id, operation.pk)
         assert line["node"] == "node-a"
@@ -178,3 +178,13 @@ def test_a_line_for_a_terminal_bears_the_ids_as_well(
     number = click(as_lena, container)
     dictConfig(django_settings.LOGGING)
     assert f"request_id={number}" in capsys.readouterr().err
+
+
+def test_work_that_is_taken_up_again_is_told(
+    as_lena: Client, container: Container, worker: Worker, logged: Lines
+) -> None:
+    click_id = click(as_lena, container)
+    Operation.objects.update(attempts=1)
+    worker.carry_out_all()
+    line = one(logged(), "carrying out")
+    assert (line["request_id"], line["kind"], line["attempts"]) == (click_id, "start", 2)
