@@ -22,9 +22,13 @@ class Composed:
         try:
             self._sql, self._params = compiler.as_sql()
         except EmptyResultSet:
-            self._sql, self._params, self._columns = "", (), []
-        else:
-            self._columns = [column for column, *_ in compiler.select]
+            self._sql, self._params, self._columns = "", None, []
+            return
+        self._columns = [column for column, *_ in compiler.select]
+        if compiler.connection.vendor == "postgresql":
+            # Of a parameter that bounds how many are read it would plan for any value.
+            with compiler.connection.cursor() as cursor:
+                self._sql, self._params = cursor.mogrify(self._sql, self._params), None
 
     def rows(self) -> list[tuple[Any, ...]]:
         """What there is now, in one query; in none where nothing can ever be."""
