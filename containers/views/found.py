@@ -153,12 +153,9 @@ class Found:
             return [found]
         # Those without are apart, so that the others can be read one node after the other.
         without = self._in_status(self._matching(self._narrowed)).filter(node=None)
-        # A status may have none of them: with the node in the order, which is the same for all,
-        # PostgreSQL does not look for them through all containers, newest first.
-        among_them = ["node_id", *sorting.fields[1:]] if self.status else sorting.fields[1:]
         parts = [
             found.filter(node__name__isnull=False),
-            without.order_by(*among_them),
+            without.order_by(*self._terms_on_no_node()),
         ]
         return parts[::-1] if sorting.is_descending else parts
 
@@ -170,6 +167,16 @@ class Found:
             return list(fields)
         columns = [(F(name.removeprefix("-")), name.startswith("-")) for name in fields]
         return [OrderBy(Coalesce(column, column), descending=down) for column, down in columns]
+
+    def _terms_on_no_node(self) -> list[str]:
+        """With what is the same for all of them before, PostgreSQL reads them off an index of
+        just this order, and does not look for them through all containers, newest first."""
+        among_them = list(self._sorting.fields[1:])
+        if connections[self._scope.db].vendor == "sqlite":
+            return among_them
+        same = ["node_id", "withdrawn_at", *(["status"] if self.status else [])]
+        direction = "-" if self._sorting.is_descending else ""
+        return [*(f"{direction}{field}" for field in same), *among_them]
 
     def _told_row_by_row(self) -> QuerySet[Container]:
         """Keeps SQLite from indexes of the plan or the status, by which it would find so many
