@@ -79,6 +79,20 @@ def test_what_is_wrong_with_a_container_is_told_in_the_words_in_which_it_is_kept
     assert words in as_lena.get("/containers/").content.decode()
 
 
+def test_who_can_do_nothing_has_nothing_to_tick(
+    as_lena: Client, as_sten: Client, lena: User
+) -> None:
+    stopped = ContainerFactory.create(customer=lena, status=Status.STOPPED)
+    creating = ContainerFactory.create(customer=lena, status=Status.CREATING)
+    hers, watched = (who.get("/containers/").content.decode() for who in (as_lena, as_sten))
+    assert f'id="pick-{stopped.pk}"' in hers
+    assert f'id="pick-{creating.pk}"' not in hers
+    assert "You can do nothing with it while it is Creating." in hers
+    assert 'id="bulk"' in hers
+    assert 'id="bulk"' not in watched
+    assert 'id="pick-' not in watched
+
+
 def test_what_rows_have_of_their_own_is_told_as_text(as_ada: Client, lena: User) -> None:
     omar = UserFactory.create(username="omar", first_name="", last_name="<b>5 % %(key)s</b>")
     shown = {"status": Status.STOPPED, "problem": "100 % \ue000nobody\ue001", "plan": "<i>"}

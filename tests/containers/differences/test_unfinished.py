@@ -143,7 +143,7 @@ def test_what_the_database_knows_nothing_of_can_be_cleared_away_on_the_page(
     page = as_ada.get(f"/nodes/{node.pk}/").content.decode()
     assert "Unfinished" in page
     url = f"/nodes/{node.pk}/differences/977/clear_away/"
-    assert "Clear away: ct-977?" in as_ada.get(url).content.decode()
+    assert "Clear away: ct-977 on node-a?" in as_ada.get(url).content.decode()
     assert "is being deleted" in as_ada.post(url, follow=True).content.decode()
     assert simulated(node).unfinished() == []
     assert ContainerFactory.create().pk > 977
