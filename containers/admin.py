@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from panel.models import User
 
+# Rows, each with what is told of it.
+Told = list[tuple[Any, str]]
+
 
 class Kept(admin.ModelAdmin):
     """Rows that are neither made nor deleted by hand, and may be too many to count."""
@@ -107,26 +110,38 @@ class ActedOn(Kept):
         self, request: HttpRequest, ticked: QuerySet[Any], action: Action
     ) -> HttpResponseBase | None:
         """What the panel asks where many are ticked; None where it was answered."""
-        able = [row for row in ticked if action in row.actions_for(request.user)]
+        able, unable = [], []
+        for row in ticked:
+            if action in row.actions_for(request.user):
+                able.append((row, f"{row.customer}: {row.get_status_display()}"))
+            else:
+                unable.append((row, f"{row.customer}: {self.why_not(row, action)}"))
         if confirmed_for_all(request, action, len(able)):
             return None
-        wrong = action.typed and "name" in request.POST
-        to_all = f"{action.label}: {len(able)} {model_ngettext(self.opts, len(able))}?"
-        context = {
-            **self.admin_site.each_context(request),
-            "title": to_all if able else f"{action.label} is not possible",
-            "opts": self.opts,
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "action": action,
-            "able": able,
-            "unable": [(row, self.why_not(row, action)) for row in ticked if row not in able],
-            "phrase": action.phrase(len(able)),
-            "typed": request.POST.get("name", ""),
-            "wrong": wrong,
-        }
-        return TemplateResponse(
-            request, "admin/act_on_ticked.html", context, status=422 if wrong else 200
-        )
+        return question(self, request, action, able, unable)
+
+
+def question(
+    shown: admin.ModelAdmin, request: HttpRequest, action: Action, able: Told, unable: Told
+) -> HttpResponseBase:
+    """The page that says to which of those ticked something will be done, and asks."""
+    wrong = action.typed and "name" in request.POST
+    to_all = f"{action.label}: {len(able)} {model_ngettext(shown.opts, len(able))}?"
+    context = {
+        **shown.admin_site.each_context(request),
+        "title": to_all if able else f"{action.label} is not possible",
+        "opts": shown.opts,
+        "checkbox": ACTION_CHECKBOX_NAME,
+        "action": action,
+        "able": able,
+        "unable": unable,
+        "phrase": action.phrase(len(able)),
+        "typed": request.POST.get("name", ""),
+        "wrong": wrong,
+    }
+    return TemplateResponse(
+        request, "admin/act_on_ticked.html", context, status=422 if wrong else 200
+    )
 
 
 @admin.register(Container)

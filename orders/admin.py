@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.text import capfirst
 
-from containers.admin import ActedOn, ReadOnly
+from containers.admin import ActedOn, ReadOnly, question
+from containers.models import Action
+from containers.views.act import confirmed_for_all
 from orders import checkout
 from orders.checkout import Refused
 from orders.forms import SystemsField
@@ -20,8 +22,13 @@ if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
     from django_fsm import Transition
 
-    from containers.models import Action
     from panel.models import User
+
+
+GIVE_BACK = Action(
+    "give_back", "Give back what is too much", "undo",
+    warning="The gateway pays it back to whoever has paid it. That cannot be taken back.",
+)  # fmt: skip
 
 
 @admin.register(System)
@@ -179,9 +186,18 @@ class PaymentAdmin(ReadOnly):
         """Looking at payments is not enough; nobody changes them, but this moves money."""
         return request.user.has_perm("orders.change_payment")
 
-    @admin.action(description="Give back what is too much", permissions=["give_back"])
-    def give_back(self, request: HttpRequest, ticked: QuerySet[Payment]) -> None:
+    @admin.action(description=GIVE_BACK.label, permissions=["give_back"])
+    def give_back(self, request: HttpRequest, ticked: QuerySet[Payment]) -> HttpResponseBase | None:
         user: User = request.user  # type: ignore[assignment]
+        able, unable = [], []
+        for payment in ticked:
+            whose = f"{payment.order.customer}: {money(payment.captured_amount, payment.currency)}"
+            if payment.is_to_be_given_back():
+                able.append((payment, whose))
+            else:
+                unable.append((payment, f"{whose}, of which nothing is to be given back"))
+        if able and not confirmed_for_all(request, GIVE_BACK, len(able)):
+            return question(self, request, GIVE_BACK, able, unable)
         for payment in ticked:
             try:
                 checkout.give_back(payment, user)
@@ -189,3 +205,4 @@ class PaymentAdmin(ReadOnly):
                 messages.warning(request, reason.sentence)
             else:
                 messages.success(request, f"{capfirst(str(payment))} was given back.")
+        return None

@@ -47,6 +47,10 @@ class Payment(BasePayment):
     def __str__(self) -> str:
         return f"payment {self.pk}"
 
+    def is_to_be_given_back(self) -> bool:
+        """Whether it is money that has arrived and that the order does not need."""
+        return self.status == PaymentStatus.CONFIRMED and self.is_surplus
+
     def change_status(self, status: str, message: str = "") -> None:
         """Write down what the gateway reports and all that follows from it, or nothing.
 

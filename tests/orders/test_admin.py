@@ -190,8 +190,13 @@ def test_a_surplus_is_given_back(as_sten: Client, order: Order, lena: User) -> N
     payment = checkout.open_payment(order, lena)
     checkout.cancel(order, lena)
     payment.change_status(PaymentStatus.CONFIRMED)
-    assert "was given back" in act(as_sten, "payment", "give_back", payment)
-    assert "nothing to be given back" in act(as_sten, "payment", "give_back", payment)
+    asked = act(as_sten, "payment", "give_back", payment)
+    assert "Give back what is too much: 1 payment?" in asked
+    assert f"payment {payment.pk}</a>, Lena Fischer: €" in asked
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+    yes = {"confirmed": "yes"}
+    assert "was given back" in act(as_sten, "payment", "give_back", payment, **yes)
+    assert "nothing to be given back" in act(as_sten, "payment", "give_back", payment, **yes)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
 
 
