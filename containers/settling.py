@@ -195,11 +195,7 @@ def clear_away(node: Node, number: int, *, by: User) -> str:
     nobody is at work on the container that it was to be."""
     _check_permission(by)
     name = Stray(number=number).name
-    try:
-        if name not in connect(node).unfinished():
-            raise NotPossible(f"Node {node.name} has nothing unfinished called {name} any more.")
-    except DriverError as error:
-        raise _no_answer(node, error) from error
+    _check_unfinished(node, name)
     with transaction.atomic():
         container = Container.objects.select_for_update().filter(pk=number).first()
         if container is not None:
@@ -215,6 +211,8 @@ def clear_away(node: Node, number: int, *, by: User) -> str:
                 by=by,
                 because=f"what was never finished on node {node.name} removed",
             )
+    # In the meantime it may have been gone on with, to the end.
+    _check_unfinished(node, name)
     return _begin_deletion(node, name, f"What was never finished of {name}")
 
 
@@ -244,6 +242,15 @@ def _check_at_rest(container: Container) -> None:
     if container.is_transient or container.status == Status.OFFLINE:
         status = container.get_status_display()
         raise NotPossible(f"{container.name} is {status} now. Try again later.")
+
+
+def _check_unfinished(node: Node, name: str) -> None:
+    try:
+        unfinished = connect(node).unfinished()
+    except DriverError as error:
+        raise _no_answer(node, error) from error
+    if name not in unfinished:
+        raise NotPossible(f"Node {node.name} has nothing unfinished called {name} any more.")
 
 
 def _begin_deletion(node: Node, name: str, what: str) -> str:

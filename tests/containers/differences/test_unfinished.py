@@ -180,6 +180,24 @@ def test_of_two_who_clear_it_away_one_does(
     assert left.changes.filter(because__contains="never finished").count() == 1
 
 
+def test_what_becomes_whole_in_the_meantime_stays(
+    left: Container, other_node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = SimulatedDriver.unfinished
+
+    def gone_on_with(node: SimulatedDriver) -> list[str]:
+        found = real(node)
+        monkeypatch.setattr(SimulatedDriver, "unfinished", real)
+        list(node.delete(left.instance_name))
+        put(other_node, left.pk)
+        return found
+
+    monkeypatch.setattr(SimulatedDriver, "unfinished", gone_on_with)
+    with pytest.raises(NotPossible, match="nothing unfinished"):
+        clear_away(other_node, left.pk, by=ada)
+    assert simulated(other_node).instance(left.instance_name)
+
+
 def test_a_node_that_does_not_answer_deletes_nothing(
     left: Container, other_node: Node, ada: User
 ) -> None:
