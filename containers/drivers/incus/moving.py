@@ -90,7 +90,12 @@ def _within_cluster(source: IncusDriver, target: IncusDriver, name: str) -> Iter
     for _ in range(2):  # once more where what was joined came to nothing
         if _is_whole(target.look(name)):
             return
-        here = _fit_to_move(source, name)
+        try:
+            here = _fit_to_move(source, name)
+        except NoSuchInstance:
+            if _is_whole(target.look(name)):
+                return  # it has arrived in between
+            raise
         joined = [
             operation.id
             for operation in under_way(source.client, name)
