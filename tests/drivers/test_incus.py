@@ -675,6 +675,25 @@ def test_news_come_as_they_happen(
         list(zip(news, range(20), strict=False))
 
 
+def test_a_move_in_a_cluster_that_ends_between_two_looks_is_done(
+    member_drivers: list[IncusDriver], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = member_drivers
+    finish(here.create(spec(name)))
+    real = moving._fit_to_move
+
+    def overtaken(driver: IncusDriver, name: str) -> Found:
+        monkeypatch.setattr(moving, "_fit_to_move", real)
+        finish(here.move(name, there))
+        return real(driver, name)
+
+    monkeypatch.setattr(moving, "_fit_to_move", overtaken)
+    finish(here.move(name, there))
+    assert here.instance(name) is None
+    assert power(there, name) is Power.STOPPED
+    finish(there.delete(name))
+
+
 def test_a_member_that_hangs_or_dies_does_not_hold_up_the_others(
     members: list[IncusNode], member_drivers: list[IncusDriver]
 ) -> None:
@@ -714,25 +733,6 @@ def test_a_member_that_hangs_or_dies_does_not_hold_up_the_others(
     about = describe(first.client)
     assert [member.name for member in about.members] == ["node1", "node2"]
     assert about.members[1].address == second.server.address
-
-
-def test_a_move_in_a_cluster_that_ends_between_two_looks_is_done(
-    member_drivers: list[IncusDriver], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, there = member_drivers
-    finish(here.create(spec(name)))
-    real = moving._fit_to_move
-
-    def overtaken(driver: IncusDriver, name: str) -> Found:
-        monkeypatch.setattr(moving, "_fit_to_move", real)
-        finish(here.move(name, there))
-        return real(driver, name)
-
-    monkeypatch.setattr(moving, "_fit_to_move", overtaken)
-    finish(here.move(name, there))
-    assert here.instance(name) is None
-    assert power(there, name) is Power.STOPPED
-    finish(there.delete(name))
 
 
 def test_a_container_moves_into_a_cluster_and_out_again(
