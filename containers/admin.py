@@ -97,8 +97,7 @@ class ActedOn(Kept):
     ) -> HttpResponseBase | None:
         """An entry of the action menu was chosen, or the question about it answered."""
         if action.warning:
-            if len(ticked[: AT_ONCE + 1]) > AT_ONCE:
-                messages.error(request, f"{action.label}: tick {AT_ONCE} at most.")
+            if are_too_many(request, ticked, action):
                 return None
             if question := self._question(request, ticked, action):
                 return question
@@ -119,6 +118,14 @@ class ActedOn(Kept):
         if confirmed_for_all(request, action, len(able)):
             return None
         return question(self, request, action, able, unable)
+
+
+def are_too_many(request: HttpRequest, ticked: QuerySet[Any], action: Action) -> bool:
+    """Whether more are ticked than one page can ask about; says so."""
+    too_many = len(ticked[: AT_ONCE + 1]) > AT_ONCE
+    if too_many:
+        messages.error(request, f"{action.label}: tick {AT_ONCE} at most.")
+    return too_many
 
 
 def question(

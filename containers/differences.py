@@ -113,10 +113,7 @@ def _unfinished(stray: Stray, container: Container | None) -> Difference:
     elsewhere = container.node if container and container.node != stray.node else None
     if elsewhere:
         text += " The container is on:"
-    settled = container is None or not (
-        container.is_transient or container.status == Status.OFFLINE
-    )
-    actions = (CLEAR_AWAY,) if settled else ()
+    actions = (CLEAR_AWAY,) if container is None or container.is_at_rest else ()
     return Difference(
         stray.number, stray.name, True, text, container, elsewhere, actions, unfinished=True
     )

@@ -180,13 +180,7 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
         noted, _ = node.strays.filter(number=number, by_hand=False).delete()
         if not noted:
             raise NotPossible("This is settled already.")
-        StatusChange.objects.create(
-            container=fresh,
-            from_status=fresh.status,
-            to_status=fresh.status,
-            by=by,
-            because=f"the old copy on node {node.name} removed",
-        )
+        _tell(fresh, by, f"the old copy on node {node.name} removed")
     return _begin_deletion(node, fresh.instance_name, f"The old copy of {fresh.name}")
 
 
@@ -204,13 +198,7 @@ def clear_away(node: Node, number: int, *, by: User) -> str:
         if not noted:
             raise NotPossible("This is settled already.")
         if container is not None:
-            StatusChange.objects.create(
-                container=container,
-                from_status=container.status,
-                to_status=container.status,
-                by=by,
-                because=f"what was never finished on node {node.name} removed",
-            )
+            _tell(container, by, f"asked to clear away what is unfinished on node {node.name}")
     # In the meantime it may have been gone on with, to the end.
     _check_unfinished(node, name)
     return _begin_deletion(node, name, f"What was never finished of {name}")
@@ -237,9 +225,16 @@ def _check_unknown(number: int) -> None:
         raise NotPossible(f"{known.instance_name} is known by now: it is {known.name}.")
 
 
+def _tell(container: Container, by: User, because: str) -> None:
+    """A line in its history, of what changes no status."""
+    status = container.status
+    StatusChange.objects.create(
+        container=container, from_status=status, to_status=status, by=by, because=because
+    )
+
+
 def _check_at_rest(container: Container) -> None:
-    """Nobody is at work on it, or may be."""
-    if container.is_transient or container.status == Status.OFFLINE:
+    if not container.is_at_rest:
         status = container.get_status_display()
         raise NotPossible(f"{container.name} is {status} now. Try again later.")
 

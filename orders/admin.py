@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.text import capfirst
 
-from containers.admin import ActedOn, ReadOnly, question
+from containers.admin import ActedOn, ReadOnly, are_too_many, question
 from containers.models import Action
 from containers.views.act import confirmed_for_all
 from orders import checkout
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 GIVE_BACK = Action(
-    "give_back", "Give back what is too much", "undo",
+    "give_back", "Give back what is too much", "receipt",
     warning="The gateway pays it back to whoever has paid it. That cannot be taken back.",
 )  # fmt: skip
 
@@ -189,6 +189,8 @@ class PaymentAdmin(ReadOnly):
     @admin.action(description=GIVE_BACK.label, permissions=["give_back"])
     def give_back(self, request: HttpRequest, ticked: QuerySet[Payment]) -> HttpResponseBase | None:
         user: User = request.user  # type: ignore[assignment]
+        if are_too_many(request, ticked, GIVE_BACK):
+            return None
         able, unable = [], []
         for payment in ticked:
             whose = f"{payment.order.customer}: {money(payment.captured_amount, payment.currency)}"

@@ -74,7 +74,7 @@ def _paid_or_not(payment: Payment) -> list[Step]:
     if payment.status == PaymentStatus.ERROR:
         return [Step(FAILED, "Payment failed", payment.modified, detail=payment.message,
                      text="The gateway reported an error.")]  # fmt: skip
-    if payment.is_surplus and payment.status == PaymentStatus.CONFIRMED:
+    if payment.is_to_be_given_back():
         return [Step(FAILED, f"{amount} to be given back", payment.modified,
                      text=f"This order does not need payment {payment.pk}.")]  # fmt: skip
     return []

@@ -78,8 +78,8 @@ class Reader:
 
 
 def ask(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:
-    """The rows of a statement. In PostgreSQL's own words for it, it is prepared: after it was
-    asked a few times, for to plan it takes as long as to answer it."""
+    """The rows of a statement. PostgreSQL prepares it once it was asked a few times: to plan it
+    takes as long as to answer it."""
     if connection.vendor == "postgresql":
         try:
             with _preparing(connection) as cursor:

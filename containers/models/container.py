@@ -149,6 +149,11 @@ class Container(Lifecycle):
         return self.status in TRANSIENT
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody is at work on it; of one that is Off-line that is not known."""
+        return not self.is_transient and self.status != Status.OFFLINE
+
+    @property
     def is_nowhere(self) -> bool:
         return self.status in NOWHERE
 

@@ -200,6 +200,18 @@ def test_a_surplus_is_given_back(as_sten: Client, order: Order, lena: User) -> N
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
 
 
+def test_more_than_a_page_can_ask_about_is_not_given_back(
+    as_sten: Client, order: Order, lena: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    monkeypatch.setattr("containers.admin.AT_ONCE", 0)
+    said = act(as_sten, "payment", "give_back", payment, confirmed="yes")
+    assert "Give back what is too much: tick 0 at most." in said
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
 @pytest.mark.parametrize("model", ["order", "payment"])
 def test_a_customer_gets_no_further_than_the_door(as_lena: Client, model: str) -> None:
     assert as_lena.get(f"{ADMIN}/{model}/").status_code == 302

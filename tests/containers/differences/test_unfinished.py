@@ -55,7 +55,7 @@ def test_it_goes_and_the_container_stays(
     assert (fresh(left).status, fresh(left).node) == (Status.STOPPED, node)
     change = left.changes.latest("pk")
     assert (change.from_status, change.to_status, change.by) == ("stopped", "stopped", ada)
-    assert change.because == "what was never finished on node node-b removed"
+    assert change.because == "asked to clear away what is unfinished on node node-b"
     assert told(other_node) == []
     take_stock(other_node)
     assert told(other_node) == []
@@ -177,7 +177,7 @@ def test_of_two_who_clear_it_away_one_does(
     monkeypatch.setattr(SimulatedDriver, "unfinished", overtaken)
     with pytest.raises(NotPossible, match="settled already"):
         clear_away(other_node, left.pk, by=ada)
-    assert left.changes.filter(because__contains="never finished").count() == 1
+    assert left.changes.filter(because__contains="unfinished").count() == 1
 
 
 def test_what_becomes_whole_in_the_meantime_stays(
