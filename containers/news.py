@@ -6,9 +6,12 @@ that tells nothing, is seen by the regular one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterable
+from concurrent.futures import Future
+from functools import cached_property
 from queue import Empty, SimpleQueue
 
 from containers.connect import incus
@@ -19,30 +22,24 @@ from containers.models import Node
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a listener sleeps where nothing happens; a connection that breaks wakes it.
-QUIET = 3600.0
-
 
 class Listener:
-    """Listens to every node that tells, each in a thread of its own that dies with its
-    connection and is begun again by the next `attend`."""
+    """Listens to every node that tells, to all of them in one thread. What ends with its
+    connection is begun again by the next `attend`."""
 
     def __init__(self) -> None:
-        self._threads: dict[int, threading.Thread] = {}
+        self._listening: dict[int, Future[None]] = {}
         self._heard: SimpleQueue[int] = SimpleQueue()
 
     def attend(self, nodes: Iterable[Node]) -> None:
         """Listen to those of these nodes that are on-line and can tell."""
         for node in nodes:
-            thread = self._threads.get(node.pk)
-            if node.is_simulated or not node.online or (thread and thread.is_alive()):
+            listening = self._listening.get(node.pk)
+            if node.is_simulated or not node.online or (listening and not listening.done()):
                 continue
-            thread = threading.Thread(
-                target=self._listen, args=[node.pk, incus(node)], name=f"news {node.name}"
+            self._listening[node.pk] = asyncio.run_coroutine_threadsafe(
+                self._listen(node.pk, incus(node)), self._loop
             )
-            thread.daemon = True
-            self._threads[node.pk] = thread
-            thread.start()
 
     def heard(self) -> set[int]:
         """The keys of the nodes on which something has happened since this was asked last."""
@@ -53,13 +50,20 @@ class Listener:
             except Empty:
                 return keys
 
-    def _listen(self, key: int, driver: IncusDriver) -> None:
-        listening = False
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Runs as long as the process does; not at all where every node is simulated."""
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, name="news", daemon=True).start()
+        return loop
+
+    async def _listen(self, key: int, driver: IncusDriver) -> None:
         try:
-            for event in events(driver.server, patience=QUIET):
+            async for event in events(driver.server):
                 # What happened before anybody listened is told by nobody: look once.
-                if not listening or (event and event.member in {"", driver.member}):
+                if event is None or event.member in {"", driver.member}:
                     self._heard.put(key)
-                listening = True
         except DriverError as error:
             logger.info("no news from %s: %s", driver.label, error.detail)
+        except Exception:
+            logger.exception("no news from %s", driver.label)

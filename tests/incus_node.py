@@ -97,8 +97,11 @@ class IncusNode:
     def pause(self) -> None:
         """From now on it takes connections and never answers."""
         self._paused = self._daemons()
+        assert self._paused
         for pid in self._paused:
             os.kill(pid, signal.SIGSTOP)
+        # One that is busy answers some question yet.
+        wait_until(lambda: all(_is_stopped(pid) for pid in self._paused))
 
     def resume(self) -> None:
         for pid in self._paused:
@@ -224,6 +227,12 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not so after {seconds} s"
         time.sleep(0.05)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether no thread of it runs any more."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all("State:\tT" in (thread / "status").read_text() for thread in threads)
 
 
 def _words(pid: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -37,7 +38,7 @@ from containers.drivers.incus.operations import Doing, under_way
 from containers.drivers.incus.trust import BadToken, join, make_identity, read_token, renew
 from tests.incus_node import IMAGE, PROJECT, IncusNode, wait_until
 
-from .conftest import eventually, finish, refusal, walk_away
+from .conftest import PATIENCE, eventually, finish, refusal, walk_away
 
 pytestmark = pytest.mark.incus
 
@@ -651,28 +652,30 @@ def test_news_come_as_they_happen(
     node: IncusNode, driver: IncusDriver, name: str, local: bool
 ) -> None:
     server = Server(node.socket) if local else driver.server
-    news = events(server, patience=0.5)
-    assert next(news) is None
-    finish(driver.create(spec(name)))
-    finish(driver.start(name))
-    node.incus("stop", "--force", name, f"--project={PROJECT}")
-    finish(driver.delete(name))
-    seen: list[str] = []
-    deadline = time.monotonic() + 2
-    while "deleted" not in seen and time.monotonic() < deadline:
-        told = next(news)
-        if isinstance(told, Event) and told.name == name:
-            seen.append(told.what)
-    assert [what for what in seen if what in ("created", "started", "stopped", "deleted")] == [
-        "created",
-        "started",
-        "stopped",
-        "deleted",
-    ]
-    assert next(news) is None
-    node.kill()
-    with pytest.raises(Unreachable):
-        list(zip(news, range(20), strict=False))
+    with asyncio.Runner() as runner:
+        news = events(server)
+
+        def told() -> Event | None:
+            return runner.run(asyncio.wait_for(anext(news), PATIENCE))
+
+        assert told() is None
+        finish(driver.create(spec(name)))
+        finish(driver.start(name))
+        node.incus("stop", "--force", name, f"--project={PROJECT}")
+        finish(driver.delete(name))
+        seen: list[str] = []
+        while "deleted" not in seen:
+            if (event := told()) and event.name == name:
+                seen.append(event.what)
+        assert [what for what in seen if what in ("created", "started", "stopped", "deleted")] == [
+            "created",
+            "started",
+            "stopped",
+            "deleted",
+        ]
+        node.kill()
+        with pytest.raises(Unreachable):
+            told()
 
 
 def test_a_move_in_a_cluster_that_ends_between_two_looks_is_done(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from containers.drivers import Unreachable
 
 from .client import Server
 
-_PING = 5.0  # seconds between signs of life from a server with nothing to tell
+# Seconds between signs of life from a server with nothing to tell.
+_PING = 5.0
+# Seconds for a connection to be made: nobody waits for it, and many may be begun at once.
+_OPENING = 30.0
 
 
 @dataclass(frozen=True)
@@ -29,49 +32,36 @@ class Event:
     at: datetime
 
 
-def events(server: Server, *, patience: float = 1.0) -> Iterator[Event | None]:
+async def events(server: Server) -> AsyncIterator[Event | None]:
     """What happens in the panel's project from now on; None first, once everything that
-    follows will be told, and None again after `patience` seconds without news.
+    follows will be told.
 
-    What happens while nobody listens is not told later: look at the node after each first
-    None. Never ends by itself; raises Unreachable when the connection breaks, or when the
-    server shows no sign of life for twice 5 s.
+    What happens while nobody listens is not told later: look at the node after that None.
+    Never ends by itself; raises Unreachable when the connection breaks, or when the server
+    shows no sign of life for twice 5 s.
     """
     try:
-        with _connection(server) as connection:
+        async with _connection(server) as connection:
             yield None
             while True:
-                try:
-                    event = _event(json.loads(connection.recv(timeout=patience)))
-                except TimeoutError:
-                    yield None
-                else:
-                    if event:
-                        yield event
+                if event := _event(json.loads(await connection.recv())):
+                    yield event
     except (OSError, WebSocketException) as failure:
         raise Unreachable(f"{server.address}: {failure or repr(failure)}") from failure
 
 
-def _connection(server: Server) -> AbstractContextManager[ClientConnection]:
+def _connection(server: Server) -> connect:
     path = f"/1.0/events?type=lifecycle&project={server.project}"
+    times: dict[str, Any] = {
+        "open_timeout": _OPENING,
+        "ping_interval": _PING,
+        "ping_timeout": _PING,
+        "close_timeout": 1,
+    }
     if server.is_local:
-        return unix_connect(
-            server.address,
-            f"ws://incus{path}",
-            open_timeout=server.timeout,
-            ping_interval=_PING,
-            ping_timeout=_PING,
-            close_timeout=1,
-        )
-    return connect(
-        f"{server.address.replace('https', 'wss', 1)}{path}",
-        ssl=server.tls(),
-        proxy=None,
-        open_timeout=server.timeout,
-        ping_interval=_PING,
-        ping_timeout=_PING,
-        close_timeout=1,
-    )
+        return unix_connect(server.address, f"ws://incus{path}", **times)
+    address = server.address.replace("https", "wss", 1)
+    return connect(f"{address}{path}", ssl=server.tls(), proxy=None, **times)
 
 
 def _event(told: dict[str, object]) -> Event | None:
