@@ -16,7 +16,7 @@ from tests.bench.conftest import Figures
 from tests.bench.load import Answers, ask_without_pause
 from tests.bench.shipped import pages_of
 
-pytestmark = [pytest.mark.bench, pytest.mark.processes]
+pytestmark = [pytest.mark.bench, pytest.mark.processes, pytest.mark.alone]
 
 ROWS = 10_000
 # Each round opens its connections anew: which process of gunicorn takes them is chance.

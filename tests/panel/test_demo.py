@@ -25,7 +25,9 @@ PEOPLE = ["admin", "staff", "lena", "omar"]
 
 
 @pytest.fixture
-def the_demo(db: None) -> None:
+def the_demo(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without weeks of use, which take most of its time: see test_demo_usage.py."""
+    monkeypatch.setattr(demo, "measure", lambda now: None)
     demo.make()
 
 

@@ -17,7 +17,7 @@ from tests.incus_node import wait_until
 from tests.soak.panel import Panel
 from tests.soak.people import Browser, Experience
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.alone]
 
 PEOPLE = 4
 SECONDS = 4.0

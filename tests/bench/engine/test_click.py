@@ -17,7 +17,11 @@ from tests.bench.conftest import Figures
 from tests.bench.engine.conftest import Engine
 from tests.containers.test_processes import is_at_rest, until
 
-pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.alone,
+    pytest.mark.django_db(transaction=True),
+]
 
 # The aim is 1.5. Where the server wakes the worker at once, what Django needs to compose three
 # queries weighs several times the yardstick, and more on a machine that has other things to do.

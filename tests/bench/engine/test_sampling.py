@@ -16,7 +16,11 @@ from containers.usage import Sampler
 from tests.bench.conftest import Figures
 from tests.bench.engine.fleet import CONTAINERS
 
-pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.alone,
+    pytest.mark.django_db(transaction=True),
+]
 
 # Seconds from one sampling to the next: the panel's own, and then connections are closed.
 MINUTE = 60.0

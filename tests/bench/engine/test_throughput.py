@@ -15,7 +15,11 @@ from tests.bench.conftest import Figures
 from tests.bench.engine.conftest import Engine
 from tests.containers.test_processes import until
 
-pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.alone,
+    pytest.mark.django_db(transaction=True),
+]
 
 # An operation is asked for, taken, and concluded: three commits, where a bare task has two, with
 # a dozen statements in them. What is watched here is that it never becomes a multiple of that.

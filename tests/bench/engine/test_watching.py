@@ -17,7 +17,11 @@ from tests.bench.engine.fleet import CONTAINERS
 from tests.bench.shipped import use_of
 from tests.containers.test_processes import Panel, until
 
-pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.alone,
+    pytest.mark.django_db(transaction=True),
+]
 
 EVERY = 5.0
 # Beats from one look at a node to the next; the aim is one.
