@@ -179,8 +179,8 @@ class Found:
         return [*(f"{direction}{field}" for field in same), *among_them]
 
     def _told_row_by_row(self) -> QuerySet[Container]:
-        """Keeps SQLite from indexes of the plan or the status, by which it would find so many
-        that sorting them takes long; where the index of the sort begins with them, it may."""
+        """Keeps SQLite from indexes of the plan, by which it would find so many that sorting
+        them takes long; where the index of the sort begins with it, it may."""
         by = self._sorting.fields[0].removeprefix("-")
         by_another_table = "__" in by
         found, plan = self._narrowed, self.asked.get("plan")
@@ -188,11 +188,7 @@ class Found:
             return self._in_status(self._matching(found))
         if plan and by != "plan" and (by_another_table or self.status):
             found = self._scope.alias(its_plan=Concat("plan", Value(""))).filter(its_plan=plan)
-        found = self._matching(found)
-        if by.startswith("customer") and self.status:
-            found = found.alias(its_status=Concat("status", Value("")))
-            return found.filter(its_status=self.status)
-        return self._in_status(found)
+        return self._in_status(self._matching(found))
 
     def _matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
         return self._search.matching(found) if self.text else found

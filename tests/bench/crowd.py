@@ -15,6 +15,7 @@ from containers.models import Container, Node
 from containers.statuses import TRANSIENT, Status
 from orders.models import Order, Plan, System
 from panel.models import User
+from panel.sqlite.statistics import analyze
 
 NODES = 500
 CUSTOMERS = 20_000
@@ -60,8 +61,10 @@ def build(alias: str, rows: int) -> None:
                 cursor.execute(
                     f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), %s)", [rows]
                 )
-        # As autovacuum does while nobody looks; SQLite has nobody who would.
-        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+            # As autovacuum does while nobody looks.
+            cursor.execute("VACUUM ANALYZE")
+    if connection.vendor == "sqlite":
+        analyze()
 
 
 def _people(alias: str) -> None:

@@ -352,7 +352,7 @@ def test_what_runs_on_a_simulated_node_is_measured(
     assert UsageSample.objects.count() == 2
 
 
-def test_the_watcher_measures_and_thins_out_every_minute_whatever_goes_wrong(
+def test_every_minute_the_watcher_measures_and_thins_out_whatever_goes_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stop, done = threading.Event(), []
@@ -360,7 +360,7 @@ def test_the_watcher_measures_and_thins_out_every_minute_whatever_goes_wrong(
     def step(name: str, error: Exception) -> Callable[..., None]:
         def fails(*_: object) -> None:
             done.append(name)
-            if len(done) == 4:
+            if len(done) == 5:
                 stop.set()
             raise error
 
@@ -369,5 +369,6 @@ def test_the_watcher_measures_and_thins_out_every_minute_whatever_goes_wrong(
     monkeypatch.setattr(watch, "MINUTE", 0.01)
     monkeypatch.setattr(Sampler, "sample", step("sample", DatabaseError("locked")))
     monkeypatch.setattr(watch, "thin", step("thin", ValueError("nobody knows why")))
+    monkeypatch.setattr(watch, "analyze", step("analyze", DatabaseError("locked")))
     watch.measure(stop)
-    assert done == ["sample", "thin", "sample", "thin"]
+    assert done == ["sample", "thin", "analyze", "sample", "thin"]

@@ -1,6 +1,6 @@
 """The watcher's process: looks at every node, and sweeps up what got lost, until it is stopped.
 
-Beside that, in a thread of its own, it measures what is used.
+Beside that, in a thread of its own, it measures what is used and looks after the database.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from containers.models import Beat
 from containers.observe import Watcher
 from containers.usage import Sampler, thin
 from panel.outage import Complaint
+from panel.sqlite.statistics import analyze
 
 logger = logging.getLogger(__name__)
 CONSEQUENCE = "the watcher goes on as soon as it is back"
@@ -33,6 +34,7 @@ BEAT = 1.0
 # Seconds between two signs of life, by which others see that somebody watches.
 SIGN_EVERY = 10.0
 MINUTE = 60.0
+HOUR = 3600.0
 
 
 class Command(BaseCommand):
@@ -71,12 +73,17 @@ def watch(stop: threading.Event) -> None:
 
 
 def measure(stop: threading.Event) -> None:
-    """Measure usage, and count what has ended, every minute until `stop` is set."""
+    """Measure usage, and count what has ended, every minute until `stop` is set. Once an hour,
+    and first of all, have SQLite look through its indexes."""
     sampler = Sampler()
+    next_analysis = time.monotonic()
     while not stop.wait(MINUTE - time.time() % MINUTE):
         _surviving(sampler.sample)
         _surviving(thin)
         _surviving(tally.fold)
+        if time.monotonic() >= next_analysis:
+            next_analysis = time.monotonic() + HOUR
+            _surviving(analyze)
 
 
 def _surviving(step: Callable[[], None]) -> None:

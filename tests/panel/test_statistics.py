@@ -1,0 +1,51 @@
+"""SQLite knows its indexes, and so reads a long list by the right one."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from containers.models import Container
+from containers.statuses import Status
+from panel.models import User
+from panel.sqlite.statistics import analyze
+from tests.cast import UserFactory
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL does so by itself"),
+]
+
+
+def known() -> set[str]:
+    """The indexes of containers of which SQLite knows what is in them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM sqlite_schema WHERE name = 'sqlite_stat1'")
+        if not cursor.fetchall():
+            return set()
+        cursor.execute("SELECT idx FROM sqlite_stat1 WHERE tbl = 'containers_container'")
+        return {name for [name] in cursor.fetchall()}
+
+
+def test_afterwards_every_index_is_known(container: Container) -> None:
+    assert known() == set()
+    analyze()
+    assert known() >= {index.name for index in Container._meta.indexes}
+    analyze()
+
+
+def test_many_of_one_status_are_read_in_the_order_of_their_customers(ada: User) -> None:
+    """Without it SQLite takes all that are in the status, and sorts them."""
+    people = [UserFactory.create() for _ in range(10)]
+    Container.objects.bulk_create(
+        Container(
+            customer=people[number % 10], name=f"web-{number}", status=Status.RUNNING, cpus=1,
+            memory_mb=512, disk_gb=10,
+        )
+        for number in range(1000)
+    )  # fmt: skip
+    found = Container.objects.visible_to(ada).filter(status=Status.RUNNING)
+    page = found.order_by("customer__last_name", "-pk").values("pk")[:50]
+    assert "by_customer" not in page.explain()
+    analyze()
+    assert "by_customer" in page.explain()
