@@ -87,6 +87,8 @@ def _payment_tokens() -> list[str]:
 def settle(staff: Person) -> None:
     """Wait until nothing is under way and every node has been looked at since; staff try the
     creations again that were given up. Gives up when the patience is over: the audit tells."""
+    # The server may have been started anew since this thread last asked it.
+    connections.close_all()
     staff.browser.sign_in()
     _until(lambda: _is_quiet(staff))
     since = timezone.now()
