@@ -9,8 +9,9 @@ MOST = 1_000_000
 
 
 def analyze() -> None:
-    """Look through every index, one after the other: each keeps others from writing, for a
-    fifth of a second at the most. Does nothing on PostgreSQL, which does so by itself.
+    """Look through every index, one after the other: each keeps others from writing, at a
+    million rows for a fifth of a second, or one where it has to be fetched from the disk. Does
+    nothing on PostgreSQL, which does so by itself.
 
     Whoever is connected already goes by it once connected anew; all do where it is the first
     time (https://www.sqlite.org/lang_analyze.html).
