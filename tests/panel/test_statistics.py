@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from django.db import connection
 
 from containers.models import Container
 from containers.statuses import Status
 from panel.models import User
+from panel.sqlite import statistics
 from panel.sqlite.statistics import analyze
 from tests.cast import UserFactory
 
@@ -32,6 +35,16 @@ def test_afterwards_every_index_is_known(container: Container) -> None:
     analyze()
     assert known() >= {index.name for index in Container._meta.indexes}
     analyze()
+
+
+def test_after_each_index_whoever_waits_to_write_is_let_in(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known_by_then: list[set[str]] = []
+    monkeypatch.setattr(statistics, "sleep", lambda _: known_by_then.append(known()))
+    analyze()
+    grown = [len(now - before) for before, now in pairwise(known_by_then)]
+    assert max(grown) == 1
 
 
 def test_many_of_one_status_are_read_in_the_order_of_their_customers(ada: User) -> None:

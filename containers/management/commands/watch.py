@@ -73,8 +73,8 @@ def watch(stop: threading.Event) -> None:
 
 
 def measure(stop: threading.Event) -> None:
-    """Measure usage, and count what has ended, every minute until `stop` is set. Once an hour,
-    and first of all, have SQLite look through its indexes."""
+    """Measure usage, and count what has ended, every minute until `stop` is set. In the
+    first of them, and once an hour, have SQLite look through its indexes."""
     sampler = Sampler()
     next_analysis = time.monotonic()
     while not stop.wait(MINUTE - time.time() % MINUTE):
