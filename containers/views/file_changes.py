@@ -42,6 +42,8 @@ def upload(request: Request, pk: int) -> HttpResponseBase:
         except Changed:
             if not replace:
                 raise
+            # It may have come while this one was being read.
+            file.seek(0)
             files.write(path, file.file, did="replaced", size=file.size)
     except Changed:
         name = paths.shown(paths.name_of(path))

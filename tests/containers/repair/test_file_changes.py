@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from containers.drivers.simulated.rootfs import Rootfs
 from tests.containers.repair.conftest import Disk
 
 if TYPE_CHECKING:
@@ -60,6 +61,23 @@ def test_an_upload_asks_before_it_replaces(disk: Disk, as_lena: Client) -> None:
     as_lena.post(disk.url("file_upload", "/etc/nginx"), sent("nginx.conf", replace="on"))
     assert disk.read(CONF) == b"new"
     assert disk.history() == [("replaced", CONF)]
+
+
+def test_an_upload_replaces_whole_what_came_while_it_was_under_way(
+    disk: Disk, as_lena: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Rootfs.stage
+
+    def meanwhile(self: Rootfs, content: IO[bytes]) -> Any:
+        staged = stage(self, content)
+        monkeypatch.setattr(Rootfs, "stage", stage)
+        disk.write("/srv/site.tar", b"somebody else's")
+        return staged
+
+    monkeypatch.setattr(Rootfs, "stage", meanwhile)
+    as_lena.post(disk.url("file_upload", "/srv"), sent("site.tar", b"all of it", replace="on"))
+    assert disk.read("/srv/site.tar") == b"all of it"
+    assert disk.history() == [("replaced", "/srv/site.tar")]
 
 
 def test_an_upload_never_replaces_a_folder(disk: Disk, as_lena: Client) -> None:
