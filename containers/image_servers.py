@@ -56,6 +56,8 @@ class ServerStocktaking:
             except DriverError as error:
                 keep(server, frozenset(), problem=error.detail)
                 logger.warning("image server %s: %s", server, error.detail)
+            except Exception:  # one odd answer is not to cost the others theirs
+                logger.exception("image server %s", server)
 
     def _ask(self, server: str) -> frozenset[str]:
         source = source_of(f"{server}:")

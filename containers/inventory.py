@@ -45,7 +45,11 @@ def learn(node: Node) -> None:
 
     What an administrator has written down for its room is replaced. Raises DriverError.
     """
-    found = ask(node)
+    keep_all(node, ask(node))
+
+
+def keep_all(node: Node, found: Inventory) -> None:
+    """Write down all that a node has, its room too, in its row and in `node`."""
     has = found.resources
     room = {"cpus": has.cpus, "memory_mb": has.memory_mb, "disk_gb": has.disk_gb}
     Node.objects.filter(pk=node.pk).update(**room)
@@ -93,3 +97,5 @@ class Stocktaking:
                 keep(node, future.result())
             except DriverError as error:
                 logger.warning("node %s does not say what it has: %s", node.name, error.detail)
+            except Exception:  # one odd answer is not to cost the others theirs
+                logger.exception("what node %s has", node.name)

@@ -115,16 +115,19 @@ class Watcher:
                     looks[node] = future.result()
             found(looks)
             answered |= looks
+        if answered:
+            _note_answers(answered)
         self._stock.keep_what_came()
         self._servers.keep_what_came()
-        if not answered:
-            return
-        with transaction.atomic():
-            rows = Node.objects.filter(pk__in=[node.pk for node in answered])
-            list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-            rows.update(seen_at=timezone.now(), misses=0, problem="")
-            other = [node for node, look in answered.items() if _note_latency(node, look)]
-            Node.objects.bulk_update(other, ["latency_ms"], batch_size=100)
+
+
+def _note_answers(answered: dict[Node, Look]) -> None:
+    with transaction.atomic():
+        rows = Node.objects.filter(pk__in=[node.pk for node in answered])
+        list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+        rows.update(seen_at=timezone.now(), misses=0, problem="")
+        other = [node for node, look in answered.items() if _note_latency(node, look)]
+        Node.objects.bulk_update(other, ["latency_ms"], batch_size=100)
 
 
 def _note_latency(node: Node, look: Look) -> bool:

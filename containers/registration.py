@@ -97,17 +97,16 @@ def add(server: Server, *, pool: str, chosen: Iterable[tuple[str, str | None]]) 
     does not answer."""
     chosen = list(chosen)
     own = _by_member(server) if any(member for _, member in chosen) else {}
+    nodes = [_row(own.get(member, server), pool, member, name) for name, member in chosen]
+    found = [inventory.ask(node) for node in nodes]
     with transaction.atomic():
-        nodes = []
-        for name, member in chosen:
-            if Node.objects.filter(name=name).exists():
-                raise CannotAdd(f"There is a node called {name} already. Choose another name.")
-            if same := _same(server, member).first():
+        for node, has in zip(nodes, found, strict=True):
+            if Node.objects.filter(name=node.name).exists():
+                raise CannotAdd(f"There is a node called {node.name} already. Choose another name.")
+            if same := _same(server, node.settings["member"]).first():
                 raise CannotAdd(f"This server is node {same.name} already.")
-            nodes.append(_row(own.get(member, server), pool, member, name))
-            nodes[-1].save()
-    for node in nodes:
-        inventory.learn(node)
+            node.save()
+            inventory.keep_all(node, has)
     return nodes
 
 

@@ -163,6 +163,25 @@ def test_a_node_that_is_slow_to_say_what_it_has_delays_no_look_and_no_other_node
     assert Node.objects.filter(misses=0, seen_at__isnull=False).count() == 2
 
 
+def test_an_odd_answer_of_one_node_costs_no_other_its_look(
+    node: Node, other_node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has = SimulatedDriver.images
+
+    def images(driver: SimulatedDriver) -> Any:
+        if driver.root.name == node.name:
+            raise KeyError("aliases")
+        return has(driver)
+
+    monkeypatch.setattr(SimulatedDriver, "images", images)
+    put_images(other_node, "alpine/3.20")
+    Node.objects.update(misses=1)
+    look(watcher)
+    assert set(Node.objects.values_list("misses", flat=True)) == {0}
+    assert images_of(node) == {IMAGE}
+    assert images_of(other_node) == {"alpine/3.20"}
+
+
 def test_a_node_that_does_not_say_what_it_has_keeps_what_is_known(
     node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

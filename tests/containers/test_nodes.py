@@ -8,9 +8,13 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from containers import inventory, registration
 from containers.connect import simulated
+from containers.drivers import Resources, Unreachable
+from containers.drivers.incus import Server
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node
 from containers.observe import missed
@@ -90,6 +94,25 @@ def test_many_nodes_have_pages_and_a_poll_stays_on_its_own(as_ada: Client) -> No
     assert "node-49" not in page
     address = page.split('data-poll hx-get="')[1].split('"')[0].replace("&amp;", "&")
     assert as_ada.get(address, headers={"HX-Request": "true"}).status_code == 204
+
+
+def test_of_servers_of_which_one_does_not_answer_none_is_added(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(node: Node) -> inventory.Inventory:
+        if node.name == "fsn-2":
+            raise Unreachable("no answer in time")
+        room = Resources(8, 8192, 100, "6.0")
+        return inventory.Inventory(timezone.now(), room, frozenset(), frozenset())
+
+    monkeypatch.setattr(inventory, "ask", ask)
+    monkeypatch.setattr(registration, "_by_member", lambda server: {})
+    chosen = [("fsn-1", "one"), ("fsn-2", "two")]
+    with pytest.raises(Unreachable):
+        registration.add(Server("/incus.socket"), pool="default", chosen=chosen)
+    assert not Node.objects.exists()
+    [added] = registration.add(Server("/incus.socket"), pool="default", chosen=chosen[:1])
+    assert (added.cpus, Node.objects.get().memory_mb) == (8, 8192)
 
 
 def test_no_nodes_is_a_page_too(as_ada: Client) -> None:
