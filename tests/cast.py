@@ -16,6 +16,7 @@ from typing import Any
 
 import factory
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
@@ -27,6 +28,7 @@ from containers.room import with_room
 from containers.statuses import NOWHERE, TRANSIENT, Status
 from orders.models import Order, Plan, System
 from panel.models import User
+from panel.staff import GROUP
 
 PASSWORD = "berth-demo"
 IMAGE = "debian/12"
@@ -65,6 +67,19 @@ class UserFactory(DjangoModelFactory[User]):
     first_name = factory.LazyAttribute(lambda person: person.username.capitalize())
     email = factory.LazyAttribute(lambda person: f"{person.username}@example.com")
     password = factory.django.Password(PASSWORD)
+
+
+class StaffFactory(UserFactory):
+    """Staff with what their group may do."""
+
+    class Meta:
+        skip_postgeneration_save = True
+
+    is_staff = True
+
+    @factory.post_generation
+    def _in_the_group(self, create: bool, extracted: object, **_: object) -> None:
+        self.groups.add(Group.objects.get(name=GROUP))
 
 
 class NodeFactory(DjangoModelFactory[Node]):

@@ -22,6 +22,7 @@ from tests.cast import (
     ContainerFactory,
     NodeFactory,
     PlanFactory,
+    StaffFactory,
     SystemFactory,
     UserFactory,
 )
@@ -160,8 +161,8 @@ def ada(db: None) -> User:
 
 @pytest.fixture
 def sten(db: None) -> User:
-    """Staff, and nothing else."""
-    return UserFactory.create(username="sten", is_staff=True)
+    """Staff with what staff may do, and nothing else."""
+    return StaffFactory.create(username="sten")
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         """Go to the gateway; what comes of it is `paid`, once the gateway reports it."""
 
     @transition(
-        status, Status.PAID, Status.PAID, permission=who.staff, conditions=[nothing_created],
+        status, Status.PAID, Status.PAID, permission=who.bookkeeper, conditions=[nothing_created],
         custom={"label": "Try creation again", "icon": "refresh"},
     )  # fmt: skip
     def try_again(self) -> None:
@@ -132,7 +132,7 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         """The customer or an administrator thinks better of it."""
 
     @transition(
-        status, Status.PAID, Status.REFUNDED, permission=who.staff,
+        status, Status.PAID, Status.REFUNDED, permission=who.bookkeeper,
         conditions=[nothing_created],
         custom={
             "label": "Refund order", "icon": "card", "danger": True,

@@ -34,7 +34,14 @@ from orders import checkout
 from orders.checkout import Refused as RefusedByShop
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
-from tests.cast import NodeFactory, PlanFactory, SystemFactory, UserFactory, set_pace
+from tests.cast import (
+    NodeFactory,
+    PlanFactory,
+    StaffFactory,
+    SystemFactory,
+    UserFactory,
+    set_pace,
+)
 from tests.conftest import Clock, Worker
 from tests.containers.acts import Killed
 from tests.containers.trouble import Trouble, killed, killed_at_write
@@ -82,7 +89,7 @@ class Panel(RuleBasedStateMachine):
         self.system = system
         self.customers: list[User] = [UserFactory.create(username=n) for n in ("lena", "omar")]
         self.ada: User = UserFactory.create(username="ada", is_administrator=True)
-        self.sten: User = UserFactory.create(username="sten", is_staff=True)
+        self.sten: User = StaffFactory.create(username="sten")
         # Folders outlive the example: no two of them share one.
         self.nodes = [
             NodeFactory.create(name=f"n{next(_numbers)}", memory_mb=3072, pace=0) for _ in range(2)

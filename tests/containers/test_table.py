@@ -228,7 +228,7 @@ def every_transition() -> list[Any]:
 
 @pytest.mark.parametrize(("model", "arrow"), every_transition())
 def test_a_transition_names_who_may_make_it(model: Any, arrow: Any) -> None:
-    assert arrow.permission in {who.owner, who.administrator, who.staff, who.nobody}
+    assert arrow.permission in {who.owner, who.administrator, who.bookkeeper, who.nobody}
     assert ("label" in arrow.custom) == (arrow.permission is not who.nobody)
 
 

@@ -177,6 +177,7 @@ def test_who_may_only_look_has_no_actions(
     payment = checkout.open_payment(order, lena)
     checkout.cancel(order, lena)
     payment.change_status(PaymentStatus.CONFIRMED)
+    sten.groups.clear()
     sten.user_permissions.set(
         Permission.objects.filter(codename__in=["view_order", "view_payment"])
     )

@@ -106,6 +106,16 @@ def test_an_unpaid_order_whose_container_was_destroyed_can_be_cancelled_and_keep
 # --- giving back -----------------------------------------------------------------------------
 
 
+def test_staff_whom_the_admin_does_not_let_change_orders_refund_nothing(
+    order: Order, sten: User, pay: Pay
+) -> None:
+    pay(order)
+    sten.groups.clear()
+    with pytest.raises(Refused, match="not for you"):
+        checkout.refund(order, sten)
+    assert fresh(order).status == Order.Status.PAID
+
+
 def test_a_refund_gives_the_money_back_and_withdraws_the_container(
     order: Order, sten: User, pay: Pay
 ) -> None:

@@ -12,7 +12,6 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.apps import apps
-from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.http import HttpResponseBase
@@ -24,7 +23,6 @@ from containers.statuses import Status
 from orders import checkout
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
-from panel.staff import GROUP
 from tests.cast import PASSWORD, ContainerFactory
 from tests.security.addresses import Address
 
@@ -102,8 +100,7 @@ def house(lena: User, node: Node, plan: Plan, system: System) -> House:
 
 @pytest.fixture
 def browsers(lena: User, omar: User, ada: User, sten: User, db: None) -> dict[str, Client]:
-    """One for each role. Staff have the rights of their group."""
-    sten.groups.add(Group.objects.get(name=GROUP))
+    """One for each role."""
     root = User.objects.create_superuser("root", password=PASSWORD)
     people = {"owner": lena, "other": omar, "administrator": ada, "staff": sten, "superuser": root}
     found = {"stranger": Client()}
