@@ -10,11 +10,11 @@ class OrdersConfig(AppConfig):
         from django.db.models.signals import post_delete
         from payments.signals import status_changed
 
-        from containers.operations import container_created
+        from containers.operations import creation_ended
         from orders import checkout, notices
         from orders.models.plan import System, forget_unwanted_images
 
         status_changed.connect(checkout.payment_reported, dispatch_uid="berth")
         status_changed.connect(notices.payment_changed, dispatch_uid="berth.notices")
-        container_created.connect(checkout.fulfil, dispatch_uid="berth")
+        creation_ended.connect(checkout.created_or_not, dispatch_uid="berth")
         post_delete.connect(forget_unwanted_images, sender=System, dispatch_uid="berth")

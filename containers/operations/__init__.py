@@ -7,14 +7,14 @@ queue only wakes.
 
 from containers.operations.asking import NotAllowed, TooFast, refusal, request, try_again, why_not
 from containers.operations.carrying import carry_out
-from containers.operations.outcomes import container_created
+from containers.operations.outcomes import creation_ended
 from containers.operations.sweeping import sweep
 
 __all__ = [
     "NotAllowed",
     "TooFast",
     "carry_out",
-    "container_created",
+    "creation_ended",
     "refusal",
     "request",
     "sweep",

@@ -18,8 +18,8 @@ from containers.statuses import Status
 if TYPE_CHECKING:
     from panel.models import User
 
-# Sent with `container` inside the transaction in which its creation is recorded.
-container_created = Signal()
+# Sent with `container` inside the transaction in which it is recorded whether it was created.
+creation_ended = Signal()
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,10 @@ def end(operation: Operation, verdict: Verdict) -> None:
         fresh.progress = 100
     fresh.save()
     took = (at - fresh.asked_at).total_seconds()
-    record(container, was, fresh, because=verdict.error or f"took {took:.1f} s", at=at)
-    if fresh.kind == "create" and verdict.ok:
-        container_created.send(sender=Container, container=container)
+    done = f"took {took:.1f} s{', forced off' if fresh.forced else ''}"
+    record(container, was, fresh, because=verdict.error or done, at=at)
+    if fresh.kind == "create":
+        creation_ended.send(sender=Container, container=container)
 
 
 def _plan_next_try(container: Container, verdict: Verdict, at: datetime) -> None:

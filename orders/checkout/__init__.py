@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orders.checkout.door import Refused, why_not
 from orders.checkout.paying import (
     GATEWAY_ERRORS,
-    fulfil,
+    created_or_not,
     gateway,
     open_payment,
     payment_reported,
@@ -30,7 +30,7 @@ __all__ = [
     "Refused",
     "TooManyUnpaid",
     "cancel",
-    "fulfil",
+    "created_or_not",
     "gateway",
     "give_back",
     "open_payment",

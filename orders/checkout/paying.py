@@ -91,12 +91,17 @@ def begin_creation(order: Order, *, because: str) -> None:
             move(order, "fulfilled", because="its container existed already")
 
 
-def fulfil(sender: type[Container], container: Container, **_: Any) -> None:
-    """A container was created: its order, if it is paid, is fulfilled. Runs inside the
-    transaction in which the creation is recorded."""
+def created_or_not(sender: type[Container], container: Container, **_: Any) -> None:
+    """A container was created: its order, if it is paid, is fulfilled. Or it was not, after its
+    node had lost it: somebody has to act on its order again. Runs inside the transaction in
+    which that is recorded."""
     order = Order.objects.select_for_update().filter(container=container).first()
-    if order is not None and order.status == Order.Status.PAID:
+    if order is None:
+        return
+    if order.status == Order.Status.PAID and not container.is_nowhere:
         move(order, "fulfilled", because="its container was created")
+    elif order.status == Order.Status.FULFILLED and container.is_nowhere:
+        move(order, "lost", because="its container could not be created again")
 
 
 @transaction.atomic

@@ -157,6 +157,10 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
     def fulfilled(self) -> None:
         """Its container was created."""
 
+    @transition(status, Status.FULFILLED, Status.PAID, permission=who.nobody)
+    def lost(self) -> None:
+        """Its node has lost its container, which could not be created again."""
+
 
 class OrderChange(models.Model):
     """From which status to which, when, by whom or by what, why; never changed or deleted."""

@@ -180,12 +180,12 @@ def test_others_hear_of_a_creation_inside_its_transaction(
     def cannot(**_: Any) -> None:
         raise RuntimeError("the order cannot be found")
 
-    outcomes.container_created.connect(cannot, weak=False)
+    outcomes.creation_ended.connect(cannot, weak=False)
     try:
         operations.request(ordered.pk, "create", by=None)
         with pytest.raises(RuntimeError):
             worker.carry_out_all()
     finally:
-        outcomes.container_created.disconnect(cannot)
+        outcomes.creation_ended.disconnect(cannot)
     assert fresh(ordered).status == Status.CREATING
     assert last_operation(ordered).is_open

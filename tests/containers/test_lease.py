@@ -232,7 +232,7 @@ def test_a_restart_that_is_taken_up_again_halts_and_boots_once(
     ]
 
 
-def test_a_node_never_has_more_work_at_once_than_it_may(
+def test_a_node_with_its_hands_full_gets_no_more_work(
     lena: User, node: Node, worker: Worker, instead: Any, settings: Any
 ) -> None:
     settings.NODE_CONCURRENCY = 2

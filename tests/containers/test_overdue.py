@@ -195,3 +195,4 @@ def test_the_plug_is_pulled_by_itself_where_stopping_takes_for_ever(
     container = ask_and_wait(stubborn, action, worker, ada)
     assert container.status == ends
     assert "forced" in effects_on(node, of=container)
+    assert container.changes.latest("pk").because.endswith("forced off")

@@ -9,8 +9,12 @@ import pytest
 from payments import PaymentStatus
 
 from containers import operations
+from containers.connect import simulated
+from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation, StatusChange
+from containers.observe import Watcher
 from containers.reports import lose
+from containers.settling import create_again
 from containers.statuses import Status
 from orders import checkout
 from orders.checkout import Refused
@@ -18,6 +22,7 @@ from orders.models import Order, OrderChange, Payment, Plan
 from panel.models import User
 from tests.cast import NodeFactory
 from tests.conftest import Clock, Worker
+from tests.containers.acts import look
 from tests.soak.audit import at_any_moment
 
 Pay = Callable[[Order], Payment]
@@ -192,6 +197,29 @@ def test_a_creation_given_up_is_listed_for_staff_until_it_is_tried_again(
     assert order.changes.filter(by=sten, because="creation to be tried again").exists()
     worker.carry_out_all()
     assert fresh(order).status == Order.Status.FULFILLED
+
+
+def test_a_container_that_is_lost_and_cannot_be_made_again_is_listed_for_staff_until_it_is(
+    order: Order, pay: Pay, node: Node, sten: User, ada: User, worker: Worker
+) -> None:
+    pay(order)
+    worker.carry_out_all()
+    simulated(node).lose(order.container.instance_name)
+    look(Watcher())
+    simulated(node).set_faults(Faults(failing=True))
+    create_again(node, order.container_id, by=ada)
+    worker.carry_out_all()
+    assert fresh(order).status == Order.Status.PAID
+    Container.objects.update(create_again_at=None)
+    assert list(Order.objects.paid_not_created()) == [order]
+    offered = [action.name for action in fresh(order).actions_for(sten)]
+    assert offered == ["try_again", "refund"]
+
+    simulated(node).set_faults(Faults())
+    checkout.try_again(order, sten)
+    worker.carry_out_all()
+    assert fresh(order).status == Order.Status.FULFILLED
+    assert not at_any_moment()
 
 
 def test_an_administrators_create_leaves_the_order_unpaid(

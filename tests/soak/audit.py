@@ -114,6 +114,9 @@ def _money(order: Order) -> tuple[list[str], list[str]]:
         (twice if kept else lost).append(f"{order} is {order.status}, and holds {amounts}")
     changes = list(order.changes.all())
     entered = Counter(c.to_status for c in changes if c.to_status != c.from_status)
+    # What its node has lost is made once more.
+    lost_again = sum(c.from_status == Order.Status.FULFILLED != c.to_status for c in changes)
+    entered -= Counter(dict.fromkeys([Order.Status.PAID, Order.Status.FULFILLED], lost_again))
     twice += [f"{order} became {status} twice" for status, count in entered.items() if count > 1]
     back = Counter(c.because for c in changes if c.because.endswith("given back"))
     for payment in payments:
