@@ -64,6 +64,9 @@ def proposal(node: Node, number: int) -> Found:
             f"{name} has no limit for its {' and its '.join(missing)}, as every container has. "
             f"Set one on node {node.name} first."
         )
+    longest = Container._meta.get_field("image").max_length or 0
+    if len(spec.image) > longest:
+        raise NotPossible(f"The name of its image has more than {longest} letters.")
     return Found(instance, spec)
 
 
@@ -95,7 +98,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
 
 
 def _make(node: Node, number: int, found: Found, *, customer: User, name: str) -> Container:
-    spec = found.spec
+    spec, room = found.spec, Container._meta.get_field("system").max_length
     return Container.objects.create(
         pk=number,
         customer=customer,
@@ -104,7 +107,7 @@ def _make(node: Node, number: int, found: Found, *, customer: User, name: str) -
         cpus=spec.cpus,
         memory_mb=spec.memory_mb,
         disk_gb=spec.disk_gb,
-        system=spec.image or "Unknown",
+        system=spec.image[:room] or "Unknown",
         image=spec.image,
         ssh_key=spec.ssh_key,
         node=node,
@@ -157,6 +160,7 @@ def create_again(node: Node, number: int, *, by: User) -> str:
         raise NotPossible(f"Node {node.name} does not have {container.system} to make it of.")
     with transaction.atomic():
         fresh = _locked(container)
+        _check_online(node)
         was = fresh.status
         fresh.begun_again()
         fresh.address, fresh.problem, fresh.create_tries = "", "", 0
@@ -180,7 +184,7 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
         noted, _ = node.strays.filter(number=number, by_hand=False).delete()
         if not noted:
             raise NotPossible("This is settled already.")
-        _tell(fresh, by, f"the old copy on node {node.name} removed")
+        _tell(fresh, by, f"asked to remove the old copy on node {node.name}")
     return _begin_deletion(node, fresh.instance_name, f"The old copy of {fresh.name}")
 
 
@@ -272,13 +276,13 @@ def _ask(node: Node, name: str) -> Instance | None:
 def _claim(node: Node, name: str) -> None:
     try:
         connect(node).claim(name)
-    except Refused as error:
-        raise NotPossible(f"Node {node.name} refuses: {error.detail}.") from error
     except DriverError as error:
         raise _no_answer(node, error) from error
 
 
 def _no_answer(node: Node, error: DriverError) -> NotPossible:
+    if isinstance(error, Refused):
+        return NotPossible(f"Node {node.name} refuses: {error.detail}.")
     return NotPossible(f"Node {node.name} cannot be asked now: {error.detail}. Try again later.")
 
 

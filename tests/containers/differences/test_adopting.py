@@ -114,6 +114,21 @@ def test_what_has_no_limits_is_not_adopted(node: Node, lena: User, ada: User) ->
         adopt(node, NUMBER, customer=lena, name="old", by=ada)
 
 
+@pytest.mark.parametrize(("letters", "fits"), [(100, True), (120, True), (121, False)])
+def test_an_image_with_a_long_name_is_kept_whole_or_refused(
+    letters: int, fits: bool, node: Node, lena: User, ada: User
+) -> None:
+    put(node, image="x" * letters)
+    look()
+    if fits:
+        adopt(node, NUMBER, customer=lena, name="old", by=ada)
+        container = Container.objects.get()
+        assert (container.image, container.system) == ("x" * letters, "x" * 80)
+    else:
+        with pytest.raises(NotPossible, match="more than 120 letters"):
+            adopt(node, NUMBER, customer=lena, name="old", by=ada)
+
+
 def test_a_node_that_does_not_answer_cannot_be_asked(
     node: Node, stray: int, lena: User, ada: User
 ) -> None:

@@ -42,9 +42,19 @@ def test_the_copy_goes_and_the_container_stays(
     assert (fresh(left_over).status, fresh(left_over).node) == (Status.STOPPED, node)
     change = left_over.changes.latest("pk")
     assert (change.from_status, change.to_status, change.by) == ("stopped", "stopped", ada)
-    assert change.because == "the old copy on node node-b removed"
+    assert change.because == "asked to remove the old copy on node node-b"
     look()
     assert told(other_node) == []
+
+
+def test_a_node_that_refuses_to_remove_it_has_it_still_and_nothing_says_otherwise(
+    left_over: Container, other_node: Node, ada: User
+) -> None:
+    simulated(other_node).set_faults(Faults(failing=True))
+    with pytest.raises(NotPossible, match="node-b refuses"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(left_over.instance_name)
+    assert left_over.changes.latest("pk").because.startswith("asked to remove")
 
 
 def test_it_can_be_moved_there_again_afterwards(
@@ -128,7 +138,7 @@ def test_of_two_who_remove_it_at_the_same_moment_one_does(
     monkeypatch.setattr(settling, "_check_left_over", overtaken)
     with pytest.raises(NotPossible, match="settled already"):
         remove_copy(other_node, left_over.pk, by=ada)
-    assert left_over.changes.filter(because__contains="removed").count() == 1
+    assert left_over.changes.filter(because__contains="to remove").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)

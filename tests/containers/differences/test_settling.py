@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from containers import settling
 from containers.connect import simulated, spec_of
 from containers.drivers import Power
 from containers.drivers.simulated import Faults, SimulatedDriver
@@ -233,6 +234,22 @@ def test_where_its_image_is_gone_it_is_not_created_again(
 ) -> None:
     node.images.all().delete()
     with pytest.raises(NotPossible, match="does not have Debian 12"):
+        create_again(node, missing.pk, by=ada)
+    assert fresh(missing).status == Status.OFFLINE
+
+
+def test_on_a_node_that_goes_off_line_meanwhile_nothing_is_created_again(
+    missing: Container, node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = settling._locked
+
+    def lost_meanwhile(container: Container) -> Container:
+        fresh = real(container)
+        Node.objects.update(online=False)
+        return fresh
+
+    monkeypatch.setattr(settling, "_locked", lost_meanwhile)
+    with pytest.raises(NotPossible, match="is off-line"):
         create_again(node, missing.pk, by=ada)
     assert fresh(missing).status == Status.OFFLINE
 
