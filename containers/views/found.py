@@ -8,7 +8,7 @@ takes the word of its page for it, and so needs one query.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from django.db import connections
@@ -110,18 +110,19 @@ class Found:
         """What tells whether the page has changed. It takes the word of the page for whether
         there is more than anybody counts, and so needs one query."""
         matches = self._looked_up().values_list(*TRACE)
+        counts = partial(counts_by_status, self._narrowed, Status.values)
         if self.text and not is_long:
-            return Poll(Composed(matches), is_search=True, is_long=False)
+            return Poll(Composed(matches), counts, is_search=True, is_long=False)
         shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
         if not self.text:
-            counts = counting(self._narrowed, Status.values)
-            traces = Composed(shown.values_list(*TRACE, counts))
-            return Poll(traces, is_search=False, is_long=is_long)
+            in_one_text = counting(self._narrowed, Status.values)
+            traces = Composed(shown.values_list(*TRACE, in_one_text))
+            return Poll(traces, counts, is_search=False, is_long=is_long)
         shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()
         both = shown.values_list(*TRACE, Value(True)).union(
             self._looked_up().values_list(*TRACE, Value(False)), all=True
         )
-        return Poll(Composed(both), is_search=True, is_long=True)
+        return Poll(Composed(both), counts, is_search=True, is_long=True)
 
     @property
     def _count(self) -> Count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,23 +23,23 @@ LONG, SHORT = "l", "s"
 class Poll:
     """What is asked for a page again and again. Its rows are traces: of a list those on the page,
     each with the counts in one text behind it; of a search all that match; of a search that
-    finds too much those, and those on the page, told apart by a flag behind each."""
+    finds too much those, and those on the page, told apart by a flag behind each. `counts` asks
+    for the counts alone."""
 
     asked: Composed
+    counts: Callable[[], dict[str, Count]]
     is_search: bool
     is_long: bool
 
-    def digest(self) -> str | None:
-        """What a page of now would have seen; one query. None where nothing is left on it."""
+    def digest(self) -> str:
+        """What a page of now would have seen; one query, or two for a list with nothing on it."""
         rows = self.asked.rows()
         if self.is_search and not self.is_long:
             return digest_of_search([], first(rows))
         if self.is_search:
             matches = first(row[:-1] for row in rows if not row[-1])
             return digest_of_search([row[:-1] for row in rows if row[-1]], matches)
-        if not rows:
-            return None
-        counts = counts_in(rows[0][-1], Status.values)
+        counts = counts_in(rows[0][-1], Status.values) if rows else self.counts()
         return digest_of_list((row[:-1] for row in rows), counts, is_long=self.is_long)
 
 

@@ -216,6 +216,18 @@ def test_a_poll_with_nothing_new_is_empty(as_lena: Client, container: Container)
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+@pytest.mark.parametrize("address", ["/containers/", "/containers/?status=booting"])
+def test_a_poll_of_a_list_with_nothing_on_it_is_empty_too(
+    address: str, as_lena: Client, as_ada: Client, container: Container, lena: User
+) -> None:
+    if "status" not in address:
+        Container.objects.update(status=Status.DESTROYED)
+    page = as_lena.get(address)
+    assert poll(as_lena, page).status_code == 204
+    ContainerFactory.create(customer=lena, status=Status.RUNNING, on_node=False)
+    assert poll(as_lena, page).status_code == 200
+
+
 def test_a_poll_brings_the_fresh_section(
     as_lena: Client, as_ada: Client, container: Container
 ) -> None:
