@@ -185,6 +185,10 @@ class NodeAdmin(admin.ModelAdmin):
     readonly_fields = ["kind", "online", "online_since", "misses", "seen_at", "problem", "version"]
     exclude = ["settings"]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Node | None = None) -> list[str]:
+        """The folder of a simulated node goes by its name."""
+        return [*self.readonly_fields, *(["name"] if obj and obj.is_simulated else [])]
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -156,3 +156,10 @@ def test_saving_a_node_leaves_what_the_watcher_wrote_meanwhile(office: Client, n
     node.refresh_from_db()
     assert (node.cpus, node.in_service) == (8, False)
     assert (node.online, node.misses, node.problem) == (False, 3, "No answer.")
+
+
+def test_a_simulated_node_keeps_the_name_of_its_folder(office: Client, node: Node) -> None:
+    typed = {"name": "other", "cpus": 8, "memory_mb": node.memory_mb, "disk_gb": node.disk_gb}
+    office.post(f"/admin/containers/node/{node.pk}/change/", typed)
+    node.refresh_from_db()
+    assert (node.name, node.cpus) == ("node-a", 8)
