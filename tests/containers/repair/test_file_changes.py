@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -68,7 +68,7 @@ def test_an_upload_replaces_whole_what_came_while_it_was_under_way(
 ) -> None:
     stage = Rootfs.stage
 
-    def meanwhile(self: Rootfs, content: IO[bytes]) -> Any:
+    def meanwhile(self: Rootfs, content: BinaryIO) -> Any:
         staged = stage(self, content)
         monkeypatch.setattr(Rootfs, "stage", stage)
         disk.write("/srv/site.tar", b"somebody else's")
