@@ -1,5 +1,6 @@
 """Four people who ask for the list without pause, behind gunicorn as it ships: nobody waits much
-longer than the others. Beside it the bare view of the same rows, and one person alone."""
+longer than the others. Beside it the bare view of the same rows, one person alone, and a machine
+that does nothing but count."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import pytest
 from django.db import connection
 
 from tests.bench.conftest import Figures
+from tests.bench.counting import turns_of
 from tests.bench.load import Answers, ask_without_pause
 from tests.bench.shipped import pages_of
 
@@ -30,6 +32,7 @@ def test_at_four_clients_nobody_waits_much_longer_than_the_others(
 ) -> None:
     rounds: dict[tuple[str, int], list[Answers]] = defaultdict(list)
     cores: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
+    counted: dict[int, list[float]] = defaultdict(list)
     with django_db_blocker.unblock(), pages_of(ROWS, tmp_path) as (web, browsing):
         asked = web.questions(browsing)
         for _ in range(ROUNDS):
@@ -38,6 +41,8 @@ def test_at_four_clients_nobody_waits_much_longer_than_the_others(
                 answers, used = web.cores_while(ask)
                 rounds[way].append(answers)
                 cores[way].append(used)
+            for processes in (4, 1):
+                counted[processes] += turns_of(processes, SECONDS)
     waits = {way: sorted(chain(*(each.waits for each in rounds[way]))) for way in rounds}
     ratios = {way: ratio(all_of_them) for way, all_of_them in waits.items()}
     figures(
@@ -59,6 +64,15 @@ def test_at_four_clients_nobody_waits_much_longer_than_the_others(
         ],
         f"{ROUNDS} rounds of {SECONDS:g} s each, by turns",
     )  # fmt: skip
+    figures(
+        "Nothing but counting meanwhile",
+        ["processes", "median of a turn, ms", "99 % to median"],
+        [
+            [processes, 1000 * share(sorted(turns), 0.5), ratio(sorted(turns))]
+            for processes, turns in counted.items()
+        ],
+        "No page can be more even than the machine",
+    )
     assert ratios["list", 4] <= GENEROUS
 
 
