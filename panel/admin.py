@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
 from allauth.mfa.admin import AuthenticatorAdmin
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.views.decorators.http import require_safe
 
@@ -55,6 +57,13 @@ class PeopleAdmin(UserAdmin):
         if request.user.is_superuser:
             return people
         return people.filter(is_superuser=False, is_administrator=False, is_staff=False)
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
+        """An address that was replaced lets nobody in any more: a new password is sent to every
+        address that allauth knows of."""
+        super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:
+            EmailAddress.objects.filter(user=obj).delete()
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False

@@ -260,6 +260,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 # Whoever asks to reset a password could otherwise have mail sent to anybody.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+# A browser that was left open gives nobody a new address, to which a password would be sent.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 
