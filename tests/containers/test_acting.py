@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from containers.models import Container, Node, Operation, StatusChange
+from containers.reports import lose
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory
@@ -215,6 +216,19 @@ def test_why_a_node_does_not_answer_is_for_staff(
     Container.objects.update(status=Status.OFFLINE, problem="The connection is broken.")
     assert "no route to host" in as_sten.get(container.get_absolute_url()).content.decode()
     assert "no route to host" not in as_lena.get(container.get_absolute_url()).content.decode()
+
+
+def test_work_that_waits_for_its_node_is_called_by_its_name_and_says_so(
+    as_lena: Client, container: Container, node: Node
+) -> None:
+    as_lena.post(f"/containers/{container.pk}/act/", {"action": "start"})
+    page = as_lena.get(container.get_absolute_url()).content.decode()
+    assert "Waiting for the worker" in page
+    lose(node, "no answer")
+    page = as_lena.get(container.get_absolute_url()).content.decode()
+    assert '<h2 id="h-operation">Start</h2>' in page
+    assert "It waits until node-a answers again" in page
+    assert "Waiting for the worker" not in page
 
 
 def test_the_history_names_who_and_why(as_lena: Client, lena: User, container: Container) -> None:
