@@ -3,7 +3,10 @@ administrator settles it, through the doors of `settling`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+
+from django.db.models import QuerySet, Value
 
 from containers.models import Action, Container, Node, Stray
 from containers.statuses import Status
@@ -76,6 +79,17 @@ def differences_on(node: Node) -> list[Difference]:
         *(_missing(container, elsewhere.get(container.pk)) for container in missing),
     ]
     return found if node.online else [replace(each, actions=()) for each in found]
+
+
+def counts_on(nodes: QuerySet[Node] | list[Node]) -> Counter[int]:
+    """How many differences there are on each of these nodes, by its key; one query."""
+    missing = Container.objects.filter(status=Status.OFFLINE, missing=True, node__in=nodes)
+    here = (
+        Stray.objects.filter(node__in=nodes).order_by().values_list("node", "number", "unfinished")
+    )
+    gone = missing.order_by().values_list("node", "pk", Value(False))
+    # Where another one bears the name of one that is missing, that is one difference.
+    return Counter(node for node, *_ in here.union(gone))
 
 
 def _unknown(stray: Stray, container: Container | None) -> Difference:

@@ -3,6 +3,8 @@ in the same breath."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db.models import Q
 
 from containers.models import Container, Node, Stray
@@ -48,6 +50,22 @@ def candidates(container: Container) -> list[Node]:
         if node.memory_left >= container.memory_mb and node.disk_left >= container.disk_gb
     ]
     return sorted(fit, key=lambda node: (-node.memory_left, node.name))
+
+
+def that_fit(containers: Iterable[Container], nodes: Iterable[Node]) -> list[Container]:
+    """Those that find room if they are moved to these nodes one after the other, as `place`
+    would have it."""
+    left = [(node.memory_left, node.disk_left) for node in nodes]
+    fit = []
+    for container in containers:
+        wants = container.memory_mb, container.disk_gb
+        able = [room for room in left if room[0] >= wants[0] and room[1] >= wants[1]]
+        if able:
+            most = max(able)
+            left.remove(most)
+            left.append((most[0] - wants[0], most[1] - wants[1]))
+            fit.append(container)
+    return fit
 
 
 def _at_work() -> NodeQuerySet:

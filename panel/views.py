@@ -17,6 +17,7 @@ from django_fsm import can_proceed
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from containers.counting import Count, counted, counts_by_status
+from containers.differences import counts_on
 from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
 from containers.room import with_room
@@ -68,8 +69,13 @@ def _for_running_it(request: Request) -> dict[str, Any]:
     waiting = visible.filter(status=Status.ORDERED, create_again_at__isnull=False)
     orders = Order.objects.select_related("container", "customer")
     nodes = Node.objects.visible_to(request.user)
+    differing = counts_on(nodes)
     return {
         "counts": counts,
+        "differing": [
+            (node.name, node.get_absolute_url(), differing[node.pk])
+            for node in nodes.filter(pk__in=differing)[:FEW]
+        ],
         "nodes": with_room(nodes.order_by("online", "name")[:FEW]),
         "node_count": nodes.count(),
         "failed": list(failed.select_related("container__customer").order_by("-ended_at")[:FEW]),

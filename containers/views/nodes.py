@@ -15,13 +15,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from containers import operations, who
 from containers.connect import simulated
-from containers.differences import differences_on
+from containers.differences import counts_on, differences_on
 from containers.digest import digest
 from containers.drivers import DriverError
 from containers.drivers.simulated import Faults
 from containers.forms import FaultsForm
 from containers.models import Container, Node, Operation, ServerImage
 from containers.models.node import NodeQuerySet
+from containers.placement import that_fit
 from containers.room import with_room
 from containers.statuses import Status
 from containers.templatetags.spans import memory
@@ -62,13 +63,14 @@ class Room:
 def nodes(request: Request) -> HttpResponse:
     page = Paginator(visible_nodes(request), NODES_PER_PAGE).get_page(request.GET.get("page"))
     found = with_room(page.object_list)
-    seen = digest([_trace(node) for node in found])
+    differing = counts_on(found)
+    seen = digest([(_trace(node), differing[node.pk]) for node in found])
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = {
         "section": "nodes",
         "page_obj": page,
-        "rows": [(node, _rooms(node)) for node in found],
+        "rows": [(node, _rooms(node), differing[node.pk]) for node in found],
         "seen": seen,
         "pace": _pace(found, Operation.objects.open().exists()),
     }
@@ -134,16 +136,12 @@ def move(request: Request, pk: int) -> HttpResponse:
     if request.method != "POST":
         at_work = visible_nodes(request).filter(online=True, in_service=True)
         elsewhere = with_room(at_work.filter(kind=found.kind).exclude(pk=pk))
+        fitting = that_fit(moving, elsewhere)
         context |= {
-            "able": moving,
+            "able": fitting,
+            "without_room": len(moving) - len(fitting),
             "unable": [row for row in rows if not _can_move(row)],
             "movable": [Status(value).label for value in Container.sources_of("migrate")],
-            "memory": sum(row.memory_mb for row in moving),
-            "disk": sum(row.disk_gb for row in moving),
-            "elsewhere": {
-                "memory": sum(node.memory_left for node in elsewhere),
-                "disk": sum(node.disk_left for node in elsewhere),
-            },
         }
         return render(request, "containers/nodes/move.html", context)
     if "out" in request.POST:

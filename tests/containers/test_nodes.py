@@ -82,7 +82,7 @@ def test_the_list_asks_as_much_for_many_nodes_as_for_one(
 ) -> None:
     for _ in range(10):
         NodeFactory.create()
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         as_ada.get("/nodes/")
 
 
@@ -199,7 +199,7 @@ def test_before_all_is_moved_it_is_said_what_can_and_what_cannot(
     assert "1 container will move, 1 cannot" in page
     assert "in-repair" in page
     assert "Stopped or Running" in page
-    assert "not enough" not in page
+    assert "no room" not in page
     container.refresh_from_db()
     assert container.status == Status.STOPPED
 
@@ -212,7 +212,24 @@ def test_before_all_is_moved_it_is_said_where_there_is_no_room(
     NodeFactory.create(online=False)
     NodeFactory.create(in_service=False)
     NodeFactory.create(kind=Node.Kind.INCUS)
-    assert "not enough" in as_ada.get(f"/nodes/{container.node.pk}/move/").content.decode()
+    page = as_ada.get(f"/nodes/{container.node.pk}/move/").content.decode()
+    assert "no other node in service has room" in page
+    assert 'name="out"' not in page
+
+
+def test_as_many_are_promised_to_move_as_find_room(
+    node: Node, lena: User, as_ada: Client, worker: Worker
+) -> None:
+    """In two halves of a node there is no room for one that wants three quarters."""
+    for memory in (512, 512, 768):
+        ContainerFactory.create(customer=lena, node=node, memory_mb=memory)
+    NodeFactory.create_batch(2, memory_mb=1024)
+    page = as_ada.get(f"/nodes/{node.pk}/move/").content.decode()
+    assert "2 containers will move" in page
+    assert "For 1 more there is no room" in page
+    as_ada.post(f"/nodes/{node.pk}/move/")
+    worker.carry_out_all()
+    assert node.containers.count() == 1
 
 
 def test_all_that_can_is_moved_and_nothing_new_comes(

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from containers.connect import simulated
-from containers.differences import differences_on
+from containers.differences import counts_on, differences_on
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node
 from containers.settling import NotPossible, adopt, create_again, forget, take_over
@@ -186,3 +186,25 @@ def test_a_replayed_form_is_told_that_it_is_settled(
     assert "settled already" in answer.content.decode()
     assert as_ada.post(url(node, 10**30, "adopt"), follow=True).status_code == 200
     assert missing.changes.filter(to_status=Status.DESTROYED).count() == 1
+
+
+def test_where_something_differs_shows_on_the_dashboard_and_in_the_list(
+    missing: Container, node: Node, other_node: Node, as_ada: Client, as_sten: Client
+) -> None:
+    put(node)
+    put(other_node, missing.pk + 7, by_hand=True)
+    look()
+    assert "2 differences to be settled" in as_ada.get("/nodes/").content.decode()
+    dashboard = as_ada.get("/")
+    assert [(name, count) for name, _, count in dashboard.context["differing"]] == [
+        ("node-a", 2), ("node-b", 1)
+    ]  # fmt: skip
+    assert as_sten.get("/").context["differing"] == []
+
+
+def test_one_that_has_taken_the_place_of_another_is_one_difference(
+    missing: Container, node: Node
+) -> None:
+    put(node, missing.pk, by_hand=True)
+    look()
+    assert counts_on([node]) == {node.pk: len(differences_on(node))} == {node.pk: 1}
