@@ -12,7 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from containers.models.container import host_name
 from containers.repair import paths
 from containers.repair.text import unified
-from panel.models import User
+from panel.forms import PersonField
 
 _AS_TYPED = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
 
@@ -108,16 +108,7 @@ def too_large() -> str:
 class AdoptForm(forms.Form):
     """Whose an instance will be, and what it will be called."""
 
-    customer = forms.ModelChoiceField(
-        User.objects.filter(is_active=True),
-        to_field_name="username",
-        help_text="User name of whoever it is for.",
-        error_messages={
-            "required": "Say whose it is.",
-            "invalid_choice": "Nobody with this user name can sign in.",
-        },
-        widget=forms.TextInput(_AS_TYPED),
-    )
+    customer = PersonField()
     name = forms.CharField(
         max_length=63,
         validators=[host_name],

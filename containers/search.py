@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Subquery
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Concat
 
 from containers.models import Container
 from panel.models import User
@@ -48,16 +49,25 @@ class Search:
 
     @cached_property
     def _others(self) -> list[Q]:
-        """An address, a number ("104" or "ct-104")."""
+        """An address, a number ("104" or "ct-104"), that of its order ("order 104")."""
         text, meanings = self._text, []
         if re.fullmatch(r"[0-9a-f.:]+", text):
             sqlite = connections[self._alias].vendor == "sqlite"
             begins = _beginning("address", text) if sqlite else Q(address__startswith=text)
             meanings.append(begins)
-        number = text.lower().removeprefix("ct-")
-        if number.isascii() and number.isdigit() and int(number) <= LARGEST_ID:
-            meanings.append(Q(pk=int(number)))
+        if (number := number_in(text, "ct-")) is not None:
+            meanings.append(Q(pk=number))
+        if text.lower().startswith("order") and (number := number_in(text, "order")) is not None:
+            meanings.append(Q(order=number))
         return meanings
+
+
+def number_in(text: str, prefix: str) -> int | None:
+    """The number that a text says, with or without these letters before it; None for another
+    text, and where no row has so large a number."""
+    number = text.lower().removeprefix(prefix).strip(" #")
+    is_number = number.isascii() and number.isdigit() and int(number) <= LARGEST_ID
+    return int(number) if is_number else None
 
 
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
@@ -85,11 +95,9 @@ def named(text: str, alias: str, of: str = "") -> Q:
 
 def people(text: str) -> QuerySet[User, Any]:
     """The keys of those whose name the text is in, or whose address it is."""
-    found = User.objects.filter(
-        Q(username__icontains=text)
-        | Q(first_name__icontains=text)
-        | Q(last_name__icontains=text)
-        | Q(email__iexact=text)
+    named = User.objects.alias(whole_name=Concat("first_name", Value(" "), "last_name"))
+    found = named.filter(
+        Q(username__icontains=text) | Q(whole_name__icontains=text) | Q(email__iexact=text)
     )
     return found.order_by().values("pk")
 

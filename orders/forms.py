@@ -12,6 +12,7 @@ from payments import FraudStatus, PaymentStatus
 from containers.models.container import host_name
 from orders import checkout, ssh_keys
 from orders.models import Order, Plan, System
+from panel.forms import PersonField
 from panel.models import User
 
 if TYPE_CHECKING:
@@ -88,13 +89,7 @@ class OrderForm(forms.Form):
         help_text="Lets you sign in as root. From a file such as ~/.ssh/id_ed25519.pub.",
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "mono"}),
     )
-    customer = forms.ModelChoiceField(
-        User.objects.filter(is_active=True),
-        to_field_name="username",
-        help_text="User name of whoever it is for.",
-        error_messages={"invalid_choice": "Nobody with this user name can sign in."},
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
-    )
+    customer = PersonField()
     token = forms.UUIDField(widget=forms.HiddenInput, required=False)
 
     def __init__(

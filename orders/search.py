@@ -32,7 +32,6 @@ def looked_up(found: OrderQuerySet, text: str, most: int) -> OrderQuerySet:
 def _other_meanings(text: str) -> list[Q]:
     """A plan, a number."""
     meanings = [Q(plan__in=Plan.objects.filter(name__icontains=text).order_by().values("pk"))]
-    number = text.lower().removeprefix("order").strip(" #")
-    if number.isascii() and number.isdigit() and int(number) <= search.LARGEST_ID:
-        meanings.append(Q(pk=int(number)))
+    if (number := search.number_in(text, "order")) is not None:
+        meanings.append(Q(pk=number))
     return meanings

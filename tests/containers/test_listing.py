@@ -156,8 +156,24 @@ def test_search_finds_name_number_customer_and_address(as_ada: Client, lena: Use
     wanted = ContainerFactory.create(customer=lena, name="needle")
     Container.objects.filter(pk=wanted.pk).update(address="10.9.8.7")
     ContainerFactory.create(customer=UserFactory.create(username="zoe"), name="hay")
-    for text in ("need", str(wanted.pk), f"ct-{wanted.pk}", f"CT-{wanted.pk}", "fisch", "10.9."):
+    for text in (
+        "need",
+        str(wanted.pk),
+        f"ct-{wanted.pk}",
+        f"CT-{wanted.pk}",
+        "fisch",
+        "lena f",
+        "10.9.",
+    ):
         assert names(as_ada.get("/containers/", {"q": text})) == ["needle"], text
+
+
+def test_what_is_not_created_yet_is_found_by_its_order(as_ada: Client, lena: User) -> None:
+    ContainerFactory.create_batch(3)
+    order = OrderFactory.create(customer=lena)
+    shown = f"order {order.pk}"
+    assert shown in as_ada.get("/containers/").content.decode()
+    assert names(as_ada.get("/containers/", {"q": shown})) == [order.container.name]
 
 
 @pytest.mark.parametrize(

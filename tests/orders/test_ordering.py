@@ -17,7 +17,7 @@ from containers.statuses import Status
 from orders.forms import OrderForm
 from orders.models import Order, Plan, System
 from panel.models import User
-from tests.cast import ContainerFactory, PlanFactory, SystemFactory
+from tests.cast import ContainerFactory, PlanFactory, SystemFactory, UserFactory
 from tests.orders.test_ssh_keys import ED25519
 
 pytestmark = pytest.mark.django_db
@@ -242,6 +242,23 @@ def test_a_customer_orders_for_nobody_else(
 ) -> None:
     as_lena.post("/orders/new/", filled_in | {"customer": "omar"})
     assert Order.objects.get().customer == lena
+
+
+@pytest.mark.parametrize("typed", ["lena", "LENA@example.com", "lena fischer"])
+def test_the_customer_is_known_by_user_name_address_or_whole_name(
+    typed: str, as_ada: Client, lena: User, filled_in: dict[str, Any]
+) -> None:
+    as_ada.post("/orders/new/", filled_in | {"customer": typed})
+    assert Order.objects.get().customer == lena
+
+
+def test_where_two_are_called_so_it_asks_for_the_user_name(
+    as_ada: Client, lena: User, filled_in: dict[str, Any]
+) -> None:
+    UserFactory.create(username="lena2", first_name="Lena", last_name="Fischer")
+    answer = as_ada.post("/orders/new/", filled_in | {"customer": "Lena Fischer"})
+    assert "type the user name" in answer.content.decode()
+    assert 'value="Lena Fischer"' in answer.content.decode()
 
 
 def test_an_unknown_customer_is_refused(as_ada: Client, filled_in: dict[str, Any]) -> None:
