@@ -153,7 +153,7 @@ def question(
 
 @admin.register(Container)
 class ContainerAdmin(ActedOn):
-    list_display = ["name", "id", "status", "status_since", "customer", "plan", "node", "address"]
+    list_display = ["name", "id", "is_now", "status_since", "customer", "plan", "node", "address"]
     list_filter = ["status", "node", "plan"]
     list_select_related = ["customer", "node"]
     search_fields = ["name", "=id", "address", "customer__username", "customer__last_name"]
@@ -164,6 +164,10 @@ class ContainerAdmin(ActedOn):
         "create_tries", "create_again_at", "withdrawn_at", "revision",
     ]  # fmt: skip
     readonly_fields = [str(field) for field in fields]
+
+    @admin.display(description="status", ordering="status")
+    def is_now(self, container: Container) -> str:
+        return "Withdrawn" if container.withdrawn_at else container.get_status_display()
 
     def press(self, request: HttpRequest, row: Container, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]

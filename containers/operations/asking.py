@@ -151,6 +151,8 @@ def why_not(container: Container, name: str) -> str:
     """One sentence for whoever came too late or may not."""
     action = Container.actions().get(name)
     label = action.label if action else "this"
+    if container.withdrawn_at:
+        return f"The order of {container.name} was taken back: {label} is not possible."
     return f"{container.name} is {container.get_status_display()} now: {label} is not possible."
 
 

@@ -70,8 +70,8 @@ def _check_unpaid(customer: User) -> None:
     unpaid = customer.orders.filter(Q(status=Order.Status.UNPAID) | lately).count()
     if settings.UNPAID_ORDERS and unpaid >= settings.UNPAID_ORDERS:
         raise TooManyUnpaid(
-            f"{unpaid} of your orders are not paid. Pay for one of them, or cancel some and come "
-            "back in an hour."
+            f"{unpaid} of your orders are not paid, those cancelled within the last hour counted: "
+            "no more can be made. Pay for one of them, or come back in an hour."
         )
 
 

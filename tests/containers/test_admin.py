@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db.models.signals import pre_save
 from django.test import Client
+from django.utils import timezone
 
 from containers.models import Action, Container, Node, Operation
 from containers.statuses import Status
@@ -163,3 +164,12 @@ def test_a_simulated_node_keeps_the_name_of_its_folder(office: Client, node: Nod
     office.post(f"/admin/containers/node/{node.pk}/change/", typed)
     node.refresh_from_db()
     assert (node.name, node.cpus) == ("node-a", 8)
+
+
+def test_one_whose_order_was_cancelled_is_called_withdrawn(office: Client, lena: User) -> None:
+    gone = ContainerFactory.create(
+        customer=lena, status=Status.ORDERED, withdrawn_at=timezone.now(), name="never"
+    )
+    page = act(office, "create", gone).content.decode()
+    assert ">Withdrawn</td>" in page
+    assert "The order of never was taken back: Create is not possible." in page
