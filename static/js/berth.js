@@ -1,6 +1,6 @@
 /* What makes pages livelier that work without it: times that count on, the bar for what is ticked,
-   menus, typed confirmations, a key for the search, the field that is wrong. It knows no status and
-   no rule. */
+   menus, typed confirmations, a key for the search, a question about what is not saved, the field
+   that is wrong. It knows no status and no rule. */
 'use strict';
 {
   /* Times: the same words as the server's, rounded down. */
@@ -112,6 +112,21 @@
 
   document.addEventListener('click', (event) => {
     event.target.closest('[data-dismiss]')?.closest('.note').remove();
+  });
+
+  /* What was typed and is not saved is not left without a question. In data-unsaved the server
+     says whether it is unsaved already; a link that says what is lost leads on. */
+  let leaves = false;
+  const isUnsaved = (form) =>
+    form.dataset.unsaved === 'yes' ||
+    [...form.elements].some((field) => field.value !== (field.defaultValue ?? field.value));
+  document.addEventListener('submit', () => { leaves = true; });
+  document.addEventListener('click', ({ target }) => { leaves ||= !!target.closest('[data-let-go]'); });
+  addEventListener('pageshow', () => { leaves = false; });
+  addEventListener('beforeunload', (event) => {
+    if (!leaves && [...document.querySelectorAll('[data-unsaved]')].some(isUnsaved)) {
+      event.preventDefault();
+    }
   });
 
   /* Whoever has to correct something begins there. */

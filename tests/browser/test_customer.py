@@ -78,6 +78,12 @@ def test_an_order_becomes_a_running_container_that_can_be_repaired(
     editor = page.locator("textarea")
     expect(editor).to_have_value(f"{name}\n")
     editor.fill("mended\n")
+    if javascript:
+        page.once("dialog", lambda asked: asked.dismiss())
+        with page.expect_event("dialog") as asked:
+            page.get_by_role("link", name="Cancel").click()
+        assert asked.value.type == "beforeunload"
+        expect(editor).to_have_value("mended\n")
     page.get_by_role("button", name="Save").first.click()
     page.goto(f"{page.url.split('/files/')[0]}/files/?path=/etc")
     page.get_by_role("link", name="hostname").click()
