@@ -69,7 +69,10 @@ def give_back(payment: Payment, by: User) -> None:
             f"The gateway did not give payment {payment.pk} back: {error or 'no reason given'}. "
             "It is listed as “to be given back” until it has."
         ) from error
-    note(payment.order, payment.order.status, by=by, because=f"payment {payment.pk} given back")
+    with transaction.atomic():
+        # While the gateway took its time, the order may have gone on.
+        order = Order.objects.locked(payment.order_id)
+        note(order, order.status, by=by, because=f"payment {payment.pk} given back")
 
 
 def _withdraw(container: Container) -> None:

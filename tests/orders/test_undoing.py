@@ -205,3 +205,22 @@ def test_a_gateway_that_died_while_giving_back_may_be_asked_again(
     clock.advance(by=timedelta(minutes=6))
     checkout.give_back(payment, sten)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+def test_the_history_of_what_is_given_back_goes_by_the_order_as_it_is_then(
+    order: Order, sten: User, node: Node, pay: Pay, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(_: DummyProvider, payment: Payment, amount: Decimal) -> Decimal:
+        worker.carry_out_all()
+        return amount
+
+    first = pay(order)
+    twice = Payment.objects.create(
+        order=order, variant=first.variant, total=order.price, currency="EUR",
+        status=PaymentStatus.CONFIRMED, captured_amount=order.price, is_surplus=True,
+    )  # fmt: skip
+    monkeypatch.setattr(DummyProvider, "refund", slow)
+    checkout.give_back(twice, sten)
+    assert list(order.changes.values_list("from_status", "to_status"))[-2:] == [
+        ("paid", "fulfilled"), ("fulfilled", "fulfilled")
+    ]  # fmt: skip
