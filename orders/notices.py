@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -9,16 +11,20 @@ from typing import Any
 
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
+from payments import PaymentError
 
 from orders.models import NoticeCount
+
+logger = logging.getLogger(__name__)
 
 # Whether the notice that is being answered has changed a payment; None outside of one.
 _news: ContextVar[list[int] | None] = ContextVar("news", default=None)
 
 
 def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """A view to which a gateway reports, with each report counted. Where a gateway reports
-    nothing there is nothing."""
+    """A view to which a gateway reports, with each report counted. What the gateway's provider
+    does not believe is refused, and nothing of it stays. Where a gateway reports nothing there is
+    nothing."""
 
     @wraps(view)
     def taken(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -31,6 +37,11 @@ def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
                 accepted, duplicate = NoticeCount.Outcome.ACCEPTED, NoticeCount.Outcome.DUPLICATE
                 outcome = accepted if news else duplicate
             return response
+        except PaymentError as error:
+            # The view's transaction ends within the view: it is rolled back by now. Anybody may
+            # send such a notice, so it is worth a line, and no traceback.
+            logger.warning("a payment notice was refused: %s", error)
+            return HttpResponse(status=_status(error))
         except NotImplementedError as error:
             raise Http404("this gateway reports elsewhere") from error
         finally:
@@ -44,6 +55,12 @@ def payment_changed(sender: Any, instance: Any, **_: Any) -> None:
     """A payment was changed: if by a notice, this was its first."""
     if (news := _news.get()) is not None:
         news.append(instance.pk)
+
+
+def _status(error: PaymentError) -> int:
+    """Providers give a status of HTTP, a word of the gateway's, or nothing."""
+    code = str(error.code)
+    return int(code) if re.fullmatch("[45][0-9][0-9]", code) else 400
 
 
 def _count(outcome: str) -> None:
