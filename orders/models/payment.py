@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
 
 from django.db import models, transaction
 from payments import PaymentStatus, PurchasedItem
@@ -16,6 +18,11 @@ AFTER = {
     PaymentStatus.CONFIRMED: {PaymentStatus.REFUNDED},
     PaymentStatus.REFUNDED: set(),
 }
+# Columns that providers do not set, or only through `change_status`, which names them: a row saved
+# whole holds them as they were when it was read.
+DECIDED = {"status", "message", "is_surplus", "giving_back_since", "asking_since"}
+# What the money came by, and is given back by.
+SOURCE = {"transaction_id", "extra_data", "captured_amount"}
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
@@ -32,20 +39,43 @@ class Payment(BasePayment):
     """One try to pay an order through a gateway; its columns are those of django-payments.
 
     `is_surplus` marks money that the order does not need, or not any more: it has to be given
-    back. `giving_back_since` is set while the gateway is being asked to.
+    back. `giving_back_since` is set while the gateway is being asked to, `asking_since` while it
+    is asked where the customer pays.
     """
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
     is_surplus = models.BooleanField("to be given back", default=False, editable=False)
     giving_back_since = models.DateTimeField(null=True, blank=True, editable=False)
+    asking_since = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = PaymentQuerySet.as_manager()
+
+    # Whether the money has come, or goes back, by way of this very object.
+    _moves_money = False
 
     class Meta:
         ordering = ["-pk"]
 
     def __str__(self) -> str:
         return f"payment {self.pk}"
+
+    def save(self, **kwargs: Any) -> None:
+        """Providers save the whole row, however long ago they have read it: of one that exists
+        already, what was decided since stays, and where money has arrived also what it came by,
+        unless this object has brought it or gives it back."""
+        if self._state.adding or kwargs.get("update_fields") is not None:
+            super().save(**kwargs)
+            return
+        with transaction.atomic():
+            Order.objects.locked(self.order_id)
+            stays = DECIDED | self.get_deferred_fields()
+            if self._known_status() in AFTER and not self._moves_money:
+                stays |= SOURCE
+            columns = {column.attname for column in self._meta.concrete_fields}
+            super().save(**kwargs | {"update_fields": columns - stays - {"id"}})
+
+    def _known_status(self) -> str:
+        return str(type(self).objects.values_list("status", flat=True).get(pk=self.pk))
 
     def is_to_be_given_back(self) -> bool:
         """Whether it is money that has arrived and that the order does not need."""
@@ -58,15 +88,21 @@ class Payment(BasePayment):
         """
         with transaction.atomic():
             Order.objects.locked(self.order_id)
-            known = type(self).objects.values_list("status", flat=True).get(pk=self.pk)
+            known = self._known_status()
             if known in AFTER and status not in AFTER[known]:
                 self.refresh_from_db(
                     fields=["status", "captured_amount", "is_surplus", "giving_back_since"]
                 )
                 return
+            self._moves_money |= status in AFTER
             super().change_status(status, message)
             # The library leaves the time of the change out.
             self.save(update_fields=["modified"])
+
+    def refund(self, amount: Decimal | None = None) -> None:
+        """Have the gateway give money back; what its provider keeps of that is stored."""
+        self._moves_money = True
+        super().refund(amount)
 
     def get_failure_url(self) -> str:
         return self.get_success_url()
