@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from orders.checkout.door import Refused, why_not
 from orders.checkout.paying import (
     GATEWAY_ERRORS,
+    at_the_gateway,
     created_or_not,
     gateway,
     open_payment,
@@ -29,6 +30,7 @@ __all__ = [
     "NameTaken",
     "Refused",
     "TooManyUnpaid",
+    "at_the_gateway",
     "cancel",
     "created_or_not",
     "gateway",

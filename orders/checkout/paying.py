@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 from django_fsm import can_proceed
 from payments import PaymentError, PaymentStatus
 
@@ -26,6 +32,11 @@ logger = logging.getLogger(__name__)
 # What a gateway raises: its own refusal, no way to reach it, or "I cannot do that".
 GATEWAY_ERRORS = (PaymentError, OSError, NotImplementedError)
 
+# Whoever has been asking a gateway for longer than this is a process that has died.
+ASKING_TAKES = timedelta(minutes=1)
+# For how many seconds a second click waits for what comes of the first, and how often it looks.
+PATIENCE, LOOK_EVERY = 5.0, 0.1
+
 
 def gateway() -> str:
     """The gateway that new payments go through: the first of the settings."""
@@ -35,9 +46,7 @@ def gateway() -> str:
 @transaction.atomic
 def open_payment(order: Order, by: User) -> Payment:
     """The one open payment of an order. Raises Refused, for one that is paid already, too."""
-    order = asked(order, "pay", by)
-    if Payment.objects.filter(order=order, status=PaymentStatus.PREAUTH).exists():
-        raise Refused("The gateway is still checking your payment. Nothing more is to be done.")
+    order = _payable(order, by)
     begun = Payment.objects.open().filter(order=order, variant=gateway()).first()
     return begun or Payment.objects.create(
         order=order,
@@ -49,6 +58,52 @@ def open_payment(order: Order, by: User) -> Payment:
         billing_first_name=order.customer.first_name,
         billing_last_name=order.customer.last_name,
     )
+
+
+def _payable(order: Order, by: User) -> Order:
+    order = asked(order, "pay", by)
+    if Payment.objects.filter(order=order, status=PaymentStatus.PREAUTH).exists():
+        raise Refused("The gateway is still checking your payment. Nothing more is to be done.")
+    return order
+
+
+@contextmanager
+def at_the_gateway(order: Order, by: User) -> Iterator[Payment]:
+    """The one open payment of an order, which nobody else asks the gateway about meanwhile.
+
+    Of a double click the browser shows the second answer: the second waits, and goes on with what
+    the first has got. Raises Refused, also where the first has settled it, or takes too long.
+    Enter it outside of transactions: the gateway takes its time.
+    """
+    payment = open_payment(order, by)
+    since = _claim(payment, by)
+    try:
+        payment.refresh_from_db()
+        yield payment
+    finally:
+        Payment.objects.filter(pk=payment.pk, asking_since=since).update(asking_since=None)
+
+
+def _claim(payment: Payment, by: User) -> datetime:
+    """Since when nobody else asks the gateway about it. Raises Refused."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        now = timezone.now()
+        free = Q(asking_since=None) | Q(asking_since__lt=now - ASKING_TAKES)
+        still_open = Payment.objects.open().filter(pk=payment.pk)
+        # It looks first: in SQLite an update that changes nothing waits for its turn, too.
+        if still_open.filter(free).exists() and still_open.filter(free).update(asking_since=now):
+            return now
+        if not still_open.exists():
+            with transaction.atomic():
+                _payable(payment.order, by)
+            raise Refused("The gateway did not take the payment. Try again.")
+        if time.monotonic() > until:
+            raise Refused(
+                "The gateway is being asked already and has not answered yet. Look again in a "
+                "minute."
+            )
+        time.sleep(LOOK_EVERY)
 
 
 def payment_reported(sender: type[Payment], instance: Payment, **_: Any) -> None:

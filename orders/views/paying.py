@@ -55,12 +55,11 @@ def _page(request: Request, order: Order, *, status: int = 200, **more: Any) -> 
 def _go_on(request: Request, order: Order, brought: Any) -> HttpResponseBase:
     """Take the next step with the gateway: its form, a way to its own pages, or the result."""
     try:
-        payment = checkout.open_payment(order, request.user)
+        with checkout.at_the_gateway(order, request.user) as payment:
+            form = payment.get_form(brought)
     except Refused as reason:
         messages.info(request, reason.sentence)
         return redirect(order)
-    try:
-        form = payment.get_form(brought)
     except RedirectNeeded as elsewhere:
         return _follow(request, payment, str(elsewhere))
     except GATEWAY_ERRORS as error:

@@ -134,7 +134,9 @@ def test_one_click_pays_and_starts_the_creation(
     )  # fmt: skip
 
 
-def test_a_double_click_pays_once(as_lena: Client, order: Order, url: str, node: Node) -> None:
+def test_the_form_of_the_pay_page_sent_again_pays_no_second_time(
+    as_lena: Client, order: Order, url: str, node: Node
+) -> None:
     as_lena.post(url, {"outcome": "succeeds"})
     response = as_lena.post(url, {"outcome": "succeeds"}, follow=True)
     assert "is paid already" in response.content.decode()
@@ -271,6 +273,7 @@ def test_a_gateway_that_fails_is_no_error_page(
     response = as_lena.post(url, {"begin": "yes"}, follow=True)
     assert response.redirect_chain == [(f"/orders/{order.pk}/", 302)]
     assert "try again in a minute" in response.content.decode()
+    assert Payment.objects.get().asking_since is None
 
 
 def test_what_a_gateway_still_checks_is_not_paid_again(
