@@ -3,6 +3,7 @@ through `checkout` like everywhere, and neither made, changed nor deleted by han
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 GIVE_BACK = Action(
     "give_back", "Give back what is too much", "receipt",
     warning="The gateway pays it back to whoever has paid it. That cannot be taken back.",
+)  # fmt: skip
+WAS_GIVEN_BACK = Action(
+    "was_given_back", "Was given back at the gateway", "receipt",
+    warning="The gateway is not asked: it is only written down that it has paid the money back. "
+    "Look there first. That cannot be taken back.",
 )  # fmt: skip
 
 
@@ -176,7 +182,7 @@ class PaymentAdmin(ReadOnly):
         "fraud_message", "created", "modified",
     )  # fmt: skip
     readonly_fields = fields
-    actions = ["give_back"]
+    actions = ["give_back", "was_given_back"]
 
     @admin.display(ordering="order__customer__username")
     def customer(self, payment: Payment) -> str:
@@ -188,8 +194,23 @@ class PaymentAdmin(ReadOnly):
 
     @admin.action(description=GIVE_BACK.label, permissions=["give_back"])
     def give_back(self, request: HttpRequest, ticked: QuerySet[Payment]) -> HttpResponseBase | None:
+        done = "{} was given back."
+        return self._settle(request, ticked, GIVE_BACK, checkout.give_back, done)
+
+    @admin.action(description=WAS_GIVEN_BACK.label, permissions=["give_back"])
+    def was_given_back(
+        self, request: HttpRequest, ticked: QuerySet[Payment]
+    ) -> HttpResponseBase | None:
+        done = "{} is written down as given back."
+        return self._settle(request, ticked, WAS_GIVEN_BACK, checkout.was_given_back, done)
+
+    def _settle(
+        self, request: HttpRequest, ticked: QuerySet[Payment], action: Action,
+        settle: Callable[[Payment, User], None], done: str,
+    ) -> HttpResponseBase | None:  # fmt: skip
+        """Ask whether it is meant, then do it to each, and say what came of it."""
         user: User = request.user  # type: ignore[assignment]
-        if are_too_many(request, ticked, GIVE_BACK):
+        if are_too_many(request, ticked, action):
             return None
         able, unable = [], []
         for payment in ticked:
@@ -198,13 +219,13 @@ class PaymentAdmin(ReadOnly):
                 able.append((payment, whose))
             else:
                 unable.append((payment, f"{whose}, of which nothing is to be given back"))
-        if able and not confirmed_for_all(request, GIVE_BACK, len(able)):
-            return question(self, request, GIVE_BACK, able, unable)
+        if able and not confirmed_for_all(request, action, len(able)):
+            return question(self, request, action, able, unable)
         for payment in ticked:
             try:
-                checkout.give_back(payment, user)
+                settle(payment, user)
             except Refused as reason:
                 messages.warning(request, reason.sentence)
             else:
-                messages.success(request, f"{capfirst(str(payment))} was given back.")
+                messages.success(request, done.format(capfirst(str(payment))))
         return None

@@ -21,7 +21,7 @@ from orders.checkout.paying import (
     try_again,
 )
 from orders.checkout.placing import NameTaken, TooManyUnpaid, place_order, placed_before
-from orders.checkout.undoing import cancel, give_back, refund
+from orders.checkout.undoing import cancel, give_back, refund, was_given_back
 from orders.models import Order
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "press",
     "refund",
     "try_again",
+    "was_given_back",
     "why_not",
 ]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from payments import PaymentStatus
 
 from containers.models import Container
 from containers.statuses import Status
@@ -54,14 +56,26 @@ def refund(order: Order, by: User) -> None:
 
 
 def give_back(payment: Payment, by: User) -> None:
-    """Have the gateway give back what was paid too much, once. Raises Refused."""
+    """Have the gateway give back what was paid too much, once. Raises Refused; where no answer
+    came, it is not known what the gateway did, and nobody can ask it again for GIVING_BACK_TAKES.
+    """
     free = Q(giving_back_since=None) | Q(giving_back_since__lt=timezone.now() - GIVING_BACK_TAKES)
     mine = Payment.objects.kept().filter(free, pk=payment.pk, is_surplus=True)
     if not mine.update(giving_back_since=timezone.now()):
-        raise Refused(f"There is nothing to be given back of payment {payment.pk} now.")
-    payment = Payment.objects.select_related("order").get(pk=payment.pk)
+        raise _nothing_to_give_back(payment)
+    payment = Payment.objects.get(pk=payment.pk)
+    if not payment.is_to_be_given_back():
+        raise _nothing_to_give_back(payment)
     try:
         payment.refund(payment.captured_amount)
+    except OSError as error:
+        logger.warning("it is not known whether payment %s was given back: %s", payment.pk, error)
+        raise Refused(
+            f"It is not known whether the gateway has given payment {payment.pk} back: "
+            f"{error or 'no answer came'}. Look there. If it has, write that down with “Was given "
+            "back at the gateway” in the Django admin; if not, give it back again in "
+            f"{GIVING_BACK_TAKES // timedelta(minutes=1)} minutes."
+        ) from error
     except GATEWAY_ERRORS as error:
         logger.warning("payment %s was not given back: %s", payment.pk, error)
         Payment.objects.filter(pk=payment.pk).update(giving_back_since=None)
@@ -73,6 +87,29 @@ def give_back(payment: Payment, by: User) -> None:
         # While the gateway took its time, the order may have gone on.
         order = Order.objects.locked(payment.order_id)
         note(order, order.status, by=by, because=f"payment {payment.pk} given back")
+        # And where that was written down meanwhile, the provider has saved what it had read before.
+        Payment.objects.filter(pk=payment.pk, status=PaymentStatus.REFUNDED).update(
+            captured_amount=0
+        )
+
+
+@transaction.atomic
+def was_given_back(payment: Payment, by: User) -> None:
+    """Write down that the gateway has given back what was paid too much, as somebody saw there;
+    it is not asked. Raises Refused."""
+    order = Order.objects.locked(payment.order_id)
+    payment = Payment.objects.get(pk=payment.pk)
+    if not payment.is_to_be_given_back():
+        raise _nothing_to_give_back(payment)
+    payment.captured_amount = Decimal(0)
+    payment.save(update_fields=["captured_amount"])
+    payment.change_status(PaymentStatus.REFUNDED)
+    because = f"payment {payment.pk} was given back at the gateway"
+    note(order, order.status, by=by, because=because)
+
+
+def _nothing_to_give_back(payment: Payment) -> Refused:
+    return Refused(f"There is nothing to be given back of payment {payment.pk} now.")
 
 
 def _withdraw(container: Container) -> None:

@@ -183,7 +183,8 @@ def test_who_may_only_look_has_no_actions(
     )
     for model in ("order", "payment"):
         assert as_sten.get(f"{ADMIN}/{model}/").context["action_form"] is None
-    act(as_sten, "payment", "give_back", payment)
+    for name in ("give_back", "was_given_back"):
+        act(as_sten, "payment", name, payment, confirmed="yes")
     assert Payment.objects.get().status == PaymentStatus.CONFIRMED
 
 
@@ -199,6 +200,24 @@ def test_a_surplus_is_given_back(as_sten: Client, order: Order, lena: User) -> N
     assert "was given back" in act(as_sten, "payment", "give_back", payment, **yes)
     assert "nothing to be given back" in act(as_sten, "payment", "give_back", payment, **yes)
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+def test_what_was_given_back_at_the_gateway_is_written_down_once_the_question_is_answered(
+    as_sten: Client, order: Order, lena: User, sten: User
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    asked = act(as_sten, "payment", "was_given_back", payment)
+    assert "Was given back at the gateway: 1 payment?" in asked
+    assert "The gateway is not asked" in asked
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+    yes = {"confirmed": "yes"}
+    said = act(as_sten, "payment", "was_given_back", payment, **yes)
+    assert f"Payment {payment.pk} is written down as given back." in said
+    assert "nothing to be given back" in act(as_sten, "payment", "was_given_back", payment, **yes)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+    assert order.changes.filter(by=sten, because__endswith="given back at the gateway").exists()
 
 
 def test_more_than_a_page_can_ask_about_is_not_given_back(

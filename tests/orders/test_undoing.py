@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from payments import PaymentError, PaymentStatus
 from payments.dummy import DummyProvider
 
@@ -224,3 +225,77 @@ def test_the_history_of_what_is_given_back_goes_by_the_order_as_it_is_then(
     assert list(order.changes.values_list("from_status", "to_status"))[-2:] == [
         ("paid", "fulfilled"), ("fulfilled", "fulfilled")
     ]  # fmt: skip
+
+
+@pytest.fixture
+def surplus(order: Order, lena: User) -> Payment:
+    """Paid after the order was cancelled."""
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    return payment
+
+
+def test_where_the_answer_of_the_gateway_is_lost_it_is_not_asked_again_at_once(
+    surplus: Payment, sten: User, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def answers_nothing(_: DummyProvider, payment: Payment, amount: Decimal) -> Decimal:
+        asked.append(amount)
+        raise TimeoutError("read timed out")
+
+    monkeypatch.setattr(DummyProvider, "refund", answers_nothing)
+    with pytest.raises(Refused, match=r"not known whether .* has given .* back: read"):
+        checkout.give_back(surplus, sten)
+    with pytest.raises(Refused, match="nothing to be given back"):
+        checkout.give_back(surplus, sten)
+    assert asked == [Decimal("4.90")]
+    clock.advance(by=timedelta(minutes=6))
+    with pytest.raises(Refused, match="not known"):
+        checkout.give_back(surplus, sten)
+    assert len(asked) == 2
+
+
+def test_what_somebody_saw_given_back_at_the_gateway_is_written_down_without_asking_it(
+    surplus: Payment, sten: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(DummyProvider, "refund")
+    Payment.objects.update(giving_back_since=timezone.now())
+    checkout.was_given_back(surplus, sten)
+    now = Payment.objects.get()
+    assert (now.status, now.captured_amount) == (PaymentStatus.REFUNDED, 0)
+    change = surplus.order.changes.last()
+    assert change is not None
+    assert (change.by, change.from_status, change.to_status, change.because) == (
+        sten, "cancelled", "cancelled", f"payment {now.pk} was given back at the gateway"
+    )  # fmt: skip
+    with pytest.raises(Refused, match="nothing to be given back"):
+        checkout.was_given_back(surplus, sten)
+    assert surplus.order.changes.filter(because=change.because).count() == 1
+
+
+def test_only_what_is_to_be_given_back_can_be_written_down_as_given_back(
+    order: Order, sten: User, node: Node, pay: Pay
+) -> None:
+    with pytest.raises(Refused, match="nothing to be given back"):
+        checkout.was_given_back(pay(order), sten)
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+@pytest.mark.parametrize("way", ["returns", "saves", "changes the status"])
+def test_what_is_written_down_while_the_gateway_is_asked_ends_as_given_back(
+    surplus: Payment, sten: User, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def slow(_: DummyProvider, payment: Payment, amount: Decimal) -> Decimal:
+        checkout.was_given_back(surplus, sten)
+        if way == "saves":
+            payment.save()
+        if way == "changes the status":
+            payment.change_status(PaymentStatus.REFUNDED)
+        return amount
+
+    monkeypatch.setattr(DummyProvider, "refund", slow)
+    checkout.give_back(surplus, sten)
+    now = Payment.objects.get()
+    assert (now.status, now.captured_amount) == (PaymentStatus.REFUNDED, 0)
