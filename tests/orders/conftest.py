@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
 from payments import PaymentStatus
 
 from containers.models import Node
@@ -47,3 +52,36 @@ def pay() -> Callable[[Order], Payment]:
         return payment
 
     return confirmed
+
+
+# For how many seconds a test waits for what another thread does.
+LONG = 10
+
+
+class Clicks:
+    """`click()` sends the form of the pay page, in a thread of its own."""
+
+    def __init__(self, threads: ThreadPoolExecutor, new: Callable[[], Client], url: str) -> None:
+        self._threads, self._new, self._url = threads, new, url
+
+    def __call__(self, **sent: str) -> Future[HttpResponse]:
+        browser = self._new()
+        return self._threads.submit(self._post, browser, sent)
+
+    def _post(self, browser: Client, sent: dict[str, str]) -> Any:
+        try:
+            return browser.post(self._url, sent or {"begin": "yes"}, follow=True)
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def click(order: Order, lena: User, client_of: Callable[[User], Client]) -> Iterator[Clicks]:
+    """For tests whose transactions other threads can see."""
+    with ThreadPoolExecutor(2) as threads:
+        yield Clicks(threads, lambda: client_of(lena), f"/orders/{order.pk}/pay/")
+
+
+def read(answer: Future[HttpResponse]) -> str:
+    """The page that a click has led to."""
+    return answer.result(LONG).content.decode()

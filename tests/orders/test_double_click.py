@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import timedelta
 from threading import Event
 from time import sleep
@@ -12,8 +11,6 @@ from typing import Any
 import pytest
 from django import forms
 from django.db import connection
-from django.http import HttpResponse
-from django.test import Client
 from django.utils import timezone
 from payments import PaymentStatus, RedirectNeeded, core
 from payments.core import BasicProvider
@@ -23,12 +20,9 @@ from pytest_django import Settings
 from containers.models import Node, Operation
 from orders.checkout import paying
 from orders.models import Order, Payment
-from panel.models import User
+from tests.orders.conftest import LONG, Clicks, read
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Click = Callable[[], Future[HttpResponse]]
-LONG = 10
 
 
 class Gate:
@@ -82,33 +76,6 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
     monkeypatch.setattr(DummyProvider, "get_form", waits)
     return gate
-
-
-class Clicks:
-    """`click()` sends the form of the pay page, in a thread of its own."""
-
-    def __init__(self, threads: ThreadPoolExecutor, new: Callable[[], Client], url: str) -> None:
-        self._threads, self._new, self._url = threads, new, url
-
-    def __call__(self, **sent: str) -> Future[HttpResponse]:
-        browser = self._new()
-        return self._threads.submit(self._post, browser, sent)
-
-    def _post(self, browser: Client, sent: dict[str, str]) -> Any:
-        try:
-            return browser.post(self._url, sent or {"begin": "yes"}, follow=True)
-        finally:
-            connection.close()
-
-
-@pytest.fixture
-def click(order: Order, lena: User, client_of: Callable[[User], Client]) -> Iterator[Clicks]:
-    with ThreadPoolExecutor(2) as threads:
-        yield Clicks(threads, lambda: client_of(lena), f"/orders/{order.pk}/pay/")
-
-
-def read(answer: Future[HttpResponse]) -> str:
-    return answer.result(LONG).content.decode()
 
 
 def twice(click: Clicks, gate: Gate, **sent: str) -> tuple[str, str]:

@@ -30,7 +30,8 @@ def payment(order: Order, node: Node) -> Payment:
 
 
 def fresh(payment: Payment) -> Payment:
-    return Payment.objects.get(pk=payment.pk)
+    now: Payment = Payment.objects.get(pk=payment.pk)
+    return now
 
 
 def paid(payment: Payment) -> None:

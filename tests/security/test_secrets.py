@@ -27,7 +27,7 @@ from tests.security.addresses import addresses, admin_addresses
 from tests.security.conftest import TOTP, House, knock
 
 PLANTED = "planted-5f3a9c"
-STRIPE = "payments.stripe.StripeProviderV3"
+STRIPE = "orders.stripe.StripeGateway"
 
 
 @dataclass(frozen=True)

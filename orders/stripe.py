@@ -1,0 +1,89 @@
+"""Stripe as a gateway: only what it has signed is believed, and no answer is no refusal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import stripe
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from payments import PaymentError
+from payments.stripe import StripeProviderV3
+
+from orders.models import Payment
+
+# Seconds for one answer. The library tries three times, and has to have ended before another
+# process may ask the same (`checkout.paying.ASKING_TAKES`).
+ANSWERS_WITHIN = 12.0
+
+
+class StripeGateway(StripeProviderV3):
+    """The provider of django-payments, which takes what Stripe's library answers for dictionaries;
+    they are none any more.
+
+    `api_key` is a secret key that may write checkout sessions and refunds, `endpoint_secret` the
+    signing secret of the webhook. Methods raise PaymentError for what Stripe refuses, and OSError
+    where it is not known what it has done.
+    """
+
+    def __init__(self, api_key: str, endpoint_secret: str) -> None:
+        if not api_key or not endpoint_secret:
+            raise ImproperlyConfigured("api_key and endpoint_secret must not be empty")
+        super().__init__(api_key=api_key, endpoint_secret=endpoint_secret)
+        stripe.default_http_client = stripe.RequestsClient(timeout=ANSWERS_WITHIN)
+
+    def create_session(self, payment: Payment) -> dict[str, Any]:
+        """A new checkout session over what the payment costs."""
+        try:
+            return _plain(super().create_session(payment))
+        except PaymentError as error:
+            if _is_unanswered(error.__cause__):
+                raise ConnectionError(str(error)) from error
+            raise
+
+    def refund(self, payment: Payment, amount: Decimal | None = None) -> Decimal:
+        """Give back so much, or all that has come; the same asked again is given back once."""
+        given = amount or payment.captured_amount
+        source = getattr(payment.attrs, "session", {}).get("payment_intent")
+        if not source:
+            raise PaymentError("Stripe has not said by which payment_intent it was paid")
+        refused = getattr(payment.attrs, "refunds_refused", 0)
+        try:
+            made = stripe.Refund.create(
+                api_key=self.api_key,
+                payment_intent=source,
+                amount=self.convert_amount(payment.currency, given),
+                reason="requested_by_customer",
+                # Stripe repeats its answer to a key for a day, a refusal as well.
+                idempotency_key=f"refund-{payment.token}-{given}-{refused}",
+            )
+        except stripe.StripeError as error:
+            if _is_unanswered(error):
+                raise ConnectionError(str(error)) from error
+            payment.attrs.refunds_refused = refused + 1
+            payment.save()
+            raise PaymentError(str(error)) from error
+        payment.attrs.refund = _plain(made)
+        payment.save()
+        return given
+
+    def return_event_payload(self, request: HttpRequest) -> dict[str, Any]:
+        """What Stripe reports. Raises PaymentError for whatever it has not signed."""
+        try:
+            return _plain(super().return_event_payload(request))
+        except (ValueError, stripe.SignatureVerificationError) as error:
+            raise PaymentError(f"not from Stripe: {error}", code=400) from error
+
+
+def _plain(answer: stripe.StripeObject) -> dict[str, Any]:
+    return answer.to_dict(for_json=True)
+
+
+def _is_unanswered(error: BaseException | None) -> bool:
+    """Whether Stripe may have done what it was asked for all the same."""
+    if isinstance(error, stripe.APIConnectionError):
+        return True
+    # 409: it is still at what was asked for with this key before.
+    status = error.http_status if isinstance(error, stripe.StripeError) else None
+    return status is not None and (status >= 500 or status == 409)

@@ -1,0 +1,244 @@
+"""Stripe as the gateway, by its own library, against a small server that plays it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from time import sleep
+
+import pytest
+import stripe
+from django.test import Client
+from payments import PaymentStatus, core
+from pytest_django import Settings
+
+from containers.models import Node, Operation
+from orders import checkout
+from orders.checkout import Refused, paying
+from orders.models import NoticeCount, Order, Payment
+from orders.stripe import ANSWERS_WITHIN
+from panel.models import User
+from tests.conftest import Clock
+from tests.orders.conftest import LONG, Clicks, read
+from tests.stripe_server import SECRET, Stripe, notice, signature, stripe_server
+
+GATEWAY = "orders.stripe.StripeGateway"
+WEBHOOK = "/payments/process/card/"
+TRIES = 1 + stripe.max_network_retries
+COMPLETED, EXPIRED = "checkout.session.completed", "checkout.session.expired"
+PAID = {"status": "complete", "payment_status": "paid", "payment_intent": "pi_1"}
+
+
+@pytest.fixture(autouse=True)
+def server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stripe]:
+    """The panel takes money through this Stripe."""
+    options = {"api_key": "sk_test_1", "endpoint_secret": SECRET}
+    settings.PAYMENT_VARIANTS = {"card": [GATEWAY, options]}
+    core.PROVIDER_CACHE.pop("card", None)
+    monkeypatch.setattr(stripe, "default_http_client", None)
+    monkeypatch.setattr(stripe, "max_network_retries", 0)
+    with stripe_server() as server:
+        monkeypatch.setattr(stripe, "api_base", server.url)
+        yield server
+    core.PROVIDER_CACHE.pop("card", None)
+
+
+def begin(client: Client, order: Order) -> str:
+    """Press Pay, and read the page that comes."""
+    page = client.post(f"/orders/{order.pk}/pay/", {"begin": "yes"}, follow=True)
+    return page.content.decode()
+
+
+def tell(body: bytes, sign: str | None = None, *, to: str = WEBHOOK) -> int:
+    """Report to the panel, signed as Stripe does it, if nothing else is said; how it answers."""
+    sign = signature(body) if sign is None else sign
+    headers = {"Stripe-Signature": sign} if sign else {}
+    anybody = Client(raise_request_exception=False)
+    told = anybody.post(to, body, content_type="application/json", headers=headers)
+    return int(told.status_code)
+
+
+@pytest.fixture
+def paid(order: Order, node: Node, as_lena: Client, server: Stripe) -> Payment:
+    """Lena has paid at Stripe."""
+    begin(as_lena, order)
+    assert tell(notice(COMPLETED, server.sessions[0], **PAID)) == 200
+    payment: Payment = Payment.objects.get()
+    return payment
+
+
+@pytest.fixture
+def surplus(paid: Payment) -> Payment:
+    """That is to be given back."""
+    Payment.objects.update(is_surplus=True)
+    return paid
+
+
+# --- paying ----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_double_click_makes_one_session(click: Clicks, server: Stripe) -> None:
+    server.may_answer.clear()
+    first = click()
+    assert server.asked.wait(LONG)
+    second = click()
+    sleep(0.4)
+    server.may_answer.set()
+    for page in (read(first), read(second)):
+        assert 'href="https://checkout.stripe.com/1"' in page
+    assert len(server.sessions) == 1
+    assert Payment.objects.get().transaction_id == "cs_1"
+
+
+def test_pay_leads_to_a_session_over_what_the_order_costs(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    for _ in range(2):
+        assert 'href="https://checkout.stripe.com/1"' in begin(as_lena, order)
+    [session] = server.sessions
+    payment = Payment.objects.get()
+    assert (session["amount_total"], session["client_reference_id"]) == (490, payment.token)
+
+
+def test_what_stripe_reports_as_paid_pays_once_however_often_it_is_told(
+    paid: Payment, server: Stripe
+) -> None:
+    assert tell(notice(COMPLETED, server.sessions[0], **PAID)) == 200
+    assert (paid.status, paid.order.status) == (PaymentStatus.CONFIRMED, Order.Status.PAID)
+    assert Operation.objects.filter(kind="create").count() == 1
+    counted = dict(NoticeCount.objects.values_list("outcome", "count"))
+    assert counted == {"accepted": 1, "duplicate": 1}
+
+
+def test_a_session_that_expires_without_money_lets_the_customer_begin_anew(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    assert tell(notice(EXPIRED, server.sessions[0], status="expired")) == 200
+    assert 'href="https://checkout.stripe.com/2"' in begin(as_lena, order)
+    assert [p.status for p in Payment.objects.order_by("pk")] == ["rejected", "waiting"]
+
+
+def test_without_an_answer_from_stripe_the_payment_stays_open(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    server.hangs_up = True
+    assert "cannot be reached just now" in begin(as_lena, order)
+    server.hangs_up = False
+    assert "https://checkout.stripe.com/" in begin(as_lena, order)
+    assert Payment.objects.get().status == PaymentStatus.WAITING
+
+
+def test_what_stripe_refuses_is_no_error_page_and_staff_see_why(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    server.refuses = (401, "Invalid API Key provided")
+    assert "The gateway did not take the payment" in begin(as_lena, order)
+    payment = Payment.objects.get()
+    assert (payment.status, payment.message) == (PaymentStatus.ERROR, "Invalid API Key provided")
+
+
+def test_stripe_is_given_up_before_somebody_else_may_ask_it() -> None:
+    assert paying.ASKING_TAKES.total_seconds() - 10 > TRIES * ANSWERS_WITHIN
+
+
+# --- notices ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own_address", [False, True])
+@pytest.mark.parametrize("forgery", ["unsigned", "forged", "garbled", "old", "torn", "no text"])
+def test_what_stripe_has_not_signed_is_refused_without_an_error_of_ours(
+    as_lena: Client, order: Order, server: Stripe, forgery: str, own_address: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    begin(as_lena, order)
+    body = notice(COMPLETED, server.sessions[0], **PAID)
+    torn, no_text = body[:-2], b"\xff" + body
+    sent, sign = {
+        "unsigned": (body, ""),
+        "forged": (body, signature(body, secret="whsec_other")),
+        "garbled": (body, "t=now"),
+        "old": (body, signature(body, age=3600)),
+        "torn": (torn, signature(torn)),
+        "no text": (no_text, signature(no_text)),
+    }[forgery]
+    to = f"/payments/process/{Payment.objects.get().token}/" if own_address else WEBHOOK
+    assert tell(sent, sign, to=to) == 400
+    assert Payment.objects.get().status == PaymentStatus.WAITING
+    assert NoticeCount.objects.get().outcome == "refused"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_session_that_expires_after_another_was_paid_leaves_that_one(
+    paid: Payment, server: Stripe
+) -> None:
+    assert tell(notice(EXPIRED, server.sessions[0], id="cs_0", status="expired")) == 200
+    now = Payment.objects.get()
+    assert (now.status, now.transaction_id) == (PaymentStatus.CONFIRMED, "cs_1")
+    assert (now.attrs.session["id"], now.attrs.session["payment_intent"]) == ("cs_1", "pi_1")
+
+
+# --- giving back -----------------------------------------------------------------------------
+
+
+def test_the_money_is_given_back_by_what_it_came_by(
+    surplus: Payment, sten: User, server: Stripe
+) -> None:
+    late = notice(EXPIRED, server.sessions[0], id="cs_0", status="expired")
+    assert tell(late) == 200
+    checkout.give_back(surplus, sten)
+    [refund] = server.refunds
+    assert (refund["payment_intent"], refund["amount"]) == ("pi_1", "490")
+    now = Payment.objects.get()
+    assert (now.status, now.captured_amount) == (PaymentStatus.REFUNDED, 0)
+    assert json.loads(now.extra_data)["refund"]["id"] == "re_1"
+
+
+def test_asked_again_after_an_answer_was_lost_stripe_gives_back_once(
+    surplus: Payment, sten: User, server: Stripe, clock: Clock
+) -> None:
+    server.hangs_up = True
+    with pytest.raises(Refused, match="not known"):
+        checkout.give_back(surplus, sten)
+    server.hangs_up = False
+    clock.advance(by=timedelta(minutes=6))
+    checkout.give_back(surplus, sten)
+    assert len(server.refunds) == 1
+    assert len(server.keys) == 2
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+@pytest.mark.parametrize("status", [500, 503, 409])
+def test_where_stripe_has_trouble_of_its_own_it_is_not_known_whether_it_gave_back(
+    surplus: Payment, sten: User, server: Stripe, status: int
+) -> None:
+    server.refuses = (status, "try again later")
+    with pytest.raises(Refused, match="not known"):
+        checkout.give_back(surplus, sten)
+
+
+def test_what_stripe_has_refused_to_give_back_can_be_asked_for_anew(
+    surplus: Payment, sten: User, server: Stripe
+) -> None:
+    server.refuses = (400, "Insufficient funds")
+    with pytest.raises(Refused, match=r"did not give .* back: Insufficient funds"):
+        checkout.give_back(surplus, sten)
+    server.refuses = None
+    checkout.give_back(surplus, sten)
+    # To a key that it knows, Stripe repeats its answer for a day, a refusal as well.
+    assert len(set(server.keys)) == 2
+    assert len(server.refunds) == 1
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
+
+
+def test_what_never_went_through_stripe_is_not_asked_back_there(
+    order: Order, sten: User, server: Stripe
+) -> None:
+    payment = checkout.open_payment(order, order.customer)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    Payment.objects.update(is_surplus=True)
+    with pytest.raises(Refused, match="did not give"):
+        checkout.give_back(payment, sten)
+    assert not server.keys
