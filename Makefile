@@ -12,7 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # What `make check` takes for production: https, a proxy, and a gateway that charges.
 PRODUCTION = BERTH_URL=https://panel.example.com BERTH_PROXIES=1 \
-	BERTH_PAYMENT_VARIANTS='{"card": ["payments.stripe.StripeProviderV3", {}]}'
+	BERTH_PAYMENT_VARIANTS='{"card": ["orders.stripe.StripeGateway", \
+	{"api_key": "sk_live_1", "endpoint_secret": "whsec_1"}]}'
 
 LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host

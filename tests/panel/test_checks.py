@@ -9,7 +9,8 @@ from pytest_django import Settings
 from tests.cast import UserFactory
 
 OURS = {"berth.W001", "berth.W002", "berth.W003"}
-REAL = {"card": ["payments.stripe.StripeProviderV3", {}]}
+KEYS = {"api_key": "sk_live_1", "endpoint_secret": "whsec_1"}
+REAL = {"card": ["orders.stripe.StripeGateway", KEYS]}
 DUMMY = {"dummy": ["payments.dummy.DummyProvider", {}]}
 
 
