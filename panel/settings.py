@@ -290,7 +290,8 @@ globals().update({key: value for key, value in EMAIL.items() if key.startswith("
 DEFAULT_FROM_EMAIL = env.str("BERTH_EMAIL_FROM", f"berth@{URL.hostname}")
 
 # Payment gateways, as django-payments takes them: {"name": ["dotted.path.Provider", {options}]}.
-# New payments go through the first. The dummy charges nobody.
+# New payments go through the first. The dummy charges nobody; `orders.stripe.StripeGateway` wants
+# the extra `stripe`.
 PAYMENT_VARIANTS = env.json(
     "BERTH_PAYMENT_VARIANTS", {"dummy": ["payments.dummy.DummyProvider", {}]}
 )
