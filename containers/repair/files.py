@@ -42,6 +42,7 @@ __all__ = [
     "NotYours",
     "TooFast",
     "Unanswered",
+    "may_open",
 ]
 
 
@@ -192,9 +193,16 @@ class Files:
             raise _problem(error, bad_path, changing=True) from error
 
 
+def may_open(container: Container, person: User) -> bool:
+    """Whether this person may ever open its files, which is not for all who see the container."""
+    return who.owner(container, person)
+
+
 def _check(container: Container, person: User) -> None:
-    if not who.owner(container, person):
+    if not may_open(container, person):
         raise NotYours("Only its customer and administrators may open its files.")
+    if container.status == Status.DESTROYED:
+        raise Closed(f"{container.name} is Destroyed, and its files were deleted with it.")
     if container.status != Status.REPAIRING:
         first = " or ".join(Status(value).label for value in Container.sources_of("repair"))
         raise Closed(

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from containers.digest import digest
 from containers.models import Container, Operation
 from containers.paging import Pages
+from containers.repair.files import may_open
 from containers.statuses import Status
 from containers.views.listing import as_shown, pace, with_buttons
 from panel.http import Request
@@ -95,6 +96,7 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by")[:8],
         "in_repair": fresh.status == Status.REPAIRING,
+        "may_open_files": may_open(fresh, request.user),
         "tab": tab,
         "seen": seen(fresh),
         "pace": pace([fresh]),

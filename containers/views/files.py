@@ -182,7 +182,7 @@ def refusal(request: Request, container: Container, problem: FileProblem) -> Htt
     opener = (action for action in container.actions_for(request.user) if action.name == "repair")
     context = {
         "problem": problem,
-        "closed": isinstance(problem, Closed),
+        "closed": isinstance(problem, Closed | NotYours),
         "opener": next(opener, None),
     }
     status = 404 if isinstance(problem, NotThere) else status_of(problem)

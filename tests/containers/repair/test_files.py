@@ -165,6 +165,25 @@ def test_what_is_closed_says_how_it_is_opened(lena: User, node: Node, as_lena: C
     assert "etc/" in opened.content.decode()
 
 
+def test_of_what_is_destroyed_the_files_are_gone_for_good(lena: User, as_lena: Client) -> None:
+    disk = Disk(ContainerFactory.create(customer=lena, status=Status.DESTROYED))
+    page = as_lena.get(disk.url("files", "/")).content.decode()
+    assert "its files were deleted with it" in page
+    assert "can be chosen while" not in page
+
+
+def test_staff_who_may_not_open_files_are_led_on_to_the_container(
+    disk: Disk, as_sten: Client, as_lena: Client
+) -> None:
+    place, files = disk.container.get_absolute_url(), disk.url("files", "/")
+    refusal = as_sten.get(files)
+    assert refusal.status_code == 403
+    assert f'id="to-container" href="{place}"' in refusal.content.decode()
+    for page in (refusal, as_sten.get(place)):
+        assert f"{place}files/" not in page.content.decode()
+    assert f'id="tab-files" href="{place}files/"' in as_lena.get(place).content.decode()
+
+
 def test_a_write_that_comes_after_the_stop_changes_nothing(
     disk: Disk, lena: User, as_lena: Client
 ) -> None:
