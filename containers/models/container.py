@@ -242,7 +242,7 @@ class Container(Lifecycle):
         conditions=[is_overdue],
         custom={
             "label": "Force off", "icon": "power", "danger": True,
-            "warning": "The plug is pulled: what its programs have not written yet is lost.",
+            "warning": "The plug is pulled: what programs have not written yet is lost.",
         },
     )  # fmt: skip
     def force_off(self) -> None:
@@ -265,8 +265,8 @@ class Container(Lifecycle):
         custom={
             "label": "Destroy", "icon": "trash", "deadline": ever(minutes=15), "danger": True,
             "typed": True,
-            "warning": "The container and every file in it are deleted. "
-            "There is no way to bring them back.",
+            "warning": "What is destroyed is deleted with every file in it. "
+            "There is no way to bring it back.",
         },
     )  # fmt: skip
     def destroy(self) -> None:

@@ -60,7 +60,7 @@ def test_destroying_wants_the_name_typed(sign_in: SignIn, javascript: bool) -> N
     page.get_by_role("link", name=name, exact=True).click()
     press(page, "Destroy")
     confirmation = page.locator("form.confirm")
-    expect(confirmation).to_contain_text("no way to bring them back")
+    expect(confirmation).to_contain_text("no way to bring it back")
     confirmation.get_by_label("Type").fill("something else")
     if javascript:
         expect(confirmation.get_by_role("button", name="Destroy")).to_be_disabled()
