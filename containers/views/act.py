@@ -104,7 +104,7 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
     if request.htmx.target == f"container-{container.pk}":
         rows = as_rows(as_shown(Container.objects.filter(pk=container.pk)), request.user)
         context = {"rows": rows, "here": _back_to(request, container), "alone": True}
-        context["everybodys"] = request.user.sees_everything
+        context |= {"everybodys": request.user.sees_everything, "may_act": True}
         response = render(request, "containers/_rows.html", context, status=status)
     elif request.htmx.target == "main":
         return detail.page(request, container, status=status)

@@ -37,6 +37,20 @@ def test_a_button_of_a_row_answers_with_the_fresh_row(
     assert "refresh" in answer["HX-Trigger"]
 
 
+@pytest.mark.parametrize("browser", ["as_lena", "as_ada"])
+def test_a_row_that_comes_alone_has_the_cells_of_the_list(
+    browser: str, request: pytest.FixtureRequest, container: Container
+) -> None:
+    person = request.getfixturevalue(browser)
+    page = person.get("/containers/").content.decode()
+    alone = person.post(
+        f"/containers/{container.pk}/act/",
+        {"action": "start"},
+        headers={**HTMX, "HX-Target": f"container-{container.pk}"},
+    ).content.decode()
+    assert alone.count("<td") == page.count("<td") == page.count("<th ")
+
+
 def test_a_button_of_the_page_answers_with_the_fresh_page(
     as_lena: Client, container: Container
 ) -> None:
@@ -134,7 +148,7 @@ def test_where_none_of_many_can_nothing_is_asked_for(
     running = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
     preview = many(as_ada, "destroy", [running]).content.decode()
     assert "Destroy is not possible" in preview
-    assert "no way to bring them back" not in preview
+    assert "no way to bring it back" not in preview
     assert 'name="action"' not in preview
 
 
@@ -156,6 +170,22 @@ def test_destroying_many_wants_it_typed(as_ada: Client, lena: User, node: Node) 
     assert not Operation.objects.exists()
     many(as_ada, "destroy", ticked, confirmed="yes", name="destroy 2")
     assert Operation.objects.filter(kind="destroy").count() == 2
+
+
+def test_destroying_many_names_each_and_begins_at_the_field(
+    as_ada: Client, lena: User, omar: User, node: Node
+) -> None:
+    ticked = [
+        ContainerFactory.create(customer=who, node=node, name=name)
+        for who, name in ((lena, "web-01"), (omar, "web-01"), (omar, "mail"))
+    ]
+    few = many(as_ada, "destroy", ticked).content.decode()
+    for name, who in (("web-01", lena), ("web-01", omar), ("mail", omar)):
+        assert f'<b>{name}</b> <span class="sub">{who}</span>' in few
+    assert 'id="who"' not in few
+    assert re.search(r'<input id="typed"[^>]* autofocus ', few)
+    ticked += [ContainerFactory.create(customer=lena, node=node) for _ in range(11)]
+    assert "and 2 more" in many(as_ada, "destroy", ticked).content.decode()
 
 
 def test_nobody_acts_on_many_that_are_not_theirs(as_omar: Client, container: Container) -> None:
@@ -197,10 +227,10 @@ def test_the_page_tells_staff_the_technical_reason_and_customers_what_to_do(
     assert "exit status 1" in as_sten.get(container.get_absolute_url()).content.decode()
 
 
-def test_what_support_sees_on_its_list_is_one_click_away_for_an_administrator(
+def test_what_an_administrator_decides_is_one_click_away_for_an_administrator(
     as_lena: Client, as_ada: Client, container: Container, node: Node
 ) -> None:
-    problem = "The node does not have it any more. It is on the list of support."
+    problem = "The node does not have it any more. An administrator decides."
     Container.objects.update(status=Status.OFFLINE, missing=True, problem=problem)
     there = f'href="{node.get_absolute_url()}#h-differences"'
     assert there in as_ada.get(container.get_absolute_url()).content.decode()

@@ -87,10 +87,30 @@ def test_who_can_do_nothing_has_nothing_to_tick(
     hers, watched = (who.get("/containers/").content.decode() for who in (as_lena, as_sten))
     assert f'id="pick-{stopped.pk}"' in hers
     assert f'id="pick-{creating.pk}"' not in hers
-    assert "You can do nothing with it while it is Creating." in hers
+    assert "You can do nothing with it now." in hers
     assert 'id="bulk"' in hers
-    assert 'id="bulk"' not in watched
-    assert 'id="pick-' not in watched
+    for nothing in ('id="bulk"', 'class="pick"', f'id="menu-{stopped.pk}"', 'class="end"'):
+        assert nothing not in watched
+
+
+def test_what_staff_ordered_for_themselves_they_act_on_in_the_same_list(
+    as_sten: Client, sten: User, lena: User
+) -> None:
+    own, hers = (ContainerFactory.create(customer=who) for who in (sten, lena))
+    text = as_sten.get("/containers/").content.decode()
+    assert f'id="pick-{own.pk}"' in text
+    assert f'id="pick-{hers.pk}"' not in text
+    assert text.count('<td class="pick">') == text.count('<td class="end">') == 2
+
+
+def test_two_of_the_same_name_are_told_apart_where_the_column_is_hidden(
+    as_ada: Client, as_lena: Client, lena: User, omar: User
+) -> None:
+    for who in (lena, omar):
+        ContainerFactory.create(customer=who, name="web-01")
+    told = re.findall(r'class="whose"> · ([^<]+)<', as_ada.get("/containers/").content.decode())
+    assert sorted(told) == sorted([str(lena), str(omar)])
+    assert 'class="whose"' not in as_lena.get("/containers/").content.decode()
 
 
 def test_what_rows_have_of_their_own_is_told_as_text(as_ada: Client, lena: User) -> None:
@@ -104,7 +124,7 @@ def test_what_rows_have_of_their_own_is_told_as_text(as_ada: Client, lena: User)
         )
         assert f'id="pick-{row.pk}"' in text
     assert text.count('title="100 % \ue000nobody\ue001"') == 2
-    assert '<td class="less" data-label="Plan">&lt;i&gt;</td>' in text
+    assert '<td class="least" data-label="Plan">&lt;i&gt;</td>' in text
 
 
 def test_the_destroyed_are_hidden_unless_asked_for(as_lena: Client, lena: User) -> None:
