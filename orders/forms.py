@@ -12,6 +12,7 @@ from payments import FraudStatus, PaymentStatus
 from containers.models.container import host_name
 from orders import checkout, ssh_keys
 from orders.models import Order, Plan, System
+from orders.models.plan import PlanQuerySet
 from panel.forms import PersonField
 from panel.models import User
 
@@ -29,21 +30,33 @@ class SystemSelect(forms.Select):
         return option
 
 
-def with_availability(system: Any) -> str:
+def with_availability(system: Any, *notes: str) -> str:
     """A system to choose, and what would come of it; it is one of those `with_availability()`."""
     if not system.is_available:
-        return f"{system} (not available just now)"
-    waits = " (may have to wait: its image server is silent)" if system.is_waiting else ""
-    return f"{system}{waits}"
+        notes = (*notes, "not available just now")
+    elif system.is_waiting:
+        notes = (*notes, "may have to wait: its image server is silent")
+    return f"{system} ({'; '.join(notes)})" if notes else str(system)
 
 
 class SystemField(forms.ModelChoiceField):
-    """A system, from those `with_availability()`."""
+    """A system of the plans on offer. Which plan will be chosen is not known, so what not all
+    of them have says which do."""
 
     widget = SystemSelect
 
+    def offer(self, plans: PlanQuerySet) -> None:
+        self.queryset = System.objects.offered().with_availability()
+        self._plans = plans
+
     def label_from_instance(self, system: Any) -> str:
-        return with_availability(system)
+        having = [plan.name for plan in self._plans if system in plan.systems.all()]
+        lacking = [plan.name for plan in self._plans if plan.name not in having]
+        if not lacking:
+            return with_availability(system)
+        if len(lacking) < len(having):
+            return with_availability(system, f"not with {', '.join(lacking)}")
+        return with_availability(system, f"only with {', '.join(having)}")
 
 
 class SystemsField(forms.ModelMultipleChoiceField):
@@ -104,10 +117,9 @@ class OrderForm(forms.Form):
         )
         self.user = user
         self.placed: Order | None = None
-        plans = Plan.objects.offered().prefetch_related("systems")
+        plans = Plan.objects.offered().with_systems()
         self.fields["plan"].queryset = plans  # type: ignore[attr-defined]
-        systems = System.objects.offered().with_availability()
-        self.fields["system"].queryset = systems  # type: ignore[attr-defined]
+        self.fields["system"].offer(plans)  # type: ignore[attr-defined]
         if not user.sees_everything:
             del self.fields["customer"]
 

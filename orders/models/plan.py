@@ -77,6 +77,10 @@ class PlanQuerySet(models.QuerySet["Plan"]):
         """What can be ordered now."""
         return self.filter(is_offered=True, systems__isnull=False).distinct()
 
+    def with_systems(self) -> PlanQuerySet:
+        """With the systems of each, and whether they are to be had."""
+        return self.prefetch_related(models.Prefetch("systems", System.objects.with_availability()))
+
 
 class Plan(models.Model):
     """What can be ordered. A change concerns only what is ordered after it."""

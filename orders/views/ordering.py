@@ -15,7 +15,7 @@ from panel.http import Request
 
 @require_safe
 def plans(request: Request) -> HttpResponse:
-    offered = Plan.objects.offered().prefetch_related("systems")
+    offered = Plan.objects.offered().with_systems()
     return render(request, "orders/plans.html", {"section": "plans", "plans": offered})
 
 

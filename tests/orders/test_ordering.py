@@ -150,6 +150,35 @@ def test_a_system_that_no_node_has_is_shown_and_cannot_be_chosen(
     assert "disabled" not in options["Debian 12"]
 
 
+def test_the_plans_say_of_a_system_that_it_is_not_to_be_had(
+    as_lena: Client, node: Node, ubuntu: System
+) -> None:
+    for page in ("/plans/", "/orders/new/"):
+        text = as_lena.get(page).content.decode()
+        assert text.count('<span class="sub">(not available just now)</span>') == 1
+        assert 'Ubuntu 24.04 <span class="sub">(not available' in text
+
+
+def test_a_system_that_not_every_plan_has_says_which_do(
+    as_lena: Client, node: Node, system: System, ubuntu: System
+) -> None:
+    for name in ("Large", "Huge"):
+        PlanFactory.create(name=name, systems=[system])
+    alpine = SystemFactory.create(name="Alpine", image=system.image)
+    alpine.plans.set(Plan.objects.exclude(name="Huge"))
+    field = as_lena.get("/orders/new/").context["form"]["system"]
+    assert [str(option.data["label"]) for option in field][1:] == [
+        "Alpine (not with Huge)",
+        "Debian 12",
+        "Ubuntu 24.04 (only with Small 1 GB; not available just now)",
+    ]
+
+
+def test_who_pays_is_said_to_whoever_orders(as_lena: Client, as_sten: Client, plan: Plan) -> None:
+    assert "you can pay there" in as_lena.get("/orders/new/").content.decode()
+    assert "Its customer can pay" in as_sten.get("/orders/new/").content.decode()
+
+
 def test_a_system_that_no_node_has_is_refused_beside_the_field(
     as_lena: Client, filled_in: dict[str, Any], ubuntu: System
 ) -> None:
