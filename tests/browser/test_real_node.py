@@ -65,7 +65,7 @@ def test_a_join_token_leads_to_a_real_container_that_runs_is_repaired_moves_and_
     page.goto("/orders/new/")
     page.get_by_label(re.compile("Small 1 GB")).check()
     page.get_by_label("Name").fill("truly")
-    page.get_by_label("System").select_option(label="BusyBox")
+    page.get_by_label("System").select_option(label="BusyBox (only with Small 1 GB)")
     page.get_by_role("button", name="Order", exact=True).click()
     assert server.query(f"/1.0/instances?project={PROJECT}") == []
     page.get_by_role("link", name="Pay").or_(page.get_by_role("button", name="Pay")).first.click()

@@ -164,6 +164,7 @@ def test_the_list_takes_the_same_number_of_queries_however_long(
 def test_cancelling_asks_first_and_says_what_is_lost(as_lena: Client, order: Order) -> None:
     page = as_lena.get(f"/orders/{order.pk}/cancel/").content.decode()
     assert "The order itself stays on record." in page
+    assert f"<h1>Cancel order {order.pk}?</h1>" in page
     order.refresh_from_db()
     assert order.status == Order.Status.UNPAID
 
@@ -171,6 +172,8 @@ def test_cancelling_asks_first_and_says_what_is_lost(as_lena: Client, order: Ord
 def test_the_question_comes_as_a_dialog_to_htmx(as_lena: Client, order: Order) -> None:
     page = as_lena.get(f"/orders/{order.pk}/cancel/", headers=HTMX).content.decode()
     assert page.startswith("<form")
+    assert "<h2>" in page
+    assert "<h1>" not in page
 
 
 def test_cancelling_leads_back_to_the_order(as_lena: Client, order: Order) -> None:
