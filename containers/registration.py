@@ -10,7 +10,7 @@ from django.db import transaction
 
 from containers import inventory
 from containers.connect import incus, server_at
-from containers.drivers import DriverError
+from containers.drivers import DriverError, Unreachable
 from containers.drivers.incus import Client, Server
 from containers.drivers.incus.about import Member, describe, members, obstacles
 from containers.drivers.incus.trust import join, make_identity, read_token, renew
@@ -47,9 +47,21 @@ def reach(where: str, *, project: str) -> Server:
     """How to reach the server that a join token or the path of a local socket leads to; a token
     is used up by this. Raises DriverError."""
     if where.startswith("/"):
-        return server_at(where, "", project)
+        return _answering(server_at(where, "", project))
     identity = make_identity(settings.INCUS_IDENTITY)
     return join(read_token(where), identity, project=project, timeout=settings.NODE_TIMEOUT)
+
+
+def _answering(server: Server) -> Server:
+    """The server at a local socket, once it has said something."""
+    client = Client(server)
+    try:
+        client.get("/1.0")
+    except Unreachable as failure:
+        raise Unreachable(failure.detail, "No Incus server answers there.") from failure
+    finally:
+        client.close()
+    return server
 
 
 def offers(server: Server, *, pool: str) -> list[Offer]:

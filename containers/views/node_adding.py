@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from containers import registration
 from containers.connect import server_at
 from containers.drivers import DriverError
+from containers.drivers.incus.about import in_words
 from containers.registration import CannotAdd, Offer
 from containers.views.nodes import visible_nodes
 from panel.http import Request
@@ -51,7 +52,7 @@ def reach(request: Request) -> HttpResponse:
                 form.cleaned_data["where"].strip(), project=form.cleaned_data["project"]
             )
         except DriverError as error:
-            form.add_error("where", ValidationError(f"{error.sentence} ({error.detail})"))
+            form.add_error("where", ValidationError(in_words(error)))
         else:
             request.session[_REACHED] = {
                 "address": server.address,
@@ -87,7 +88,7 @@ def choose(request: Request) -> HttpResponse:
     except CannotAdd as reason:
         errors = list(reason.sentences)
     except DriverError as error:
-        errors = [f"{error.sentence} ({error.detail})"]
+        errors = [in_words(error)]
     context = {
         "section": "nodes",
         "errors": errors,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from containers.drivers import DriverError
+from containers.drivers import DriverError, Unreachable
 
 from .client import Client
 from .errors import NotTrusted
@@ -18,6 +18,10 @@ NEEDED = {
     "certificate_self_renewal": "renew the panel's certificate",
     "instance_get_full": "tell all of a container in one answer",
     "projects_restricted_cluster_target": "choose the member of a cluster",
+}
+_OF_A_SERVER: dict[type[DriverError], str] = {
+    Unreachable: "The server does not answer.",
+    NotTrusted: "The server does not let the panel in.",
 }
 
 
@@ -98,13 +102,21 @@ def members(client: Client) -> Iterator[Member]:
         yield Member(found["server_name"], found["url"], found["status"], found["message"])
 
 
+def in_words(error: DriverError) -> str:
+    """To an administrator who adds a server. It is no node yet: no work goes on once it is back."""
+    sentence = error.sentence
+    if sentence == type(error).sentence:
+        sentence = _OF_A_SERVER.get(type(error), sentence)
+    return f"{sentence} ({error.detail})"
+
+
 def obstacles(client: Client, pool: str = "default") -> list[str]:
     """Why the panel cannot work with this server, in words for an administrator; none if it
     can. Never raises for what a server does."""
     try:
         about = describe(client, pool)
     except DriverError as error:
-        return [f"{error.sentence} ({error.detail})"]
+        return [in_words(error)]
     except (KeyError, TypeError) as error:
         return [f"This is not an Incus server that the panel knows: {error!r} is missing."]
     found = [

@@ -192,7 +192,7 @@ class Client:
             answer: dict[str, Any] = response.json()
             failed = answer["type"] == "error"
         except (ValueError, TypeError, KeyError) as failure:
-            raise Unreachable(f"{self._where}: this is not Incus: {failure!r}") from failure
+            raise Unreachable(f"{self._where}: this is not Incus") from failure
         if not failed:
             return answer
         shut_out = response.status_code == 403 or "unauthenticated" in answer["error"].lower()

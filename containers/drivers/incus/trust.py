@@ -50,7 +50,7 @@ def read_token(text: str) -> Token:
         token = Token(text, tuple(map(str, told["addresses"])), str(told["fingerprint"]).lower())
         secret, has_passed = told["secret"], _has_passed(str(told.get("expires_at", "")))
     except (ValueError, KeyError, TypeError) as failure:
-        raise BadToken(f"not a join token: {failure!r}") from failure
+        raise BadToken("what was pasted is no token, or a part of one") from failure
     if not (secret and token.addresses and token.fingerprint):
         raise BadToken("a join token without address, fingerprint or secret")
     if has_passed:
