@@ -180,7 +180,10 @@ def _keep_history(rows: QuerySet[Container], to: str, at: datetime, because: str
 
 
 def _gone_from(node: Node) -> str:
-    return f"Node {node.name} does not have this container any more. It is on the list of support."
+    return (
+        f"Node {node.name} does not have this container any more. "
+        "An administrator decides what becomes of it."
+    )
 
 
 def _because(step: Step, node: Node) -> str:

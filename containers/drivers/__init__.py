@@ -59,13 +59,13 @@ class Refused(DriverError):
 class NoRoom(Refused):
     """The node has no disk, memory or processor left for this."""
 
-    sentence = "The node has no room left for this. It is on the list of support."
+    sentence = "The node has no room left for this. An administrator has to make room."
 
 
 class NoSuchImage(Refused):
     """The node cannot get the system that was ordered."""
 
-    sentence = "The node does not have this system. It is on the list of support."
+    sentence = "The node does not have this system. An administrator has to put it there."
 
 
 class NoImageServer(DriverError):

@@ -88,7 +88,7 @@ def half_way(operation: Operation) -> None:
     container.halted_to_boot()
     fresh.during = operation.during = container.status
     fresh.save(update_fields=["during"])
-    record(container, was, fresh)
+    record(container, was, fresh, because="restarting")
 
 
 @transaction.atomic

@@ -91,6 +91,7 @@ def test_a_restart_is_one_operation_that_passes_through_stopping_and_booting(
         ("stopping", "booting"),
         ("booting", "running"),
     ]
+    assert container.changes.get(from_status="stopping").because == "restarting"
     assert container.operations.count() == 1
     assert container.changes.exclude(operation=last_operation(container)).count() == 0
 
