@@ -132,7 +132,7 @@ def sign_in(browser: Browser, panel: str, signed_in: dict[str, StorageState]) ->
         )
         page.goto("/")
         if page.get_by_label("Password").is_visible():
-            page.get_by_label("Login").fill(name)
+            page.get_by_label("User name or e-mail").fill(name)
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_url(f"{panel}/")

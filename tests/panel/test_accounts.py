@@ -1,0 +1,75 @@
+"""The pages about an account: that none is a dead end, and that they speak as the menu does."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core.mail import EmailMessage
+from django.test import Client
+
+from panel.models import User
+
+pytestmark = pytest.mark.django_db
+
+
+def heading(page: str) -> str:
+    [found] = re.findall(r"<h1>([^<]+)</h1>", page)
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    "page", ["password/reset/", "password/reset/done/", "password/reset/key/done/",
+             "password/reset/key/x-y/", "signup/", "inactive/", "confirm-email/",
+             "confirm-email/x/"]
+)  # fmt: skip
+def test_every_page_before_the_door_leads_on(page: str, client: Client) -> None:
+    text = client.get(f"/account/{page}").content.decode()
+    leads = {"password/reset/key/x-y/": "reset", "confirm-email/x/": "email"}.get(page, "login")
+    assert re.search(rf'<main.*href="/account/[a-z/]*{leads}/".*</main>', text, re.DOTALL)
+
+
+def test_whoever_would_sign_up_is_told_who_makes_accounts(client: Client) -> None:
+    text = client.get("/account/signup/").content.decode()
+    assert "Your provider makes the accounts." in text
+    assert "currently" not in text
+
+
+@pytest.mark.parametrize(
+    ("page", "item"),
+    [("email", "Account"), ("password/change", "Password"), ("second-factor", "Second factor")],
+)
+def test_a_page_is_called_what_the_menu_calls_it(page: str, item: str, as_lena: Client) -> None:
+    text = as_lena.get(f"/account/{page}/").content.decode()
+    assert heading(text) == item
+    assert re.search(rf'class="item"\s+href="/account/{page}/"[^>]*>.*?{item}</a>', text, re.DOTALL)
+
+
+def test_labels_are_written_like_those_of_the_panel(client: Client, as_lena: Client) -> None:
+    assert "User name or e-mail" in client.get("/account/login/").content.decode()
+    page = as_lena.get("/account/password/change/").content.decode()
+    labels = re.findall(r'<label class="label"[^>]*>\s*([^<]+?)\s*<', page)
+    assert labels == ["Current password", "New password", "New password (again)"]
+
+
+def test_the_address_in_use_is_marked_where_it_is_the_only_one(as_lena: Client, lena: User) -> None:
+    only = as_lena.get("/account/email/").content.decode()
+    assert only.count('<span class="badge">in use</span>') == 1
+    assert "Use this one" not in only
+    EmailAddress.objects.create(user=lena, email="other@example.com")
+    both = as_lena.get("/account/email/").content.decode()
+    assert re.search(rf'{lena.email}\s*<span class="badge">in use</span>', both)
+    assert both.count('<span class="badge">in use</span>') == 1
+    assert "Use this one" in both
+
+
+def test_an_address_is_verified_by_the_link_that_is_sent(
+    as_lena: Client, lena: User, mailoutbox: list[EmailMessage]
+) -> None:
+    as_lena.get("/account/email/")
+    as_lena.post("/account/email/", {"email": lena.email, "action_send": ""})
+    [link] = re.findall(r"/account/confirm-email/\S+", str(mailoutbox[0].body))
+    assert f"Is <b>{lena.email}</b> an address of {lena}?" in as_lena.get(link).content.decode()
+    as_lena.post(link)
+    assert EmailAddress.objects.get(user=lena).verified
