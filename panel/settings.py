@@ -1,4 +1,5 @@
-"""Every knob of the panel: an environment variable with a default; a wrong value stops loudly."""
+"""Every knob of the panel: an environment variable with a default; a wrong value stops the
+process at its start, and says which and what is allowed."""
 
 import os
 import secrets
@@ -10,31 +11,35 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from panel import image_servers, logs
+from panel import allowed, image_servers, logs
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # The folder of everything that is kept: database, queue, simulated nodes, secret key.
 DATA = Path(env.str("BERTH_DATA", str(BASE_DIR / "data"))).resolve()
-DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
+try:
+    DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as failure:
+    raise ImproperlyConfigured(
+        f"BERTH_DATA must be a folder of the panel's own: {failure}"
+    ) from failure
 
 # The port that `make run` listens on, on loopback.
-PORT = env.int("BERTH_PORT", 8000)
+PORT = env.int("BERTH_PORT", 8000, validate=allowed.port)
 
 # Where people reach the panel. With https the cookies, HSTS and redirects become strict.
-URL = urlsplit(env.str("BERTH_URL", f"http://127.0.0.1:{PORT}"))
-if URL.scheme not in {"http", "https"} or not URL.hostname:
-    raise ImproperlyConfigured("BERTH_URL must be a whole address, like https://panel.example.com")
+URL = urlsplit(env.str("BERTH_URL", f"http://127.0.0.1:{PORT}", validate=allowed.address))
 HTTPS = URL.scheme == "https"
 
 # How many proxies stand in front, whose X-Forwarded-For and X-Forwarded-Proto are believed.
 # With none, anybody could write into these headers what they like.
-PROXIES = env.int("BERTH_PROXIES", 0)
+PROXIES = env.int("BERTH_PROXIES", 0, validate=allowed.none_or_more)
 ALLAUTH_TRUSTED_PROXY_COUNT = PROXIES
 
 # Further host names that the panel answers to, separated by commas.
-ALLOWED_HOSTS = [URL.hostname, "127.0.0.1", "localhost", *env.list("BERTH_HOSTS", [])]
+HOSTS: list[str] = env.list("BERTH_HOSTS", [], validate=allowed.hosts)
+ALLOWED_HOSTS = [URL.hostname, "127.0.0.1", "localhost", *HOSTS]
 CSRF_TRUSTED_ORIGINS = [f"{URL.scheme}://{URL.netloc}"]
 
 # Django's own error pages with tracebacks; for developers only.
@@ -122,6 +127,8 @@ TEMPLATES = [
 
 # sqlite:///… or postgres://user:password@host/name
 DATABASES = {"default": env.dj_db_url("BERTH_DATABASE_URL", f"sqlite:///{DATA / 'berth.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].rpartition(".")[2] not in {"sqlite3", "postgresql"}:
+    raise ImproperlyConfigured("BERTH_DATABASE_URL must start with sqlite: or postgres:")
 DATABASES["default"]["CONN_MAX_AGE"] = None
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Web, worker and watcher write at once: without these one write in four fails, and without a
@@ -158,7 +165,7 @@ CACHES = {
 # Where wake-ups wait: sqlite:///…, postgres://… or, with the extra `redis`, redis://…
 QUEUE_URL = env.str("BERTH_QUEUE_URL", f"sqlite:///{DATA / 'queue.sqlite3'}")
 # How many operations one worker process carries out at once.
-WORKER_THREADS = env.int("BERTH_WORKER_THREADS", 16)
+WORKER_THREADS = env.int("BERTH_WORKER_THREADS", 16, validate=allowed.one_or_more)
 
 
 def _huey(url: str) -> dict[str, object]:
@@ -193,10 +200,10 @@ def _huey(url: str) -> dict[str, object]:
 HUEY = _huey(QUEUE_URL)
 
 # How often the watcher looks at every node, and how long it waits for one answer (seconds).
-WATCH_EVERY = env.float("BERTH_WATCH_EVERY", 5.0)
-NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 4.0)
+WATCH_EVERY = env.float("BERTH_WATCH_EVERY", 5.0, validate=allowed.seconds)
+NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 4.0, validate=allowed.seconds)
 # How often a node that answers, and an image server, is also asked which images it has (seconds).
-TAKE_STOCK_EVERY = env.float("BERTH_TAKE_STOCK_EVERY", 60.0)
+TAKE_STOCK_EVERY = env.float("BERTH_TAKE_STOCK_EVERY", 60.0, validate=allowed.seconds_or_none)
 # Servers that nodes fetch images from, by the name that stands before the colon in the image of
 # a system, in JSON: {"name": {"url": "https://…", "protocol": "simplestreams" or "incus",
 # "certificate": the PEM file of a server that no public authority vouches for}}.
@@ -209,23 +216,27 @@ IMAGE_SERVERS = image_servers.read(
 # The panel's own key and certificate for Incus servers, made when the first one is added.
 INCUS_IDENTITY = env.path("BERTH_INCUS_IDENTITY", DATA / "incus.pem")
 # How long the watcher waits for one answer (seconds); three in a row must fit into 15 s.
-WATCH_TIMEOUT = env.float("BERTH_WATCH_TIMEOUT", 3.0)
+WATCH_TIMEOUT = env.float("BERTH_WATCH_TIMEOUT", 3.0, validate=allowed.seconds)
 # Misses in a row that make a node off-line.
-MISSES_UNTIL_OFFLINE = env.int("BERTH_MISSES_UNTIL_OFFLINE", 3)
+MISSES_UNTIL_OFFLINE = env.int("BERTH_MISSES_UNTIL_OFFLINE", 3, validate=allowed.one_or_more)
 # A worker holds an operation this long without a sign of life before another takes it up.
-LEASE = timedelta(seconds=env.float("BERTH_LEASE", 10.0))
+LEASE = timedelta(seconds=env.float("BERTH_LEASE", 10.0, validate=allowed.lease))
 # Operations that one node carries out at once; more wait, so that it cannot hold all threads.
-NODE_CONCURRENCY = env.int("BERTH_NODE_CONCURRENCY", 8)
+NODE_CONCURRENCY = env.int("BERTH_NODE_CONCURRENCY", 8, validate=allowed.one_or_more)
 # Stopping shows "Force off" after the first, and pulls the plug by itself after the second.
-STOP_PATIENCE = timedelta(seconds=env.float("BERTH_STOP_PATIENCE", 15.0))
-STOP_LIMIT = timedelta(seconds=env.float("BERTH_STOP_LIMIT", 300.0))
+STOP_PATIENCE = timedelta(
+    seconds=env.float("BERTH_STOP_PATIENCE", 15.0, validate=allowed.seconds_or_none)
+)
+STOP_LIMIT = timedelta(seconds=env.float("BERTH_STOP_LIMIT", 300.0, validate=allowed.seconds))
 # Pauses between the tries of a creation (seconds); their number is the number of further tries.
-CREATE_PAUSES = env.list("BERTH_CREATE_PAUSES", [10, 60, 300, 1800], subcast=float)
+CREATE_PAUSES = env.list(
+    "BERTH_CREATE_PAUSES", [10, 60, 300, 1800], subcast=float, validate=allowed.pauses
+)
 # Pause before a container for which no node had room is tried again (seconds).
-ROOM_PAUSE = env.float("BERTH_ROOM_PAUSE", 30.0)
+ROOM_PAUSE = env.float("BERTH_ROOM_PAUSE", 30.0, validate=allowed.seconds)
 # Largest file that may be uploaded in repair, and largest that the editor opens (bytes).
-UPLOAD_LIMIT = env.int("BERTH_UPLOAD_LIMIT", 512 * 1024 * 1024)
-EDIT_LIMIT = env.int("BERTH_EDIT_LIMIT", 512 * 1024)
+UPLOAD_LIMIT = env.int("BERTH_UPLOAD_LIMIT", 512 * 1024 * 1024, validate=allowed.one_or_more)
+EDIT_LIMIT = env.int("BERTH_EDIT_LIMIT", 512 * 1024, validate=allowed.one_or_more)
 FILE_UPLOAD_HANDLERS = [
     "containers.repair.uploads.UploadLimit",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
@@ -273,36 +284,40 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 # Failed tries to sign in to one account within five minutes. From one address twice as many may
 # fail in a minute, and six times as many may be made. 0 lifts these limits.
-SIGN_IN_TRIES = env.int("BERTH_SIGN_IN_TRIES", 5)
+SIGN_IN_TRIES = env.int("BERTH_SIGN_IN_TRIES", 5, validate=allowed.none_or_more)
 ACCOUNT_RATE_LIMITS = {
     "login_failed": SIGN_IN_TRIES and f"{2 * SIGN_IN_TRIES}/m/ip,{SIGN_IN_TRIES}/5m/key",
     "login": SIGN_IN_TRIES and f"{6 * SIGN_IN_TRIES}/m/ip",
 }
 # What one customer may ask for within a minute: actions on containers, changes of files. More
 # than a page of the list holds, so that all that is ticked on it is asked for at once.
-ASKED_A_MINUTE = env.int("BERTH_ASKED_A_MINUTE", 120)
+ASKED_A_MINUTE = env.int("BERTH_ASKED_A_MINUTE", 120, validate=allowed.none_or_more)
 # Orders that one customer may have unpaid at a time, those cancelled within the hour counted.
-UNPAID_ORDERS = env.int("BERTH_UNPAID_ORDERS", 10)
+UNPAID_ORDERS = env.int("BERTH_UNPAID_ORDERS", 10, validate=allowed.none_or_more)
 
 # Mail goes to the console unless an address like smtp://user:password@host:587 is given.
 EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
+if "EMAIL_BACKEND" not in EMAIL:
+    raise ImproperlyConfigured("BERTH_EMAIL_URL must be console: or start with smtp: or the like")
 globals().update({key: value for key, value in EMAIL.items() if key.startswith("EMAIL_")})
-DEFAULT_FROM_EMAIL = env.str("BERTH_EMAIL_FROM", f"berth@{URL.hostname}")
+DEFAULT_FROM_EMAIL = env.str("BERTH_EMAIL_FROM", f"berth@{URL.hostname}", validate=allowed.sender)
 
 # Payment gateways, as django-payments takes them: {"name": ["dotted.path.Provider", {options}]}.
 # New payments go through the first. The dummy charges nobody; `orders.stripe.StripeGateway` wants
 # the extra `stripe`.
 PAYMENT_VARIANTS = env.json(
-    "BERTH_PAYMENT_VARIANTS", {"dummy": ["payments.dummy.DummyProvider", {}]}
+    "BERTH_PAYMENT_VARIANTS",
+    {"dummy": ["payments.dummy.DummyProvider", {}]},
+    validate=allowed.gateways,
 )
 PAYMENT_MODEL = "orders.Payment"
 PAYMENT_HOST = URL.netloc
 PAYMENT_USES_SSL = HTTPS
 # Money is shown and charged in one currency (ISO 4217).
-CURRENCY = env.str("BERTH_CURRENCY", "EUR")
+CURRENCY = env.str("BERTH_CURRENCY", "EUR", validate=allowed.currency)
 
 LANGUAGE_CODE = "en"
-TIME_ZONE = env.str("BERTH_TIME_ZONE", "UTC")
+TIME_ZONE = env.str("BERTH_TIME_ZONE", "UTC", validate=allowed.time_zone)
 USE_TZ = True
 USE_I18N = False
 
@@ -346,7 +361,6 @@ if PROXIES:
 DEFAULT_EXCEPTION_REPORTER_FILTER = "panel.reports.ReportFilter"
 
 # Lines for a terminal, or "json" for whatever collects them.
-LOG_FORMAT = env.str("BERTH_LOG_FORMAT", "line")
-if LOG_FORMAT not in logs.FORMATS:
-    raise ImproperlyConfigured(f"BERTH_LOG_FORMAT must be one of {', '.join(logs.FORMATS)}")
-LOGGING = logs.configuration(env.str("BERTH_LOG_LEVEL", "INFO"), LOG_FORMAT)
+LOG_FORMAT = env.str("BERTH_LOG_FORMAT", "line", validate=allowed.log_format)
+LOG_LEVEL = env.str("BERTH_LOG_LEVEL", "INFO", validate=allowed.log_level)
+LOGGING = logs.configuration(LOG_LEVEL, LOG_FORMAT)

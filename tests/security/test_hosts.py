@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import runpy
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.core import mail
 from django.test import Client
 from pytest_django import Settings
@@ -16,6 +13,7 @@ from pytest_django import Settings
 from containers.models import Container
 from panel.models import User
 from tests.cast import PASSWORD
+from tests.environment import read_settings
 
 HOME = "https://panel.example.com"
 ELSEWHERE = [
@@ -28,15 +26,6 @@ ELSEWHERE = [
     "javascript:alert(1)",
     "https://localhost@evil.example/",
 ]
-
-
-def read_settings(
-    monkeypatch: pytest.MonkeyPatch, data: Path, **environment: str
-) -> dict[str, Any]:
-    """What the settings would be under this environment."""
-    for name, value in {"BERTH_DATA": str(data), **environment}.items():
-        monkeypatch.setenv(name, value)
-    return runpy.run_path(str(django_settings.BASE_DIR / "panel" / "settings.py"))
 
 
 @pytest.fixture

@@ -1,0 +1,78 @@
+"""What the value of a setting may be; each check raises ValidationError, saying what is allowed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from environs import ValidationError, validate
+
+from panel import logs
+
+# Longer than anybody waits, and short enough to be added to a date.
+LONGEST = timedelta(days=365).total_seconds()
+
+port = validate.Range(min=1, max=65535)
+none_or_more = validate.Range(min=0)
+one_or_more = validate.Range(min=1)
+seconds = validate.Range(min=0, max=LONGEST, min_inclusive=False)
+seconds_or_none = validate.Range(min=0, max=LONGEST)
+# A worker renews its hold once a second.
+lease = validate.Range(min=1, max=LONGEST, min_inclusive=False)
+log_level = validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+log_format = validate.OneOf(logs.FORMATS)
+currency = validate.Regexp(
+    r"[A-Z]{3}\Z", error="Must be the three capital letters of a currency in ISO 4217, like EUR."
+)
+sender = validate.Regexp(
+    r"[^@\r\n]+@[^@\r\n]+\Z", error="Must be an e-mail address, like berth@example.com."
+)
+
+
+def pauses(given: list[float]) -> None:
+    """A list of `seconds`."""
+    for pause in given:
+        seconds(pause)
+
+
+def address(given: str) -> None:
+    """A whole address of the web: scheme and host at least."""
+    try:
+        parts = urlsplit(given)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValidationError("Must be a whole address, like https://panel.example.com.")
+
+
+def hosts(given: list[str]) -> None:
+    """Names or IP addresses without port, as Django compares them with the Host header."""
+    host = validate.Regexp(
+        r"([A-Za-z0-9.*-]+|\[[0-9A-Fa-f:.]+\])\Z",
+        error="Must be host names, with commas and nothing else between them.",
+    )
+    for name in given:
+        host(name)
+
+
+def time_zone(given: str) -> None:
+    """A zone that Python knows."""
+    try:
+        ZoneInfo(given)
+    except (KeyError, OSError, ValueError) as unknown:
+        raise ValidationError("Must be the name of a time zone, like Europe/Berlin.") from unknown
+
+
+def gateways(given: Any) -> None:
+    """As django-payments takes them, one at least; whether a provider exists and takes its
+    options is not known before it is asked."""
+    variants = list(given.values()) if isinstance(given, dict) else []
+    pairs = [variant for variant in variants if isinstance(variant, list)]
+    good = [pair for pair in pairs if [type(part) for part in pair] == [str, dict]]
+    if not good or good != variants or "" in given:
+        raise ValidationError(
+            'Must be one gateway or more, like {"card": ["payments.stripe.StripeProviderV3", {}]}.'
+        )
