@@ -353,7 +353,9 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "panel.unsent.no_longer_valid"
 if HTTPS:
     SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    # Neither for subdomains nor for the lists in browsers: on https://example.com it would forbid
+    # http for all that the provider has there, for a year. `check --deploy` would warn of both.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 if PROXIES:
     # Gunicorn believes this header of a proxy on the same machine in any case.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -68,7 +68,8 @@ def test_over_https_browsers_never_use_anything_else(lena: User, https: Settings
     browser = Client(headers={"host": "panel.example.com", "referer": HOME})
     form = {"login": "lena", "password": PASSWORD}
     answer = browser.post("/account/login/", form, secure=True)
-    assert answer["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
+    # For the panel's own host alone: what else the provider has on its domain may speak http.
+    assert answer["Strict-Transport-Security"] == "max-age=31536000"
     assert answer.cookies
     for name, cookie in answer.cookies.items():
         assert cookie["secure"], name
