@@ -12,7 +12,7 @@ from containers import inventory
 from containers.connect import incus, server_at
 from containers.drivers import DriverError, Unreachable
 from containers.drivers.incus import Client, Server
-from containers.drivers.incus.about import Member, describe, members, obstacles
+from containers.drivers.incus.about import Member, describe, members
 from containers.drivers.incus.trust import join, make_identity, read_token, renew
 from containers.models import Node
 from containers.models.node import NodeQuerySet
@@ -66,14 +66,14 @@ def _answering(server: Server) -> Server:
 
 def offers(server: Server, *, pool: str) -> list[Offer]:
     """What can be added of a server: itself, or each member of its cluster. Raises CannotAdd
-    where the panel cannot work with it, and DriverError."""
+    where the panel cannot work with it."""
     client = Client(server)
     try:
-        if found := obstacles(client, pool):
-            raise CannotAdd(*found)
         about = describe(client, pool)
     finally:
         client.close()
+    if about.obstacles:
+        raise CannotAdd(*about.obstacles)
     if not about.members:
         return [_offer(server, pool, about.name, None)]
     return [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from websockets.asyncio.client import connect, unix_connect
@@ -23,13 +22,9 @@ _OPENING = 30.0
 
 @dataclass(frozen=True)
 class Event:
-    """`what` in Incus' words: created, started, stopped, shutdown, updated, deleted, …;
-    `member` is where, in a cluster."""
+    """Something has happened to an instance: `member` is where, "" outside of a cluster."""
 
-    name: str
-    what: str
     member: str
-    at: datetime
 
 
 async def events(server: Server) -> AsyncIterator[Event | None]:
@@ -69,13 +64,5 @@ def _event(told: dict[str, object]) -> Event | None:
     about = told.get("metadata")
     if not isinstance(about, dict) or not str(about.get("action")).startswith("instance-"):
         return None
-    # A file that was read, a log that was deleted: those have longer words.
-    what = str(about["action"]).removeprefix("instance-")
-    name = str(about["source"]).partition("?")[0].split("/")[3]
     member = str(told.get("location", ""))
-    return Event(
-        name,
-        what,
-        "" if member == "none" else member,
-        datetime.fromisoformat(str(told["timestamp"])),
-    )
+    return Event("" if member == "none" else member)
