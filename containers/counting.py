@@ -41,14 +41,14 @@ class Count:
         return Count(self.number + other.number, self.more or other.more)
 
 
-def counted(found: QuerySet[Any]) -> Count:
-    """How much was found, in one query."""
+def how_many(found: QuerySet[Any]) -> Count:
+    """How much was found, in one query; exact up to `FAR_ENOUGH`."""
     return Count.of(found.order_by()[: FAR_ENOUGH + 1].count())
 
 
-def counting(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
+def counts_as_text(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
     """How much of what was found is in each of the statuses, as one text that `counts_in` reads.
-    Counted by one subquery, for to plan one for each takes longer than to count."""
+    One subquery for all: planning eleven takes longer than counting."""
     wanted = list(statuses)
     in_one = found.filter(status=RawSQL("wanted.status", ())).order_by()
     # To pass over rows is quicker than to count them.
@@ -70,7 +70,7 @@ def counting(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
 
 
 def counts_in(text: str, statuses: Iterable[str]) -> dict[str, Count]:
-    """The counts that `counting` has put into a text, for the same statuses and in their order."""
+    """The counts that `counts_as_text` has put into one, for the same statuses and in their order."""
     numbers = dict(pair.split(":") for pair in text.split(","))
     return {status: Count.of(int(numbers[status])) for status in statuses}
 
@@ -78,7 +78,7 @@ def counts_in(text: str, statuses: Iterable[str]) -> dict[str, Count]:
 def counts_by_status(found: QuerySet[Any], statuses: Iterable[str]) -> dict[str, Count]:
     """How many of what was found are in each status, in one query; none is left out."""
     statuses = list(statuses)
-    counts = counting(found, statuses)
+    counts = counts_as_text(found, statuses)
     with connections[found.db].cursor() as cursor:
         cursor.execute(f"SELECT {counts.sql}", counts.params)
         return counts_in(cursor.fetchone()[0], statuses)

@@ -21,13 +21,13 @@ class ContainerFilter(FilterSet):
     """Filters a queryset of visible containers by the parameters of the address.
 
     What makes no sense (`customer=flying`) narrows nothing; it is no error of the person who
-    followed a link. `q` and `plan` are only put right here: how to find by them depends on how
+    followed a link. `q` and `plan` are only cleaned here: how to find by them depends on how
     much there is.
     """
 
-    q = CharFilter(method="leave")
+    q = CharFilter(method="clean_only")
     node = NumberFilter(method="on_node", min_value=1, max_value=LARGEST_ID)
-    plan = CharFilter(method="leave")
+    plan = CharFilter(method="clean_only")
     customer = NumberFilter(min_value=1, max_value=LARGEST_ID)
 
     class Meta:
@@ -36,7 +36,8 @@ class ContainerFilter(FilterSet):
 
     request: Request
 
-    def leave(self, found: QuerySet[Container], _: str, asked: str) -> QuerySet[Container]:
+    def clean_only(self, found: QuerySet[Container], _: str, asked: str) -> QuerySet[Container]:
+        """Narrows nothing: the value is in `cleaned_data` for whoever finds by it."""
         return found
 
     def on_node(self, found: QuerySet[Container], _: str, node: int) -> QuerySet[Container]:

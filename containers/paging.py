@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
-from containers.counting import Count, counted
+from containers.counting import Count, how_many
 
 ROWS_PER_PAGE = 50
 
@@ -112,7 +112,7 @@ class Pages:
     @classmethod
     def of(cls, found: QuerySet[Any], count: Count | None = None) -> Pages:
         """Newest first."""
-        count = counted(found) if count is None else count
+        count = how_many(found) if count is None else count
         return cls([found.order_by(*NEWEST_FIRST.fields)], count)
 
     def get_page(self, asked: str | None) -> Page:

@@ -360,7 +360,7 @@ if PROXIES:
     # Gunicorn believes this header of a proxy on the same machine in any case.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # Of what BERTH_DEBUG shows, keys and passwords are left out.
-DEFAULT_EXCEPTION_REPORTER_FILTER = "panel.reports.ReportFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "panel.redaction.ReportFilter"
 
 # Lines for a terminal, or "json" for whatever collects them.
 LOG_FORMAT = env.str("BERTH_LOG_FORMAT", "line", validate=allowed.log_format)

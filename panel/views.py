@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from django_fsm import can_proceed
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from containers.counting import Count, counted, counts_by_status
+from containers.counting import Count, counts_by_status, how_many
 from containers.differences import counts_on
 from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
@@ -82,7 +82,7 @@ def _for_running_it(request: Request) -> dict[str, Any]:
         "late": list(late.select_related("container__customer", "container__node")[:FEW]),
         "waiting": list(waiting.select_related("customer", "order")[:FEW]),
         "paid_not_created": list(orders.paid_not_created()[:FEW]),
-        "unpaid": counted(orders.filter(status=Order.Status.UNPAID)),
+        "unpaid": how_many(orders.filter(status=Order.Status.UNPAID)),
         "changes": list(
             StatusChange.objects.visible_to(request.user).select_related("container", "by")[:FEW]
         ),

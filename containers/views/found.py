@@ -16,13 +16,7 @@ from django.db.models import F, QuerySet, Value
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Concat
 
-from containers.counting import (
-    FAR_ENOUGH,
-    Count,
-    counting,
-    counts_by_status,
-    total,
-)
+from containers.counting import FAR_ENOUGH, Count, counts_as_text, counts_by_status, total
 from containers.filters import ContainerFilter
 from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
@@ -115,7 +109,7 @@ class Found:
             return Poll(Composed(matches), counts, is_search=True, is_long=False)
         shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
         if not self.text:
-            in_one_text = counting(self._narrowed, Status.values)
+            in_one_text = counts_as_text(self._narrowed, Status.values)
             traces = Composed(shown.values_list(*TRACE, in_one_text))
             return Poll(traces, counts, is_search=False, is_long=is_long)
         shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()

@@ -34,7 +34,7 @@ class Doing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Operation:
+class IncusOperation:
     """One that is under way. One that `waits` does nothing until another server calls."""
 
     id: str
@@ -42,7 +42,7 @@ class Operation:
     waits: bool
 
 
-def under_way(client: Client, name: str) -> list[Operation]:
+def under_way(client: Client, name: str) -> list[IncusOperation]:
     """What the server is doing with an instance."""
     by_status: dict[str, list[dict[str, Any]]] = client.get("/1.0/operations", recursion=1)
     found = []
@@ -51,7 +51,7 @@ def under_way(client: Client, name: str) -> list[Operation]:
         names = {url.partition("?")[0].rpartition("/")[2] for url in urls}
         if name in names and operation["status_code"] in _RUNNING:
             waits = operation["class"] == "websocket"
-            found.append(Operation(operation["id"], operation["description"], waits))
+            found.append(IncusOperation(operation["id"], operation["description"], waits))
     return found
 
 
