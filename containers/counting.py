@@ -70,7 +70,7 @@ def counts_as_text(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
 
 
 def counts_in(text: str, statuses: Iterable[str]) -> dict[str, Count]:
-    """The counts that `counts_as_text` has put into one, for the same statuses and in their order."""
+    """What `counts_as_text` has counted, for the same statuses and in their order."""
     numbers = dict(pair.split(":") for pair in text.split(","))
     return {status: Count.of(int(numbers[status])) for status in statuses}
 

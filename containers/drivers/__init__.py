@@ -247,7 +247,8 @@ class Driver(Protocol):
 
     def usage(self) -> dict[str, Usage]:
         """What every running instance of the panel's uses, by name, and under "" the node
-        itself with all that runs on it; in one call to the node, or two."""
+        itself with all that runs on it. A node that cannot tell of all at once is asked about
+        each of them: the whole takes the longer the more run there."""
 
     def create(self, spec: Spec) -> Iterator[Progress]:
         """Make `spec` exist, stopped. What a broken try left behind is completed or replaced;

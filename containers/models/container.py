@@ -70,7 +70,8 @@ class Container(Lifecycle):
     What was ordered is copied here, so that a plan may change without changing what is sold.
     `problem` is what went wrong last, in the customer's words; empty while all is well.
     `missing` says that its node was asked, and does not have it.
-    `revision` grows whenever anything that a page shows of it changes. `buttons` are there after
+    `revision` grows with every change of it, of its work and of its order that a page shows; not
+    when its customer or node is renamed, nor when it is overdue. `buttons` are there after
     `with_buttons`, `cells` and `likeness` after `as_rows`.
     """
 

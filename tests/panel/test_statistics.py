@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 
 import pytest
 from django.db import connection
+from huey.contrib.djhuey import HUEY
 
+from containers import operations
+from containers.management.commands import watch
 from containers.models import Container
+from containers.observe import Watcher
 from containers.statuses import Status
+from containers.tasks import carry_out_soon
 from panel.models import User
 from panel.sqlite import statistics
 from panel.sqlite.statistics import analyze
@@ -62,3 +68,27 @@ def test_many_of_one_status_are_read_in_the_order_of_their_customers(ada: User) 
     assert "by_customer" not in page.explain()
     analyze()
     assert "by_customer" in page.explain()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_connects_anew_once_a_connection_has_served_its_time() -> None:
+    connection.ensure_connection()
+    HUEY.execute(carry_out_soon.s(0))
+    assert connection.connection
+    connection.close_at = 0.0
+    HUEY.execute(carry_out_soon.s(0))
+    assert connection.connection is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_watcher_connects_anew_once_a_connection_has_served_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = threading.Event()
+    monkeypatch.setattr(Watcher, "ask", lambda self: None)
+    monkeypatch.setattr(operations, "sweep", stop.set)
+    connection.ensure_connection()
+    old = connection.connection
+    connection.close_at = 0.0
+    watch.watch(stop)
+    assert connection.connection is not old

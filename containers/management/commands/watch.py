@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import connections
+from django.db import close_old_connections, connections
 
 from containers import operations, tally
 from containers.models import Beat
@@ -90,6 +90,8 @@ def _surviving(step: Callable[[], None]) -> None:
     """Do it, whatever comes of it: nobody would notice a watcher that has died. An outage is
     logged when it begins and when it is over, not at every beat."""
     try:
+        # As Django does before a request: none is kept for longer than the settings say.
+        close_old_connections()
         step()
     except Exception as error:
         if not _outage.raised_by(error):
