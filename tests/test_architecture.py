@@ -141,3 +141,14 @@ def test_no_template_and_no_script_decides_who_may_what() -> None:
         if by_hand.search(path.read_text())
     ]
     assert not found
+
+
+def test_whatever_polls_makes_up_for_what_a_hidden_tab_left_out() -> None:
+    """live.js sends `refresh` to each poll for that; one that does not listen stays as it was."""
+    polls = {
+        str(path.relative_to(ROOT)): tag
+        for path in (ROOT / "templates").rglob("*.html")
+        for tag in re.findall(r"<\w+[^>]*\bdata-poll\b[^>]*>", path.read_text())
+    }
+    assert len(polls) > 5
+    assert not [path for path, tag in polls.items() if not re.search(r"trigger=.*, refresh\"", tag)]
