@@ -12,7 +12,7 @@ from django.db import connections
 from django.db.models import CharField, QuerySet, Value
 from django.db.models.expressions import RawSQL
 
-# As far as anybody counts; whoever has more than this looks for less.
+# As far as anybody counts; a longer list has to be narrowed.
 FAR_ENOUGH = 1_000
 _JOIN = {"sqlite": "group_concat", "postgresql": "string_agg"}
 
@@ -51,7 +51,7 @@ def counts_as_text(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
     One subquery for all: planning eleven takes longer than counting."""
     wanted = list(statuses)
     in_one = found.filter(status=RawSQL("wanted.status", ())).order_by()
-    # To pass over rows is quicker than to count them.
+    # Skipping rows is quicker than counting them.
     more = in_one.values_list(Value(FAR_ENOUGH + 1))[FAR_ENOUGH : FAR_ENOUGH + 1]
     try:
         beyond, passed = more.query.get_compiler(found.db).as_sql()
@@ -85,7 +85,7 @@ def counts_by_status(found: QuerySet[Any], statuses: Iterable[str]) -> dict[str,
 
 
 def counts_among(first: Sequence[str], statuses: Iterable[str]) -> dict[str, Count]:
-    """By status, of the statuses that were read up to one beyond `FAR_ENOUGH`: where there are
+    """By status, from the statuses of up to `FAR_ENOUGH` rows and one more: where there is one
     more, what is among the first."""
     counted = Counter(first[:FAR_ENOUGH])
     more = len(first) > FAR_ENOUGH

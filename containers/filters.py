@@ -37,7 +37,7 @@ class ContainerFilter(FilterSet):
     request: Request
 
     def clean_only(self, found: QuerySet[Container], _: str, asked: str) -> QuerySet[Container]:
-        """Narrows nothing: the value is in `cleaned_data` for whoever finds by it."""
+        """Narrows nothing: the cleaned value is read by the list itself."""
         return found
 
     def on_node(self, found: QuerySet[Container], _: str, node: int) -> QuerySet[Container]:

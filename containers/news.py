@@ -1,4 +1,4 @@
-"""What nodes tell by themselves: whoever hears of something looks at the node at once.
+"""What nodes tell by themselves: a node that tells of something is looked at at once.
 
 News only hurry the next look on. What was missed, in a break of the connection or by a node
 that tells nothing, is seen by the regular one.
@@ -60,7 +60,7 @@ class Listener:
     async def _listen(self, key: int, driver: IncusDriver) -> None:
         try:
             async for event in events(driver.server):
-                # What happened before anybody listened is told by nobody: look once.
+                # What happened before is not told: look once.
                 if event is None or event.member in {"", driver.member}:
                     self._heard.put(key)
         except DriverError as error:

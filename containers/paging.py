@@ -94,10 +94,9 @@ class Page:
 class Pages:
     """The pages of what was found, sorted.
 
-    Of a list that was counted to its end there are all pages. Of a longer one there are those
-    as far as it was counted, from either end: a row in the middle is reached by narrowing.
-    `parts` together are the list, each sorted and wholly before the next; more than one where
-    that is faster to read.
+    A list that was counted to its end has all its pages. A longer one has as many as were counted,
+    from either end: a row in the middle is reached by narrowing. `parts` together are the list,
+    each sorted and wholly before the next; more than one where that is faster to read.
     """
 
     parts: Sequence[QuerySet[Any]]

@@ -59,7 +59,7 @@ def lose(node: Node, error: str) -> None:
     now = timezone.now()
     here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
     locked = here.select_for_update().order_by("pk").values_list("pk")
-    # Containers before nodes, as whoever places one does; and again for what was placed since.
+    # Containers are locked before nodes, as in placing; and again, for those placed since.
     list(locked)
     if not Node.objects.filter(pk=node.pk, online=True).update(online=False, online_since=now):
         return
@@ -125,8 +125,8 @@ def correct(node: Node, look: Look, containers: Iterable[int]) -> None:
 
 
 def _move(alike: list[Container], step: Step, node: Node, now: datetime) -> None:
-    """Make a transition of rows that are in the same case. No arrow of what the watcher sees
-    has conditions: what the table says of one holds for all."""
+    """Make a transition of rows that are in the same case. No transition that the watcher makes has
+    conditions: what the table says of one row holds for all."""
     one = alike[0]
     getattr(one, step.transition)(**({"now": step.now} if step.now else {}))
     rows = Container.objects.filter(pk__in=[row.pk for row in alike])
@@ -162,8 +162,8 @@ def _take_addresses(rows: list[Container], instances: dict[str, Instance]) -> No
 
 
 def _keep_history(rows: QuerySet[Container], to: str, at: datetime, because: str) -> None:
-    """One statement, that reads what the rows are before it is changed, and the Operation that
-    is open on each."""
+    """In one statement, which reads the status of the rows before it is changed, and the Operation
+    that is open on each."""
     under_way = Operation.objects.open().filter(container=OuterRef("pk")).values("pk")
     change: dict[str, Any] = {
         "container_id": F("pk"),

@@ -71,8 +71,8 @@ def number_in(text: str, prefix: str) -> int | None:
 
 
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
-    """The keys of those with at least one of the meanings, of which each is looked up in an
-    index of its own; at most so many for each."""
+    """The keys of those with at least one of the meanings, each looked up in an index of its own;
+    at most so many for each."""
     everything: QuerySet[Any] = found.model._default_manager.order_by()
     keys = [
         everything.filter(pk__in=found.filter(meaning).order_by().values("pk")[:most]).values("pk")

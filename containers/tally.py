@@ -1,7 +1,7 @@
 """How many Operations have ended, how, and after how long: never counted twice, never forgotten.
 
-Whoever ends an Operation counts nothing, and so waits for nobody. Once a minute the watcher
-adds to the tally what has ended since; whoever asks adds the last minutes to what the tally says.
+Ending an Operation counts nothing, so no worker waits for that. Once a minute the watcher adds to
+the tally what has ended since; each question adds the last minutes to what the tally says.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Counts = dict[tuple[str, str], Counter[str]]
 
 
 def fold() -> None:
-    """Add to the tally what has ended by a minute ago. Of any number that do so at once, one
-    has an effect."""
+    """Add to the tally what has ended by a minute ago. Where several do so at once, one has an
+    effect."""
     tally, _ = Tally.objects.get_or_create(pk=OPERATIONS)
     until = timezone.now() - LATE
     counts = _add(_kept(tally), _count(_ended_since(tally).filter(ended_at__lte=until)))

@@ -1,7 +1,7 @@
 """What containers and nodes use: measured every minute, and kept the coarser the older it is.
 
-Any number of watchers may do this at once, and be killed at any moment: a row is written once,
-whoever is first, and what is missing is made up for in the next minute.
+Any number of watchers may do this at once, and be killed at any moment: a row is written once, by
+the first of them, and what is missing is made up for in the next minute.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def _read(node: Node) -> Reading | None:
 def _samples(
     node_id: int, before: Reading, now: Reading, containers: set[int]
 ) -> Iterator[UsageSample]:
-    """What ran on a node in the minute that has just passed, and the node itself. Of what
-    began to run in it there is only one reading: it comes in the next."""
+    """What ran on a node in the minute that has just passed, and the node itself. A container that
+    began to run in it has only one reading: it comes in the next."""
     passed = now.at - before.at
     if not timedelta(0) < passed <= STALE:
         return

@@ -106,7 +106,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 def _opened(file: Path) -> tarfile.TarFile:
     try:
         with gzip.open(file) as whole:
-            # Whether it is what was written, it says at its end alone.
+            # Its checksum stands at the end.
             while whole.read(2**20):
                 pass
         return tarfile.open(file)
@@ -163,7 +163,7 @@ def _dump_sqlite(snapshot: Path) -> None:
 
 
 def _load_sqlite(snapshot: Path) -> None:
-    """In one transaction, which SQLite takes back where it comes to no end."""
+    """In one transaction, which SQLite rolls back if it is cut off."""
     connection.ensure_connection()
     with closing(sqlite3.connect(snapshot)) as kept:
         try:
@@ -181,15 +181,15 @@ def _dump_postgres(snapshot: Path) -> None:
 
 
 def _load_postgres(snapshot: Path) -> None:
-    """In the place of every table that is there, newer ones too; in one transaction with their
-    end, which pg_restore by itself cannot do."""
+    """Drops every table that is there, newer ones too, and restores, in one transaction: pg_restore
+    alone cannot do both."""
     leave, come = snapshot.with_name("drop.sql"), snapshot.with_name("restore.sql")
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
     names = [connection.ops.quote_name(table) for table in tables]
     leave.write_text("".join(f"DROP TABLE {name} CASCADE;\n" for name in names))
     try:
-        # Into a file first: of a dump that breaks off, psql would take what came before it.
+        # Into a file first: psql would keep the first half of a dump that breaks off.
         _run("pg_restore", "--no-owner", "--no-privileges", f"--file={come}", str(snapshot))
         _postgres(
             "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",

@@ -1,5 +1,5 @@
-"""What is asked again and again: composed once, by Django or by hand, and on PostgreSQL planned
-once on each connection."""
+"""Statements that are asked again and again: composed once, by Django or by hand, and on PostgreSQL
+planned once on each connection."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.db.models import Model, QuerySet
 
 
 class Composed:
-    """Asks for the rows of a queryset of values as it was when it was composed: what is in it of
-    the time or of a person stays."""
+    """Asks for the rows of a queryset of values, with the parameters that it was made with: a time
+    or a person in it never changes."""
 
     def __init__(self, rows: QuerySet[Any, Any]) -> None:
         self._query, self._alias = rows.query, rows.db
@@ -26,7 +26,7 @@ class Composed:
             return
         self._columns = [column for column, *_ in compiler.select]
         if compiler.connection.vendor == "postgresql":
-            # Of a parameter that bounds how many are read it would plan for any value.
+            # With LIMIT as a parameter PostgreSQL plans for an unknown limit.
             with compiler.connection.cursor() as cursor:
                 self._sql, self._params = cursor.mogrify(self._sql, self._params), None
 
@@ -78,8 +78,8 @@ class Reader:
 
 
 def ask(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:
-    """The rows of a statement. PostgreSQL prepares it once it was asked a few times: to plan it
-    takes as long as to answer it."""
+    """The rows of a statement. PostgreSQL prepares it once it was asked a few times: planning it
+    takes as long as answering it."""
     if connection.vendor == "postgresql":
         try:
             with _preparing(connection) as cursor:
@@ -95,8 +95,8 @@ def ask(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]
 
 
 def _preparing(connection: Any) -> Any:
-    """A cursor as Django makes it where the setting `server_side_binding` is on. For everything
-    it is not: of a parameter whose type it cannot tell PostgreSQL refuses the statement."""
+    """A cursor as Django makes it with `server_side_binding` on. It is off elsewhere: with it
+    PostgreSQL refuses a statement if it cannot tell the type of a parameter."""
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     connection.ensure_connection()

@@ -113,7 +113,7 @@ def _queue() -> Iterator[Metric]:
     try:
         yield _gauge("queue_length", "Wake-ups in the queue.", HUEY.pending_count())
     except Exception as error:
-        # The more will be asked about all the rest.
+        # The other metrics are needed all the more.
         logger.error("queue: %r", error)
         yield _gauge("queue_up", _QUEUE_UP, 0)
     else:

@@ -28,8 +28,8 @@ _CODES = {
 
 
 def outage(error: BaseException) -> str:
-    """What is missing, in a few words for the log; empty where the error is a mistake of ours
-    and not of what we stand on."""
+    """What is missing, in a few words for the log; empty where the error is a mistake in the
+    panel."""
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in _DISK:
             return _DISK[cause.errno]
@@ -65,8 +65,8 @@ def let_go_of_the_database() -> None:
 
 
 class Complaint:
-    """One line in the log when something begins to be missing, and one when it is back: when it
-    was not missed for `calm` seconds, for on a full disk reading goes on."""
+    """One line in the log when something begins to be missing, and one when it is back: once it was
+    not missed for `calm` seconds, since on a full disk reading goes on."""
 
     def __init__(self, logger: logging.Logger, consequence: str, *, calm: float = 0.0) -> None:
         self._logger, self._consequence, self._calm = logger, consequence, calm

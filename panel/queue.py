@@ -27,8 +27,8 @@ PATIENCE = 3
 
 
 class _OneWaits(BaseStorage):
-    """Of all the threads of a process one waits for the queue at a time: a wake-up does not
-    rouse the rest of them, and a server that does not answer is reported by one."""
+    """One thread of a process waits for the queue at a time: a wake-up does not rouse the others,
+    and a server that does not answer is reported once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._turn = threading.Lock()
@@ -102,7 +102,7 @@ class SqliteWakeUps(_OneWaits, SqliteStorage):
 
     def __init__(self, name: str, filename: str, **kwargs: Any) -> None:
         self._pipe = _Pipe(f"{filename}.pipe")
-        # A panel starts without it as well.
+        # The panel starts where the file cannot be made, too.
         super().__init__(name, filename, create_tables=False, **kwargs)
 
     def _create_connection(self) -> Any:

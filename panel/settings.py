@@ -134,7 +134,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Web, worker and watcher write at once: without these one write in four fails, and without a
     # backend of our own some wait for seconds while others write.
     DATABASES["default"]["ENGINE"] = "panel.sqlite"
-    # A connection goes by what was known of the indexes when it was opened.
+    # A connection keeps to what was known of the indexes when it was opened.
     DATABASES["default"]["CONN_MAX_AGE"] = 3600
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -147,7 +147,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # For what is asked again and again (panel/composed.py); all else is planned each time.
+    # For panel/composed.py alone: all other statements are planned each time.
     DATABASES["default"]["OPTIONS"] = {
         "prepare_threshold": 5,
         **DATABASES["default"].get("OPTIONS", {}),
@@ -269,7 +269,7 @@ ACCOUNT_ADAPTER = "panel.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-# Whoever asks to reset a password could otherwise have mail sent to anybody.
+# Otherwise anybody could have mail sent to strangers by asking to reset their passwords.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 # A browser that was left open gives nobody a new address, to which a password would be sent.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
@@ -343,7 +343,7 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-# Whoever asks how the panel does comes from near by, and speaks plain http.
+# Health checks and Prometheus ask from near by, over plain http.
 SECURE_REDIRECT_EXEMPT = [r"^healthz", r"^metrics$"]
 SECURE_SSL_HOST = URL.netloc
 SESSION_ENGINE = "panel.sessions"
@@ -359,7 +359,7 @@ if HTTPS:
 if PROXIES:
     # Gunicorn believes this header of a proxy on the same machine in any case.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-# Of what BERTH_DEBUG shows, keys and passwords are left out.
+# Keeps keys and passwords out of what BERTH_DEBUG shows.
 DEFAULT_EXCEPTION_REPORTER_FILTER = "panel.redaction.ReportFilter"
 
 # Lines for a terminal, or "json" for whatever collects them.

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 HEADER = "X-Request-ID"
 # What a proxy may call a request; anything else could forge lines of the log.
 _WELL_FORMED = re.compile(r"[0-9A-Za-z._-]{8,64}")
-# Parts of an address that let in whoever knows them.
+# Parts of an address that are as good as a password.
 _SECRET = ("key", "token", "uidb36")
 
 

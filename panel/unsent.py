@@ -9,8 +9,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 
 def typed(request: HttpRequest) -> str:
-    """The text that a form of this panel brought; of a form on another site, nothing: nobody
-    may put words of theirs onto a page of ours."""
+    """The text that a form of this panel sent; nothing from a form on another site, which could put
+    its own words onto a page of ours."""
     ours = f"{request.scheme}://{request.get_host()}"
     return request.POST.get("content", "") if request.headers.get("Origin") == ours else ""
 

@@ -96,7 +96,7 @@ def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
 
 
 def _trace(value: object) -> object:
-    """What of a value on the page tells that it has changed."""
+    """The part of a value that changes whenever the page shows it otherwise."""
     if isinstance(value, list):
         return [_trace(item) for item in value]
     if isinstance(value, Node):

@@ -11,7 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "panel.settings")
 application = get_wsgi_application()
 
 # Every page is loaded now, and stays as long as the process does. Looking through all of it for
-# garbage would keep whoever asks meanwhile waiting ten times as long as a page takes.
+# garbage would keep requests waiting ten times as long as a page takes.
 import_module(settings.ROOT_URLCONF)
 gc.collect()
 gc.freeze()

@@ -229,8 +229,8 @@ class Driver(Protocol):
         somebody made by hand, which nothing but `describe` and `claim` has to do with."""
 
     def unfinished(self) -> list[str]:
-        """The names of the panel's under which a creation or a move has begun something here
-        that is no whole instance, whether the node is still at it or not."""
+        """The names under which the panel has begun a creation or a move here that is no whole
+        instance yet, whether the node is still at it or not."""
 
     def instance(self, name: str) -> Instance | None:
         """One instance of the panel's, or None where the node is sure that it has none of
@@ -277,9 +277,9 @@ class Driver(Protocol):
         failure leaves it here. Raises NoSuchInstance (on neither), NoRoom, Refused."""
 
     def give_up_move(self, name: str, target: Driver) -> Iterator[Progress]:
-        """Delete what a move to `target` that is not gone on with has left there, while the
-        instance is whole here: a copy that nobody has verified. A whole one stays. Changes
-        nothing where there is none, and none of a move that the nodes do by themselves."""
+        """Delete the copy that a move to `target`, now given up, has left there, if nobody has
+        verified it and the instance is whole here. A verified copy stays. Does nothing where there
+        is none, nor to a move that the nodes do by themselves."""
 
     def list_folder(self, name: str, path: str) -> list[FileInfo]:
         """The entries of a folder of a stopped instance, folders first, then by name.

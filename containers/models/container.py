@@ -55,7 +55,7 @@ class ContainerQuerySet(models.QuerySet["Container"]):
         return self.filter(LISTED)
 
 
-# For statements, as `stopping_since` for one container.
+# The same as `Container.stopping_since`, for statements.
 STOPPING_SINCE = models.Case(models.When(status=Status.STOPPING, then="status_since"))
 
 
@@ -137,7 +137,7 @@ class Container(Lifecycle):
         return reverse("containers:detail", args=[self.pk])
 
     def get_status_display(self) -> str:  # type: ignore[no-redef]
-        """As Django's own, which makes all choices anew for each row of a list."""
+        """The same as Django's own, which makes all choices anew for each row of a list."""
         return Status(self.status).label
 
     @property
@@ -151,7 +151,7 @@ class Container(Lifecycle):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nobody is at work on it; of one that is Off-line that is not known."""
+        """Whether nobody is at work on it; while it is Off-line, that is not known."""
         return not self.is_transient and self.status != Status.OFFLINE
 
     @property
@@ -178,7 +178,7 @@ class Container(Lifecycle):
         return stops_too_long(self.stopping_since)
 
     def is_gone(self) -> bool:
-        """Whether it is nowhere, as far as can be known: its node answers, without it."""
+        """Whether it is nowhere, as far as can be known: its node answers, and does not have it."""
         return self.missing and self.node is not None and self.node.online
 
     @property

@@ -1,6 +1,6 @@
 """What happened to a container, for good: no row here is ever changed.
 
-One is taken out again: a FileChange of which the node is sure that it did not happen.
+But for one kind: a FileChange is deleted where the node is sure that it did not happen.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def on_a_list() -> models.Exists:
-    """Whether the container of a row is on a list: asked row by row, so that the newest of
-    everybody's rows are found without all containers."""
+    """Whether the container of a row is on a list, asked row by row: the newest rows of everybody
+    are found without reading all containers."""
     container = models.OuterRef("container")
     return models.Exists(Container.objects.filter(pk=container, withdrawn_at=None))
 

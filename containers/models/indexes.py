@@ -14,10 +14,11 @@ LISTED = KEPT & ~models.Q(status=Status.DESTROYED)
 def _sorted(
     name: str, condition: models.Q, alike: list[str], fields: list[str]
 ) -> list[models.Index]:
-    """For each of the fields an index that sorts by it what meets the condition and is alike.
+    """An index for each of the fields: it sorts by the field the rows that meet the condition and
+    have the same values in `alike`.
 
-    `withdrawn_at` is in it for SQLite, which counts by an index alone only if each column that
-    it compares is there.
+    `withdrawn_at` is in it for SQLite, which counts by an index alone only if it holds every column
+    of the condition.
     """
     return [
         models.Index(
@@ -33,9 +34,9 @@ INDEXES = [
     models.Index(fields=["create_again_at"]),
     # In place of the foreign keys' own.
     models.Index(fields=["customer", "withdrawn_at", "status", "-id", "plan"], name="by_customer"),
-    # What is promised on nodes is summed up off this one on SQLite, which finds no other
-    # worth it; off the smaller next one on PostgreSQL. With the plan, as the one above: so a
-    # list is narrowed to it without a look at each row; and sorted by the customer.
+    # SQLite sums up off this one what is promised on nodes, and takes no other for it; PostgreSQL
+    # takes the smaller next one. The plan is in it, as in the one above, so that a list is narrowed
+    # to a plan without reading each row; the customer, to sort by.
     models.Index(
         fields=[
             "node",
@@ -55,8 +56,8 @@ INDEXES = [
         condition=LISTED,
         name="room_of_nodes",
     ),
-    # The list by node, one after the other, and before or after them what is on none. With the
-    # status, without which SQLite takes it for the worse one.
+    # The list sorted by node, containers on none first or last. The status is in it because SQLite
+    # would otherwise prefer another one.
     models.Index(
         fields=["node", "withdrawn_at", "-id", "status", "plan"],
         condition=LISTED,

@@ -21,15 +21,15 @@ class NodeQuerySet(models.QuerySet["Node"]):
         return self if user.is_active and user.is_administrator else self.none()
 
     def able_to_create(self, image: str) -> NodeQuerySet:
-        """Those that have an image; of an image server's, as far as that one has it, all: they
-        fetch it."""
+        """The nodes that have an image; all of them where its image server has it, for they fetch
+        it."""
         here = NodeImage.objects.filter(node=models.OuterRef("pk"), name=image)
         served = ServerImage.objects.there().filter(name=image)
         return self.filter(models.Exists(here) | models.Exists(served))
 
     def keeps_online(self, key: int) -> bool:
-        """Whether this node is on-line, as it then is until the transaction ends: what is put on
-        it in between is known to whoever finds it off-line. Lock containers before."""
+        """Whether this node is on-line. It stays so until the transaction ends, and what is put on
+        it until then turns Off-line with it afterwards. Lock containers before."""
         online = self.filter(pk=key, online=True).select_for_update(no_key=True)
         return bool(online.values_list("pk"))
 

@@ -92,7 +92,7 @@ class Operation(models.Model):
                 name="one_open_operation_a_container",
             ),
         ]
-        # What is open is asked for with every wake-up, and is little beside what has ended.
+        # Every wake-up asks for open ones, which are few beside those that have ended.
         indexes = [
             models.Index(
                 fields=["node", "held_until", "woken_at"],

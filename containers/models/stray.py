@@ -1,4 +1,4 @@
-"""Instances whose name is a container's, and of which the database does not know on that node."""
+"""Instances that are named like a container, on a node where the database knows of none."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ class Stray(models.Model):
 
     @staticmethod
     def number_of(name: str) -> int | None:
-        """The id that the name of an instance stands for. None for every other name, `ct-web`
-        like any: no container will ever meet it, so it is none of the panel's business."""
+        """The id that the name of an instance stands for. None for every other name, such as
+        `ct-web`: no container will ever bear it, so it is none of the panel's business."""
         found = _NAME.fullmatch(name)
         return int(found[1]) if found else None
 
 
 @transaction.atomic
 def reserve(number: int, among: type[models.Model] = Container) -> None:
-    """See to it that no container made from now on, or other row, gets an id up to `number`.
+    """See to it that no container (or row of another model) made from now on gets an id up to
+    `number`.
 
     Or else the container of a new customer would find an instance of its name, and be taken
     for it. Call it while no other row is locked.
@@ -62,7 +63,7 @@ def reserve(number: int, among: type[models.Model] = Container) -> None:
 
 _RESERVE = {
     "postgresql": (
-        # Nobody may be given an id between the look and the leap.
+        # Nobody may be given an id between the question and the change.
         "LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
         "SELECT setval('{table}_id_seq', %(number)s) "
         "FROM {table}_id_seq WHERE last_value <= %(number)s",

@@ -7,7 +7,7 @@ from django.db import models
 
 class Tally(models.Model):
     """What was counted of the rows of one kind until a moment. Moment and counts are in one
-    row, so that whoever reads them reads what belongs together."""
+    row, so that they are always read together."""
 
     name = models.CharField(max_length=20, primary_key=True)
     until = models.DateTimeField(null=True)

@@ -21,8 +21,8 @@ def is_too_large(request: HttpRequest) -> bool:
 
 
 class UploadLimit(FileUploadHandler):
-    """Stands before the handlers that keep files. Of a request that is too large it reads the
-    files and keeps none: cut off in the middle, a browser would show no answer at all."""
+    """Stands before the handlers that keep files. It reads the files of a request that is too large
+    and keeps none: cut off in the middle, a browser would show no answer at all."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)

@@ -17,8 +17,8 @@ KEY = "987654321987654321"
 
 @register.simple_tag(takes_context=True)
 def alike(context: RequestContext, name: str, row: Any) -> SafeString:
-    """A row whose template tells of its cells by their names, of what its `likeness` is made of,
-    and of nothing else. `row` is one of `as_rows`.
+    """A row whose template shows its cells by their names, the parts of its `likeness`, and nothing
+    else. `row` is one of `as_rows`.
 
     A page of many rows puts an empty dictionary `parts` into its context.
     """

@@ -60,7 +60,7 @@ def _target(request: Request) -> int | None:
 
 
 def _key(sent: str) -> int | None:
-    """The key that was sent; None where it can be none of a database's."""
+    """The key that was sent; None where it cannot be a key of the database."""
     return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else None
 
 
@@ -149,7 +149,7 @@ def act_on_many(request: Request) -> HttpResponse:
         )
         return render(request, template, context, status=422 if context["wrong"] else 200)
 
-    # Those too that somebody else was quicker with: the door says so of each.
+    # Somebody else may have been quicker with some: the door says so of each.
     context["results"] = [(row, operations.refusal(row.pk, name, by=request.user)) for row in rows]
     template = "containers/_results.html" if request.htmx else "containers/results.html"
     return trigger_client_event(render(request, template, context), "refresh")

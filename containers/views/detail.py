@@ -16,7 +16,7 @@ from containers.statuses import Status
 from containers.views.listing import as_shown, pace, with_buttons
 from panel.http import Request
 
-# Of what stands beside the history, without pages of its own.
+# Rows of each list beside the history; these lists have no pages.
 LATEST = 50
 OVERVIEW = "overview"
 # The tabs, each a page of its own, that share the head with the overview.
@@ -63,7 +63,7 @@ def history(request: Request, pk: int) -> HttpResponse:
 
 
 def seen(container: Container) -> str:
-    """What a page about one container has shown of it."""
+    """A digest of what a page about one container shows of it."""
     return digest(container.pk, container.revision, container.is_overdue())
 
 

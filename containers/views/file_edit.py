@@ -32,7 +32,7 @@ from panel.http import Request
 @dataclass(frozen=True)
 class Opened:
     """A file, or the place for one: `text` is None where the editor cannot hold what is there.
-    `info` and `version` are of before it was read, so that a change in between is noticed."""
+    `info` and `version` were taken before it was read, so that a change in between is noticed."""
 
     info: FileInfo | None
     text: Text | None
@@ -131,7 +131,7 @@ def _conflict(
 ) -> HttpResponse:
     """Show both, keep what was typed, and let the person decide.
 
-    The form bears the version that is shown now: overwriting is safe from a third hand.
+    The form bears the version that is shown now: a further change in between is noticed again.
     """
     data = request.POST.copy()
     data["version"] = opened.version

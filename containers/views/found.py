@@ -1,8 +1,8 @@
 """What a list of containers shows for the parameters of an address, whatever its size.
 
-A list short enough to be counted is found by its filters, then sorted; from a longer one the
-rows are read off the index of its sort. Which of the two it is decides about speed alone: a poll
-takes the word of its page for it, and so needs one query.
+A list short enough to be counted is found by its filters, then sorted; from a longer one the rows
+are read off the index of its sort. The choice matters to speed alone: a poll makes the one that its
+page has made, and so needs one query.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Found:
 
     @cached_property
     def counts(self) -> dict[str, Count]:
-        """By status; of a search that finds too much, what is among the first of it."""
+        """By status; where a search finds too much, among the first that it finds."""
         if self.text:
             return counts_of(self._matches)
         return counts_by_status(self._narrowed, Status.values)
@@ -101,8 +101,8 @@ class Found:
         return digest_of_list(shown, self.counts, is_long=self._count.more)
 
     def poll(self, *, is_long: bool) -> Poll:
-        """What tells whether the page has changed. It takes the word of the page for whether
-        there is more than anybody counts, and so needs one query."""
+        """What tells whether the page has changed. Whether there is more than anybody counts, the
+        page says itself: so one query is enough."""
         matches = self._looked_up().values_list(*TRACE)
         counts = partial(counts_by_status, self._narrowed, Status.values)
         if self.text and not is_long:
@@ -141,12 +141,12 @@ class Found:
         return self._in_status(found).order_by(*self._sorting.terms())
 
     def _parts_of_many(self) -> list[QuerySet[Container]]:
-        """Each to be read off the index of the sort."""
+        """The list in parts, each to be read off the index of the sort."""
         sorting = self._sorting
         found = self._told_row_by_row().order_by(*self._terms_of_many())
         if not sorting.nullable:
             return [found]
-        # Those without are apart, so that the others can be read one node after the other.
+        # Containers on no node are apart, so that the others can be read node by node.
         without = self._in_status(self._matching(self._narrowed)).filter(node=None)
         parts = [
             found.filter(node__name__isnull=False),
@@ -155,8 +155,9 @@ class Found:
         return parts[::-1] if sorting.is_descending else parts
 
     def _terms_of_many(self) -> list[Any]:
-        """Of one node there are some thousands, which are soon sorted. PostgreSQL would look for
-        them along the index of the sort, among those of all nodes; it has none of expressions."""
+        """The few thousand containers of one node are soon sorted. PostgreSQL would rather look for
+        them along the index of the sort, among those of all nodes; expressions keep it from
+        that."""
         fields = self._sorting.fields
         if not self.asked.get("node") or connections[self._scope.db].vendor == "sqlite":
             return list(fields)
@@ -164,8 +165,8 @@ class Found:
         return [OrderBy(Coalesce(column, column), descending=down) for column, down in columns]
 
     def _terms_on_no_node(self) -> list[str]:
-        """With what is the same for all of them before, PostgreSQL reads them off an index of
-        just this order, and does not look for them through all containers, newest first."""
+        """Beginning with columns that are equal in all of them makes PostgreSQL read them off an
+        index of just this order, and not look for them through all containers, newest first."""
         among_them = list(self._sorting.fields[1:])
         if connections[self._scope.db].vendor == "sqlite":
             return among_them
@@ -174,8 +175,8 @@ class Found:
         return [*(f"{direction}{field}" for field in same), *among_them]
 
     def _told_row_by_row(self) -> QuerySet[Container]:
-        """Keeps SQLite from indexes of the plan, by which it would find so many that sorting
-        them takes long; where the index of the sort begins with it, it may."""
+        """Keeps SQLite from finding by an index of the plan, since sorting so many takes long; but
+        not where the index of the sort begins with the plan."""
         by = self._sorting.fields[0].removeprefix("-")
         by_another_table = "__" in by
         found, plan = self._narrowed, self.asked.get("plan")
@@ -194,8 +195,8 @@ class Found:
         return found.exclude(status=Status.DESTROYED)
 
 
-# What the polls of this process ask. An open page asks the same every few seconds, and to put
-# that together takes longer than to ask it.
+# The polls of this process. An open page asks the same every few seconds, and composing the query
+# takes longer than asking it.
 _polls: dict[object, Poll] = {}
 MOST_POLLS = 500
 

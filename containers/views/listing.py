@@ -59,7 +59,7 @@ def containers(request: Request) -> HttpResponse:
 
 
 def _columns(user: User) -> dict[str, str]:
-    """The heads of the table; whoever sees only their own knows whose they are."""
+    """The heads of the table; customers need none for the customer."""
     columns = dict(COLUMNS)
     if not user.sees_everything:
         del columns["customer"]
@@ -67,7 +67,7 @@ def _columns(user: User) -> dict[str, str]:
 
 
 def _customer(found: Found, rows: list[Container]) -> str:
-    """Whose containers alone are shown; empty where everybody's are."""
+    """The customer that the list is narrowed to; empty where it is not."""
     picked = found.asked.get("customer")
     if not picked:
         return ""
@@ -75,7 +75,7 @@ def _customer(found: Found, rows: list[Container]) -> str:
 
 
 def as_shown(found: QuerySet[Container]) -> QuerySet[Container]:
-    """With all that a page shows of it, in a fixed number of queries."""
+    """The containers with all that a page shows of them, in a fixed number of queries."""
     under_way = Operation.objects.open().select_related("target")
     return found.select_related("customer", "node", "order").prefetch_related(
         Prefetch("operations", queryset=under_way, to_attr="open_operations")
@@ -83,7 +83,7 @@ def as_shown(found: QuerySet[Container]) -> QuerySet[Container]:
 
 
 def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
-    """With what a row of the list shows, and what decides about its buttons; no more is read."""
+    """The containers with what their rows show and their buttons depend on; no more is read."""
     under_way = Operation.objects.open().select_related("target")
     under_way = under_way.only("container_id", "progress", "target__name")
     listed = found.select_related("customer", "node", "order").only(

@@ -68,7 +68,7 @@ def reach(request: Request) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: Request) -> HttpResponse:
-    """The second step: what the server is and has; of a cluster, which members."""
+    """The second step: what the server is and has; in a cluster, which members."""
     visible_nodes(request)
     reached = request.session.get(_REACHED)
     if reached is None:

@@ -198,7 +198,7 @@ def _faults(node: Node) -> Faults | None:
 
 
 def _rooms(node: Node) -> list[Room]:
-    """Of a node `with_room`."""
+    """The room of a node that was read `with_room`."""
     return [
         Room(
             "Memory",
@@ -226,7 +226,7 @@ def _rooms(node: Node) -> list[Room]:
 
 
 def _trace(node: Node) -> tuple[object, ...]:
-    """What of a node a page shows."""
+    """The parts of a node that a page shows."""
     promised = node.cpus_promised, node.memory_promised, node.disk_promised
     has = node.cpus, node.memory_mb, node.disk_gb, node.version, node.containers_here
     return node.pk, node.online, node.misses, node.problem, node.in_service, promised, has

@@ -14,8 +14,8 @@ from containers.models.usage import begin
 from containers.statuses import Status
 from containers.usage import Rates, rates, sample_of, total, write
 
-# Of which span there are samples, how far back, and how far apart. What is older, the watcher
-# sums up, as ever.
+# The spans that samples have, how far back they go, and how far apart they are. The watcher sums up
+# older ones, as ever.
 MEASURED = [
     (Span.MINUTE, timedelta(days=1), timedelta(minutes=5)),
     (Span.HOUR, timedelta(days=31), timedelta(hours=1)),

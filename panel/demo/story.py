@@ -30,7 +30,7 @@ FAILURES: dict[str, DriverError] = {
 }
 # Seconds between the tries of a creation.
 PAUSES = (10, 60, 300, 1800)
-# Who repairs has been at it for this long.
+# How long a repair that is under way has been going on.
 REPAIRS_SINCE = timedelta(minutes=40)
 
 
@@ -169,7 +169,7 @@ class Story:
         return operation
 
     def _who_asks(self, kind: str) -> tuple[User | None, str]:
-        """The panel what was paid, the customer what is theirs to ask, an administrator the
+        """The panel asks for what was paid, customers for what they may, an administrator for the
         rest."""
         if kind == "create" and self.purchase.order.status == Order.Status.PAID:
             tried = self.container.create_tries

@@ -1,5 +1,5 @@
 """Whoever waits to write into SQLite waits about as long as everybody else; and nobody keeps a
-connection that was opened while nothing could be written: it would stay like that.
+connection that was opened while nothing could be written: it would stay read-only.
 
 SQLite's own way to wait (sqliteDefaultBusyCallback in its main.c) asks ever more seldom: who has
 just come overtakes who has waited long. Here, the longer one has waited, the more often one asks.
@@ -82,7 +82,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def _can_write(connection: sqlite3.Connection) -> bool:
-    """Whether it has shown that it can; where others are writing just now, that is not known."""
+    """Whether it can for sure; while others are writing, that is not known."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         # Where the file alone is read-only, SQLite makes do with reading until it has to write.

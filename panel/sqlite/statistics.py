@@ -8,7 +8,7 @@ from django.db import connection
 
 # Rows of an index that are looked through, so that nobody waits long for it.
 MOST = 1_000_000
-# Seconds after each in which whoever waits to write is let in: they ask every 10 ms or more often.
+# Seconds after each index in which waiting writers are let in: they try every 10 ms at least.
 PAUSE = 0.05
 
 
@@ -17,8 +17,8 @@ def analyze() -> None:
     million rows for a fifth of a second, or one where it has to be fetched from the disk. Does
     nothing on PostgreSQL, which does so by itself.
 
-    Whoever is connected already goes by it once connected anew; all do where it is the first
-    time (https://www.sqlite.org/lang_analyze.html).
+    A connection that is open already goes by it once it is opened anew; the first time, at once
+    (https://www.sqlite.org/lang_analyze.html).
     """
     if connection.vendor != "sqlite":
         return

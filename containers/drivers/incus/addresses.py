@@ -1,5 +1,5 @@
-"""The addresses of what runs: Incus finds each out in the container itself, which takes it tens
-of milliseconds, so they are asked for now and then and remembered."""
+"""The addresses of running containers: Incus looks each up in the container itself, which takes
+tens of milliseconds, so they are asked for now and then and remembered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAUSE = 10.0  # seconds
 
 
 class Addresses:
-    """Of the containers of one node. May be shared between threads."""
+    """The addresses on one node. May be shared between threads."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], str] = {}
@@ -26,12 +26,12 @@ class Addresses:
         return self._known.get(_run(found), "") if found.power is Power.RUNNING else ""
 
     def learn(self, found: Found) -> None:
-        """Remember what an instance says that was asked for its state."""
+        """Remember the address of an instance that was read with its state."""
         self._known[_run(found)] = found.address
 
     def due(self, listed: Iterable[Found]) -> list[Found]:
-        """The few to ask now, of those that run and have told no address yet. What is not
-        listed any more is forgotten."""
+        """The few to ask now: they run, and have told no address yet. What is not listed any more
+        is forgotten."""
         runs = {_run(found): found for found in listed if found.power is Power.RUNNING}
         self._known = {run: told for run, told in list(self._known.items()) if run in runs}
         asked = {run: self._asked.get(run, -_PAUSE) for run in runs if not self._known.get(run)}

@@ -33,10 +33,10 @@ _UNTRUSTED = "the server does not accept the panel's certificate"
 class Server:
     """How to reach a server, or a member of a cluster.
 
-    `address` is an `https://` URL, or the path of a local socket; then neither `certificate`
-    (the server's, PEM: it is pinned) nor `identity` (a PEM file with the panel's own key and
-    certificate) is needed. `timeout` is in seconds, 2 at
-    least. Of the server's projects only `project` is seen.
+    `address` is an `https://` URL, or the path of a local socket; then neither `certificate` (the
+    server's, PEM: it is pinned) nor `identity` (a PEM file with the panel's own key and
+    certificate) is needed. `timeout` is in seconds, 2 at least. Only `project` is seen of the
+    server's projects.
     """
 
     address: str
@@ -108,7 +108,7 @@ class Client:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the server lets the panel in. This one question it answers to everybody."""
+        """Whether the server lets the panel in. It answers this one question to everybody."""
         return bool(self.get("/1.0")["auth"] == "trusted")
 
     @contextmanager
@@ -173,8 +173,8 @@ class Client:
 
     @contextmanager
     def _told(self, method: str, path: str) -> Iterator[dict[str, Any]]:
-        """A line in the log for one call: neither what was sent nor what came back. Questions
-        are many, so only those who look for something want to see them."""
+        """A line in the log for one call: neither what was sent nor what came back. Questions are
+        many, and are told at DEBUG only."""
         told: dict[str, Any] = {"method": method, "path": path, "server": self._where}
         began = time.perf_counter()
         try:

@@ -81,7 +81,7 @@ class IncusDriver(NodeReader):
         except Unreachable:
             raise
         except DriverError:
-            # Of two who create the same at once the other one may have been the first.
+            # Somebody else may have created the same at the same moment.
             found = self.look(spec.name)
             if not (found and found.is_ours):
                 raise
@@ -106,7 +106,7 @@ class IncusDriver(NodeReader):
 
     def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
         if self.whole(name).power is Power.STOPPED:
-            # It may be about to run: then what counts is what it comes to.
+            # It may be booting: wait for the end of that, and look again.
             yield from self._join(name, Doing.START, "Booting")
             if self.whole(name).power is Power.STOPPED:
                 return
@@ -219,7 +219,8 @@ class IncusDriver(NodeReader):
             yield sftp
 
     def _use(self, found: Found) -> None:
-        """See to it that what is used again is complete, and not taken for a copy's source."""
+        """See to it that an instance to be used is complete, and is no longer the source of a
+        move."""
         if not found.is_complete:
             self.complete(found)
         if MOVE in found.config:
@@ -233,7 +234,7 @@ class IncusDriver(NodeReader):
         return image
 
     def _join(self, name: str, doing: Doing, step: str) -> Iterator[Progress]:
-        """Wait for the end of what the node is doing with an instance, whatever that is. Raises
+        """Wait until the node has ended this kind of work on an instance, however it ends. Raises
         NoImageServer where a creation does not move."""
         listen = follow_creation if doing is Doing.CREATE else follow
         for operation in under_way(self.client, name):
@@ -244,7 +245,7 @@ class IncusDriver(NodeReader):
     def _make_it(
         self, name: str, doing: Doing, body: dict[str, Any], power: Power, step: str
     ) -> Iterator[Progress]:
-        """Change the power, or join whoever is at it. Raises what the node says, unless the
+        """Change the power, or join an operation that does. Raises the node's error, unless the
         instance has come to that power all the same."""
         failure: DriverError | None = None
         for _ in range(2):  # once more where the node was started anew meanwhile

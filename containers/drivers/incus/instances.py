@@ -71,8 +71,8 @@ class Found:
 
     @property
     def is_unpacked(self) -> bool:
-        """Incus notes the first when all files are there and takes it away in its first start,
-        at the beginning of which it has noted the second. It notes the third once it runs."""
+        """Incus notes `apply_template` when all files are there and removes it in the first start,
+        after it has noted `idmap.current`; `last_state.power` comes once it runs."""
         return bool(_UNPACKED & self.config.keys())
 
     @property
@@ -96,7 +96,7 @@ class Found:
 
     @property
     def is_complete(self) -> bool:
-        """Whether Incus, done with unpacking it, leaves nothing to us."""
+        """Whether nothing is left for the panel to do once Incus has unpacked it."""
         return self.config.get(STATE) == WHOLE or self.has_cloud_init or SSH_KEY not in self.config
 
     @property
@@ -158,7 +158,7 @@ def creation(spec: Spec, pool: str, image: Mapping[str, Any]) -> dict[str, Any]:
     }
     if spec.ssh_key:
         config[SSH_KEY] = spec.ssh_key
-    # Of what is fetched the kind is not known yet; a system without cloud-init passes it over.
+    # The kind of a fetched image is not known yet; a system without cloud-init ignores this.
     if spec.source or image["properties"].get("variant") == "cloud":
         config["cloud-init.user-data"] = _first_boot(spec)
     return {

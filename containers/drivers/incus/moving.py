@@ -1,15 +1,15 @@
 """Moving a stopped container to another server, or to another member of the same cluster.
 
 Between two servers the target fetches a copy. These are the steps, each noted on an instance
-before the next begins, so that whoever is asked again after a crash can go on:
+before the next begins, so that a move that is asked for again after a crash goes on:
 
 1. The source is given the mark of this move. It loses it when it is used again, in any way.
 2. The copy is made with the same mark, as one that is arriving: it is not shown as a container.
 3. Copy and source are compared, file by file. A copy whose mark is not that of its source is
    out of date and thrown away.
 4. The copy is whole from now on.
-5. The source is deleted. Were both found whole, the same mark says that the source is the one
-   to go.
+5. The source is deleted. If both are found whole, the same mark says that the source is the
+   one to delete.
 
 A cluster does all that by itself.
 """
@@ -72,8 +72,8 @@ def move(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progre
 
 
 def give_up(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:
-    """See `Driver.give_up_move`. A verified copy stays, for whoever has verified it may be about
-    to delete the source."""
+    """See `Driver.give_up_move`. A verified copy stays: another worker may be about to delete the
+    source."""
     here, there = source.look(name), target.look(name)
     if not (_is_whole(here) and _is_unverified(here, there)):
         return
@@ -143,7 +143,7 @@ def _carry_over(
         _fit_to_move(source, name)
         yield from _verify(source, target, here, there)
         target.note(name, state=WHOLE)
-    # Whoever has been slow to come here is told now that the move is no longer theirs.
+    # A worker that was slow to come here hears now that the move is no longer its own.
     yield Progress(None, _DELETING)
     yield from source.discard(name, _DELETING)
     target.note(name, move="")
@@ -205,7 +205,7 @@ def _fetch(source: IncusDriver, target: IncusDriver, offer: str, begun: str) -> 
     except (NoRoom, NoSuchInstance):
         raise
     except Refused as refusal:
-        # Of what breaks a copy off, most is gone at the next try.
+        # Most of what breaks a copy off is gone at the next try.
         raise Conflict(refusal.detail) from refusal
 
 

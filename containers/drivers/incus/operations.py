@@ -103,8 +103,8 @@ def _wait(client: Client, operation: str) -> dict[str, Any] | None:
 
 
 def _failure(state: Mapping[str, Any]) -> DriverError:
-    """What an operation ended with. While something is fetched, what Incus has no words of its
-    own for happened on the way from the image server, and not to the node."""
+    """The error that an operation ended with. While an image is fetched, an error that Incus has no
+    words of its own for comes from the image server, not from the node."""
     meant = error(state["err"] or state["status"])
     if type(meant) in (Refused, Unreachable) and _fetching(state.get("metadata") or {}):
         return NoImageServer(meant.detail)

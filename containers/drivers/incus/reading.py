@@ -109,8 +109,8 @@ class NodeReader:
         return [known for raw in raws if (known := self._known(raw))]
 
     def _cluster(self, member: str) -> list[dict[str, Any]]:
-        """What is on a member, at least. In one call, if no other member of the cluster hangs:
-        that call would wait for all of them."""
+        """What is on a member, and maybe on others. In one call, unless another member hangs: that
+        call would wait for all of them."""
         half = self.timeout / 2
         try:
             raws: list[dict[str, Any]] = self.client.get_within(half, "/1.0/instances", recursion=1)
@@ -123,7 +123,7 @@ class NodeReader:
         return raws
 
     def _one_by_one(self, member: str, seconds: float) -> list[dict[str, Any]]:
-        """Names and disks are told from the cluster's database, whoever hangs."""
+        """Names and disks come from the cluster's database, whichever member hangs."""
         disks = self.client.get_within(seconds, f"{self._pool}/volumes/container", recursion=1)
         here = {disk["name"] for disk in disks if disk["location"] == member}
         elsewhere = {disk["name"] for disk in disks} - here
@@ -190,7 +190,7 @@ class NodeReader:
         return found
 
     def _known(self, raw: dict[str, Any]) -> Found | None:
-        """Of what it cannot ask about, a server lists the name and no more."""
+        """A server lists only the names of instances that it cannot ask about."""
         if raw["config"] is not None:
             return Found(raw)
         if self.member:

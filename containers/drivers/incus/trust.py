@@ -102,7 +102,7 @@ def fetch_certificate(address: str, timeout: float) -> str:
     host, _, port = address.rpartition(":")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # whoever it is: it is compared, not trusted
+    context.verify_mode = ssl.CERT_NONE  # it is compared, not trusted
     try:
         with (
             socket.create_connection((host.strip("[]"), int(port)), timeout) as plain,
@@ -121,8 +121,8 @@ def fingerprint(certificate: str) -> str:
 
 
 def make_identity(file: Path) -> Path:
-    """The panel's key and certificate, made in `file` where there is none. Of several processes
-    that make it at once all get the same."""
+    """The panel's key and certificate, made in `file` where there is none. Several processes that
+    make it at once all get the same."""
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = file.with_name(f".{file.name}.{uuid4().hex}")

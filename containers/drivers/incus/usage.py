@@ -1,4 +1,4 @@
-"""What Incus tells of the use that is made of a node and of what runs on it."""
+"""What a node and its containers use, as Incus tells it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A node that is only a folder: the embedded default, and what the tests and the demo run on.
 
-It behaves like a daemon of its own: work takes its time, goes on when whoever asked is gone,
-and can be joined by asking again. What is not in the driver protocol is for the demo and for
-tests: `install`, `seed`, `journal`, the faults, and what happens to a node by itself.
+It behaves like a daemon of its own: work takes its time, goes on when the asker is gone, and can be
+joined by asking again. What is not in the driver protocol is for the demo and for tests: `install`,
+`seed`, `journal`, the faults, and what happens to a node by itself.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ class SimulatedDriver:
         return _instance(name, state) if state else None
 
     def describe(self, name: str) -> Spec:
-        with self._whoever_made(name):
+        with self._whole_or_by_hand(name):
             return self._node.config(name).spec
 
     def claim(self, name: str) -> None:
-        with self._whoever_made(name) as state:
+        with self._whole_or_by_hand(name) as state:
             if state.by_hand:
                 state.by_hand = False
                 self._node.save(name, state)
@@ -115,7 +115,7 @@ class SimulatedDriver:
             creation = self._node.creation(name)
             work = creation.work if creation else None
             if work is None:
-                # What it has stands for whatever an image server may have.
+                # An image server is taken to have whatever is asked of it.
                 if not spec.source and spec.image not in settings.images:
                     raise NoSuchImage(f"{self.root.name} has no image {spec.image!r}")
                 self._node.refuse(Doing.CREATE)
@@ -251,13 +251,13 @@ class SimulatedDriver:
 
     @contextmanager
     def _settled(self, name: str) -> Iterator[State]:
-        with self._whoever_made(name) as state:
+        with self._whole_or_by_hand(name) as state:
             if state.by_hand:
                 raise NoSuchInstance(f"{self.root.name} has no {name} of the panel's")
             yield state
 
     @contextmanager
-    def _whoever_made(self, name: str) -> Iterator[State]:
+    def _whole_or_by_hand(self, name: str) -> Iterator[State]:
         self._reach()
         with self._node.locked():
             state = self._node.settle(name) or self._node.state_of_any(name)
@@ -286,7 +286,7 @@ class SimulatedDriver:
         self._node.refuse(doing)
         state.work = self._node.work(doing, self._node.config(name), target)
         if under_way:
-            state.work.id = under_way.id  # whoever waits for the gentle stop goes on waiting
+            state.work.id = under_way.id  # those who wait for the gentle stop go on waiting
         state.failed = None
         self._node.save(name, state)
         return state.work

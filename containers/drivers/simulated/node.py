@@ -1,9 +1,9 @@
 """A simulated node at work, which goes on while nobody is looking.
 
-There is no process: work is a note with the time at which it is done, and whoever looks
-next, in any process, carries out what is due by then. Everything is decided under one lock,
-which the kernel releases when its holder dies. An effect is written to the journal before it
-is made, and is made again where a crash came in between: nothing is lost or done twice.
+There is no process: work is a note with the time at which it is done, and the next look, from any
+process, carries out what is due by then. Everything is decided under one lock, which the kernel
+releases when its holder dies. An effect is written to the journal before it is made, and is made
+again where a crash came in between: nothing is lost or done twice.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ class SimulatedNode(Store):
     def _finish_move(self, name: str) -> None:
         """Copy, verify, make it whole on the other node, and only then be rid of it here.
 
-        Whoever has the lock of the container's own folder does so; the nodes' locks are held
-        for the last step only, in one order, so that opposite moves cannot block each other.
+        The caller that has the lock of the container's own folder does so; the nodes' locks are
+        held for the last step only, in one order, so that opposite moves cannot block each other.
         """
         try:
             folder = os.open(self.instances / name, os.O_RDONLY | os.O_DIRECTORY)

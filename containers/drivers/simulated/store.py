@@ -188,7 +188,7 @@ class Store:
         return None if state is None or state.by_hand else state
 
     def state_of_any(self, name: str) -> State | None:
-        """The same, whoever made it."""
+        """The same, also of one made by hand."""
         return read_state(self.instances / name) if _NAME.fullmatch(name) else None
 
     def creation(self, name: str) -> State | None:

@@ -52,7 +52,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Character:
-    """What tells one container from another. Memory and disk are parts of what it has."""
+    """How one container differs from another. `memory` and `disk` are fractions of what it has."""
 
     cpu: Course
     received: Course
