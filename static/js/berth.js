@@ -129,6 +129,6 @@
     }
   });
 
-  /* Whoever has to correct something begins there. */
+  /* Correcting begins at the first field that is wrong. */
   document.querySelector('[aria-invalid=true]')?.focus();
 }
