@@ -352,6 +352,7 @@ def test_what_runs_on_a_simulated_node_is_measured(
     assert UsageSample.objects.count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_every_minute_the_watcher_measures_and_thins_out_whatever_goes_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

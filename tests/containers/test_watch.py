@@ -46,7 +46,7 @@ def sweeping(beats: list[str], *, stop: threading.Event, after: int) -> Callable
 
 
 def test_nothing_that_goes_wrong_ends_it(
-    beats: list[str], monkeypatch: pytest.MonkeyPatch, db: None
+    beats: list[str], monkeypatch: pytest.MonkeyPatch, transactional_db: None
 ) -> None:
     stop = threading.Event()
     monkeypatch.setattr(operations, "sweep", sweeping(beats, stop=stop, after=4))
@@ -58,7 +58,7 @@ def test_an_outage_is_logged_once_and_not_at_every_beat(
     beats: list[str],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    db: None,
+    transactional_db: None,
 ) -> None:
     stop = threading.Event()
     monkeypatch.setattr(operations, "sweep", sweeping(beats, stop=stop, after=6))

@@ -98,6 +98,7 @@ def test_whoever_asks_from_near_by_is_not_sent_to_https(client: Client, settings
     assert client.get("/account/login/").status_code == 301
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_watcher_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
     monkeypatch.setattr(watch, "BEAT", 0.0)

@@ -18,6 +18,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 
 from containers.connect import simulated
+from containers.drivers.simulated import Faults
 from containers.models import Beat, Container, FileChange, Node
 from containers.statuses import Status
 from orders import checkout
@@ -64,6 +65,8 @@ class House:
         )
         if "/files/" not in address.route:
             return place
+        # Something that was sent before may have broken the node on purpose.
+        simulated(self.node).set_faults(Faults())
         simulated(self.node).write_file(self.container.instance_name, NOTE, BytesIO(b"a note\n"))
         about = "/root" if address.name.partition(":")[2] in OF_A_FOLDER else NOTE
         return f"{place}?{urlencode({'path': about})}"
