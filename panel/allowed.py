@@ -67,12 +67,12 @@ def time_zone(given: str) -> None:
 
 
 def gateways(given: Any) -> None:
-    """As django-payments takes them, one at least; whether a provider exists and takes its
-    options is not known before it is asked."""
+    """As django-payments takes them, one at least. Whether a provider exists and takes its options
+    is looked at once the apps are there (`orders/checks.py`)."""
     variants = list(given.values()) if isinstance(given, dict) else []
     pairs = [variant for variant in variants if isinstance(variant, list)]
     good = [pair for pair in pairs if [type(part) for part in pair] == [str, dict]]
     if not good or good != variants or "" in given:
         raise ValidationError(
-            'Must be one gateway or more, like {"card": ["payments.stripe.StripeProviderV3", {}]}.'
+            'Must be one gateway or more, like {"dummy": ["payments.dummy.DummyProvider", {}]}.'
         )
