@@ -190,7 +190,7 @@ class Story:
             was = container.status
             container.halted_to_boot()
             operation.during = container.status
-            self._change(was, operation)
+            self._change(was, operation, because="restarting")
         self.at = began + timedelta(seconds=took)
         boots = operation.kind in {"start", "restart"} and ok
         stays = operation.kind == "migrate" and operation.was == Status.RUNNING
