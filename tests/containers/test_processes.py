@@ -232,6 +232,13 @@ def test_a_worker_killed_again_and_again_gets_there(
     assert did == ["created", "stopped", "moved_in", "moved_out", "started"]
 
 
+def heeds(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether a process has something to do of its own where it gets this signal."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
 def test_a_worker_that_is_told_to_stop_does_so_soon_and_its_work_goes_on(
     panel: Panel, a_container: Callable[..., Container], ada: User
 ) -> None:
@@ -240,6 +247,8 @@ def test_a_worker_that_is_told_to_stop_does_so_soon_and_its_work_goes_on(
     worker = panel.worker()
     operations.request(container.pk, "start", by=ada)
     until(lambda: is_under_way(container), "start under way")
+    # Its threads work before it listens to signals.
+    until(lambda: heeds(worker, signal.SIGTERM), "ready to be told")
     worker.terminate()
     assert worker.wait(10) == 0
     panel.worker()
