@@ -13,8 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Concat
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Subquery
 
 from containers.models import Container
 from panel.models import User
@@ -95,8 +94,7 @@ def named(text: str, alias: str, of: str = "") -> Q:
 
 def people(text: str) -> QuerySet[User, Any]:
     """The keys of those whose name the text is in, or whose address it is."""
-    named = User.objects.alias(whole_name=Concat("first_name", Value(" "), "last_name"))
-    found = named.filter(
+    found = User.objects.with_whole_name().filter(
         Q(username__icontains=text) | Q(whole_name__icontains=text) | Q(email__iexact=text)
     )
     return found.order_by().values("pk")

@@ -57,7 +57,7 @@ def proposal(node: Node, number: int) -> Found:
     try:
         spec = connect(node).describe(name)
     except DriverError as error:
-        raise _no_answer(node, error) from error
+        raise _not_done(node, error) from error
     limits = {"processor": spec.cpus, "memory": spec.memory_mb, "disk": spec.disk_gb}
     if missing := [limit for limit, value in limits.items() if not value]:
         raise NotPossible(
@@ -247,7 +247,7 @@ def _check_unfinished(node: Node, name: str) -> None:
     try:
         unfinished = connect(node).unfinished()
     except DriverError as error:
-        raise _no_answer(node, error) from error
+        raise _not_done(node, error) from error
     if name not in unfinished:
         raise NotPossible(f"Node {node.name} has nothing unfinished called {name} any more.")
 
@@ -256,7 +256,7 @@ def _begin_deletion(node: Node, name: str, what: str) -> str:
     try:
         next(iter(connect(node).delete(name)), None)
     except DriverError as error:
-        raise _no_answer(node, error) from error
+        raise _not_done(node, error) from error
     return f"{what} on node {node.name} is being deleted."
 
 
@@ -270,17 +270,17 @@ def _ask(node: Node, name: str) -> Instance | None:
     try:
         return connect(node).instance(name)
     except DriverError as error:
-        raise _no_answer(node, error) from error
+        raise _not_done(node, error) from error
 
 
 def _claim(node: Node, name: str) -> None:
     try:
         connect(node).claim(name)
     except DriverError as error:
-        raise _no_answer(node, error) from error
+        raise _not_done(node, error) from error
 
 
-def _no_answer(node: Node, error: DriverError) -> NotPossible:
+def _not_done(node: Node, error: DriverError) -> NotPossible:
     if isinstance(error, Refused):
         return NotPossible(f"Node {node.name} refuses: {error.detail}.")
     return NotPossible(f"Node {node.name} cannot be asked now: {error.detail}. Try again later.")
@@ -291,7 +291,7 @@ def _at_rest(node: Node, name: str) -> Instance:
     try:
         found = connect(node).instances().get(name)
     except DriverError as error:
-        raise _no_answer(node, error) from error
+        raise _not_done(node, error) from error
     if found is None:
         raise NotPossible(f"Node {node.name} does not have {name} any more.")
     if found.power not in _AT_REST:

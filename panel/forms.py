@@ -6,8 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q, Value
-from django.db.models.functions import Concat
+from django.db.models import Q
 
 from panel.models import User
 
@@ -27,9 +26,7 @@ class PersonField(forms.ModelChoiceField):
     def to_python(self, value: Any) -> User | None:
         if value in self.empty_values:
             return None
-        people = User.objects.filter(is_active=True).alias(
-            whole_name=Concat("first_name", Value(" "), "last_name")
-        )
+        people = User.objects.with_whole_name().filter(is_active=True)
         meant = list(people.filter(username=value)) or list(
             people.filter(Q(email__iexact=value) | Q(whole_name__iexact=value))[:2]
         )

@@ -6,9 +6,14 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
+from django.db.models.functions import Concat
 
 
 class PeopleManager(UserManager["User"]):
+    def with_whole_name(self) -> models.QuerySet[User]:
+        """People, to be looked for by `whole_name`: the name that pages show, if they have one."""
+        return self.alias(whole_name=Concat("first_name", models.Value(" "), "last_name"))
+
     def create_superuser(
         self,
         username: str,

@@ -62,11 +62,15 @@ class Lifecycle(FSMModelMixin, models.Model):
             and (user is None or arrow.has_perm(self, user))
         ]
 
+    def is_ever_for(self, user: User) -> bool:
+        """Whether any button may ever be this person's, in whatever status."""
+        return any(arrow.has_perm(self, user) for arrow, _ in _buttons_of(type(self)))
+
     @classmethod
     @cache
     def actions(cls) -> dict[str, Action]:
         """Every button there is, by name, whoever may press it and when."""
-        return {action.name: action for _, action in _buttons(cls.transitions())}
+        return {action.name: action for _, action in _buttons_of(cls)}
 
     @classmethod
     def transitions(cls) -> list[Transition]:
@@ -79,6 +83,11 @@ class Lifecycle(FSMModelMixin, models.Model):
     def sources_of(cls, name: str) -> tuple[str, ...]:
         """The statuses from which a transition leads, for statements over many rows."""
         return tuple(str(arrow.source) for arrow in cls.transitions() if arrow.name == name)
+
+
+@cache
+def _buttons_of(model: type[Lifecycle]) -> list[tuple[Transition, Action]]:
+    return _buttons(model.transitions())
 
 
 @cache

@@ -92,6 +92,7 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "container": fresh,
         "buttons": fresh.buttons,
         "operation": fresh.operation,
+        "waits_for_node": fresh.operation is not None and fresh.operation.during != fresh.status,
         "technical": _technical(fresh, last),
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by")[:8],

@@ -12,7 +12,6 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from containers import who
 from containers.filters import choices
 from containers.models import Action, Container, Operation
 from containers.statuses import Status
@@ -45,7 +44,7 @@ def containers(request: Request) -> HttpResponse:
         "rows": rows,
         "parts": {},
         "everybodys": request.user.sees_everything,
-        "may_act": any(who.owner(row, request.user) for row in rows),
+        "may_act": any(row.is_ever_for(request.user) for row in rows),
         "query": f"{query.urlencode()}&" if query else "",
         "here": f"{request.path}?{query.urlencode()}&page={page.number}",
         "actions": _offered(rows),

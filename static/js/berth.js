@@ -120,7 +120,7 @@
   const isUnsaved = (form) =>
     form.dataset.unsaved === 'yes' ||
     [...form.elements].some((field) => field.value !== (field.defaultValue ?? field.value));
-  document.addEventListener('submit', () => { leaves = true; });
+  document.addEventListener('submit', ({ target }) => { leaves ||= target.matches('[data-unsaved]'); });
   document.addEventListener('click', ({ target }) => { leaves ||= !!target.closest('[data-let-go]'); });
   addEventListener('pageshow', () => { leaves = false; });
   addEventListener('beforeunload', (event) => {
