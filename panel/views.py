@@ -22,7 +22,8 @@ from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
 from containers.room import with_room
 from containers.statuses import TRANSIENT, Status
-from containers.views.listing import as_shown, pace
+from containers.views.listing import pace
+from containers.views.rows import as_shown
 from orders.models import Order
 from panel import health
 from panel.http import Request

@@ -72,7 +72,7 @@ class Container(Lifecycle):
     `missing` says that its node was asked, and does not have it.
     `revision` grows with every change of it, of its work and of its order that a page shows; not
     when its customer or node is renamed, nor when it is overdue. `buttons` are there after
-    `with_buttons`, `cells` and `likeness` after `as_rows`.
+    `with_buttons`, `order_number` (None where nobody ordered it) after `as_listed`.
     """
 
     customer = models.ForeignKey(
@@ -113,8 +113,7 @@ class Container(Lifecycle):
     withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     buttons: list[Action]
-    cells: dict[str, str]
-    likeness: tuple[object, ...]
+    order_number: int | None
 
     objects = ContainerQuerySet.as_manager()
 
@@ -160,8 +159,10 @@ class Container(Lifecycle):
 
     @property
     def operation(self) -> Operation | None:
-        """The open Operation. Costs no query where `operations` was prefetched as
+        """The open Operation. Costs no query at rest, nor where `operations` was prefetched as
         `open_operations`."""
+        if self.is_at_rest:
+            return None
         try:
             found: list[Operation] = self.open_operations  # type: ignore[attr-defined]
         except AttributeError:

@@ -1,11 +1,16 @@
-"""What many rows of a page have in common, rendered once."""
+"""Rows of a table: what many have in common is rendered once, and filled with what each has of its
+own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from html import escape
 from typing import Any
 
 from django import template
-from django.template.context import RequestContext
+from django.template import Template
+from django.template.context import Context
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -16,26 +21,27 @@ KEY = "987654321987654321"
 
 
 @register.simple_tag(takes_context=True)
-def alike(context: RequestContext, name: str, row: Any) -> SafeString:
-    """A row whose template shows its cells by their names, the parts of its `likeness`, and nothing
-    else. `row` is one of `as_rows`.
-
-    A page of many rows puts an empty dictionary `parts` into its context.
-    """
-    parts: dict[object, str] = context.get("parts", {})  # type: ignore[assignment]
-    if row.likeness not in parts:
-        parts[row.likeness] = _form(context, name, row)
-    filled: str = parts[row.likeness] % row.cells
-    return mark_safe(filled)  # noqa: S308  # the cells are escaped
-
-
-def _form(context: RequestContext, name: str, row: Any) -> str:
-    """The rendered row, with its cells left open: `%(name)s`."""
+def table_rows(context: Context, name: str, rows: Iterable[Any]) -> SafeString:
+    """These rows by a template that is told their `looks`, which can be compared, and for the
+    rest knows names only: of their `cells`, `here` and the token of its forms."""
     assert context.template is not None
+    row_template = context.template.engine.get_template(name)
+    of_page = {"here": escape(context["here"]), "csrf_token": str(context["csrf_token"])}
+    filled = [_filled(row_template, row.looks, row.cells | of_page) for row in rows]
+    return mark_safe("".join(filled))  # noqa: S308  # the cells are escaped
+
+
+def _filled(row_template: Template, looks: Any, cells: Mapping[str, str]) -> str:
+    return _form(row_template, looks, tuple(cells)) % cells
+
+
+# Of one template there are a few for each status; an engine that is set up anew has new ones.
+@lru_cache(maxsize=1_000)
+def _form(row_template: Template, looks: Any, cells: tuple[str, ...]) -> str:
+    """The rendered row, with its cells left open: `%(name)s`."""
     # In letters of the private use area, which no template has.
-    blanks = {cell: f"\ue000{cell}\ue001" for cell in row.cells} | {"key": KEY}
-    with context.push(**blanks, row=row, container=row):
-        form: str = context.template.engine.get_template(name).render(context)
+    blanks = {cell: f"\ue000{cell}\ue001" for cell in cells} | {"key": KEY}
+    form: str = row_template.render(Context({**blanks, "looks": looks}))
     form = form.replace("%", "%%")
     for cell, blank in blanks.items():
         form = form.replace(blank, f"%({cell})s")

@@ -16,7 +16,7 @@ from containers.models import Action, Container
 from containers.operations import NotAllowed, TooFast
 from containers.placement import NoRoomAnywhere, candidates
 from containers.views import detail
-from containers.views.listing import as_rows, as_shown, with_buttons
+from containers.views.rows import as_listed, as_rows, as_shown, with_buttons
 from panel.http import Request
 
 # As many as one page of the list shows, with room to spare.
@@ -102,9 +102,9 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
             return HttpResponseRedirect(_back_to(request, container))
         return detail.page(request, container, status=status)
     if request.htmx.target == f"container-{container.pk}":
-        rows = as_rows(as_shown(Container.objects.filter(pk=container.pk)), request.user)
+        listed = as_listed(Container.objects.filter(pk=container.pk))
+        rows = as_rows(with_buttons(listed, request.user), request.user)
         context = {"rows": rows, "here": _back_to(request, container), "alone": True}
-        context |= {"everybodys": request.user.sees_everything, "may_act": True}
         response = render(request, "containers/_rows.html", context, status=status)
     elif request.htmx.target == "main":
         return detail.page(request, container, status=status)

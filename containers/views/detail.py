@@ -13,7 +13,8 @@ from containers.models import Container, Operation
 from containers.paging import Pages
 from containers.repair.files import may_open
 from containers.statuses import Status
-from containers.views.listing import as_shown, pace, with_buttons
+from containers.views.listing import pace
+from containers.views.rows import as_shown, with_buttons
 from panel.http import Request
 
 # Rows of each list beside the history; these lists have no pages.

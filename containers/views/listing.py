@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
-from html import escape
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from containers.filters import choices
-from containers.models import Action, Container, Operation
+from containers.models import Action, Container
 from containers.statuses import Status
-from containers.templatetags.spans import since
 from containers.views.found import COLUMNS, Found, unchanged
+from containers.views.rows import as_listed, as_rows, with_buttons
 from panel.http import Request
 
 if TYPE_CHECKING:
@@ -30,7 +27,8 @@ def containers(request: Request) -> HttpResponse:
     found = Found(request)
     page = found.page()
     page.found = as_listed(page.found)
-    rows = as_rows(page, request.user)
+    shown = with_buttons(page, request.user)
+    rows = as_rows(shown, request.user)
     query = request.GET.copy()
     for passing in ("page", "seen"):
         query.pop(passing, None)
@@ -38,18 +36,17 @@ def containers(request: Request) -> HttpResponse:
         "section": "containers",
         "found": found,
         "chips": [(Status(value), count) for value, count in found.counts.items()],
-        "customer": _customer(found, rows),
+        "customer": _customer(found, shown),
         "columns": _columns(request.user),
         "page_obj": page,
         "rows": rows,
-        "parts": {},
         "everybodys": request.user.sees_everything,
-        "may_act": any(row.is_ever_for(request.user) for row in rows),
+        "may_act": any(row.looks.may_act for row in rows),
         "query": f"{query.urlencode()}&" if query else "",
         "here": f"{request.path}?{query.urlencode()}&page={page.number}",
-        "actions": _offered(rows),
-        "seen": found.seen(rows),
-        "pace": pace(rows),
+        "actions": _offered(shown),
+        "seen": found.seen(shown),
+        "pace": pace(shown),
     }
     if request.htmx:
         return render(request, "containers/_list.html", context)
@@ -71,66 +68,6 @@ def _customer(found: Found, rows: list[Container]) -> str:
     if not picked:
         return ""
     return str(rows[0].customer) if rows else f"customer {picked}"
-
-
-def as_shown(found: QuerySet[Container]) -> QuerySet[Container]:
-    """The containers with all that a page shows of them, in a fixed number of queries."""
-    under_way = Operation.objects.open().select_related("target")
-    return found.select_related("customer", "node", "order").prefetch_related(
-        Prefetch("operations", queryset=under_way, to_attr="open_operations")
-    )
-
-
-def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
-    """The containers with what their rows show and their buttons depend on; no more is read."""
-    under_way = Operation.objects.open().select_related("target")
-    under_way = under_way.only("container_id", "progress", "target__name")
-    listed = found.select_related("customer", "node", "order").only(
-        "name", "status", "status_since", "problem", "plan", "address", "missing", "revision",
-        "withdrawn_at", "customer__username", "customer__first_name", "customer__last_name",
-        "node__name", "node__online", "order__id",
-    )  # fmt: skip
-    return listed.prefetch_related(
-        Prefetch("operations", queryset=under_way, to_attr="open_operations")
-    )
-
-
-def with_buttons(found: Iterable[Container], user: User) -> list[Container]:
-    """The rows, each with the buttons that this person has on it."""
-    rows = list(found)
-    # The request's is a proxy, and each button of each row would go through it.
-    user = copy(user)
-    for row in rows:
-        row.buttons = row.actions_for(user)
-    return rows
-
-
-def as_rows(found: Iterable[Container], user: User) -> list[Container]:
-    """With their buttons, and for the tag `alike` with what each shows."""
-    rows = with_buttons(found, user)
-    for row in rows:
-        row.cells = _cells(row)
-        row.likeness = (tuple(row.buttons), row.status, row.progress, row.problem)
-    return rows
-
-
-def _cells(row: Container) -> dict[str, str]:
-    """What each row has of its own, as HTML."""
-    node = row.node.name if row.node else "–"
-    if row.destination:
-        node += f" → {row.destination.name}"
-    order = None if row.node else getattr(row, "order", None)
-    return {
-        "key": str(row.pk),
-        "number": f"order {order.pk}" if order else row.instance_name,
-        "name": escape(row.name),
-        "since": since(row.status_since),
-        "customer": escape(str(row.customer)),
-        "customer_key": str(row.customer_id),
-        "plan": escape(row.plan),
-        "node": escape(node),
-        "address": escape(row.address or "–"),
-    }
 
 
 def pace(rows: Iterable[Container]) -> int:

@@ -27,7 +27,7 @@ from containers.room import with_room
 from containers.statuses import Status
 from containers.templatetags.spans import memory
 from containers.views.act import AT_ONCE
-from containers.views.listing import as_shown, with_buttons
+from containers.views.rows import as_shown, with_buttons
 from panel.http import Request
 
 CONTAINERS_PER_PAGE = NODES_PER_PAGE = 50

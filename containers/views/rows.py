@@ -1,0 +1,114 @@
+"""The rows of the list of containers: what each shows, and the buttons that a person has on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from django.db.models import F, Prefetch, QuerySet, prefetch_related_objects
+
+from containers.models import Action, Container, Operation
+from containers.statuses import TRANSIENT, Status
+from containers.templatetags.spans import since
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What rows that look alike have in common: beside the names of the cells, all that the row's
+    template is told. With `whose` there is a column for the customer, with `may_act` two for what
+    this person may ever do."""
+
+    status: Status
+    progress: int | None
+    has_problem: bool
+    buttons: tuple[Action, ...]
+    whose: bool
+    may_act: bool
+
+    @property
+    def is_transient(self) -> bool:
+        return self.status in TRANSIENT
+
+    @property
+    def get_status_display(self) -> str:
+        """Named as a container has it."""
+        return str(self.status.label)
+
+
+def as_shown(found: QuerySet[Container]) -> QuerySet[Container]:
+    """The containers with all that a page shows of them, in a fixed number of queries."""
+    under_way = Operation.objects.open().select_related("target")
+    return found.select_related("customer", "node").prefetch_related(
+        Prefetch("operations", queryset=under_way, to_attr="open_operations")
+    )
+
+
+def with_buttons(found: Iterable[Container], user: User) -> list[Container]:
+    """The containers, each with the buttons that this person has on it."""
+    rows = list(found)
+    # The request's is a proxy, and each button of each row would go through it.
+    user = copy(user)
+    for row in rows:
+        row.buttons = row.actions_for(user)
+    return rows
+
+
+def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
+    """The containers with what the rows of a list show of them; no more is read."""
+    # What the model declares for the type checker, and nobody has where it is not asked for.
+    found = found.annotate(order_number=F("order__pk"))  # type: ignore[no-redef]
+    return found.select_related("customer", "node").only(
+        "name", "status", "status_since", "problem", "plan", "address", "missing", "revision",
+        "withdrawn_at", "customer__username", "customer__first_name", "customer__last_name",
+        "node__name", "node__online",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table, for the tag `table_rows`; `cells` are what it has of its own, as HTML."""
+
+    looks: Looks
+    cells: dict[str, str]
+
+
+def as_rows(shown: list[Container], user: User) -> list[Row]:
+    """What this person sees of containers that are `as_listed`, and have their buttons."""
+    under_way = Operation.objects.open().select_related("target")
+    under_way = under_way.only("container_id", "progress", "target__name")
+    prefetch_related_objects(
+        [each for each in shown if not each.is_at_rest],
+        Prefetch("operations", queryset=under_way, to_attr="open_operations"),
+    )
+    whose, may_act = user.sees_everything, any(each.is_ever_for(user) for each in shown)
+    return [Row(_looks(each, whose=whose, may_act=may_act), _cells(each)) for each in shown]
+
+
+def _looks(shown: Container, *, whose: bool, may_act: bool) -> Looks:
+    status, buttons = Status(shown.status), tuple(shown.buttons)
+    return Looks(status, shown.progress, bool(shown.problem), buttons, whose, may_act)
+
+
+def _cells(shown: Container) -> dict[str, str]:
+    node, destination = shown.node.name if shown.node else "–", shown.destination
+    if destination:
+        node += f" → {destination.name}"
+    ordered = shown.node is None and shown.order_number is not None
+    return {
+        "key": str(shown.pk),
+        "number": f"order {shown.order_number}" if ordered else shown.instance_name,
+        "name": escape(shown.name),
+        "problem": escape(shown.problem),
+        "since": since(shown.status_since),
+        "customer": escape(str(shown.customer)),
+        "customer_key": str(shown.customer_id),
+        "plan": escape(shown.plan),
+        "node": escape(node),
+        "address": escape(shown.address or "–"),
+    }
