@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.forms import LoginForm
 from allauth.account.views import LoginView
 from django.conf import settings
 from django.http import HttpRequest
 
+from panel.composed import Reader
 from panel.models import User
 
 # Everybody may know it: the demo listens on loopback only.
@@ -42,6 +45,26 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return str(credentials.get("email") or credentials.get("username") or "").lower()
+
+
+class Backend(AuthenticationBackend):
+    """Knows people by user name and e-mail address, and at every request by their session: who
+    that is, is read without composing the same query again and again."""
+
+    def get_user(self, user_id: int) -> User | None:
+        for (person,) in _people().read(_by_key(), [user_id]):
+            return person if self.user_can_authenticate(person) else None
+        return None
+
+
+@cache
+def _people() -> Reader:
+    return Reader(User)
+
+
+@cache
+def _by_key() -> str:
+    return f"SELECT {_people().columns} FROM {User._meta.db_table} WHERE id = %s"  # noqa: S608
 
 
 def at_home(address: str) -> str:

@@ -249,10 +249,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = max(2_621_440, 8 * EDIT_LIMIT)
 METRICS_TOKEN = env.str("BERTH_METRICS_TOKEN", "")
 
 AUTH_USER_MODEL = "panel.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["panel.accounts.Backend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -199,7 +199,7 @@ def client_of() -> Callable[[User], Client]:
 
     def signed_in(person: User) -> Client:
         client = Client()
-        client.force_login(person, "django.contrib.auth.backends.ModelBackend")
+        client.force_login(person)
         return client
 
     return signed_in

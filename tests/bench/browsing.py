@@ -65,9 +65,7 @@ class Browsing:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         client = Client()
-        client.force_login(
-            User.objects.get(username="ada"), "django.contrib.auth.backends.ModelBackend"
-        )
+        client.force_login(User.objects.get(username="ada"))
         self._requests = RequestFactory()
         self._requests.cookies = client.cookies
         # Not the test client, which keeps a copy of each template's context.

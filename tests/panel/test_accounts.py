@@ -7,9 +7,13 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from django.core.mail import EmailMessage
+from django.forms import model_to_dict
 from django.test import Client
+from django.urls import reverse
 
+from panel.accounts import Backend
 from panel.models import User
+from tests.cast import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -73,3 +77,25 @@ def test_an_address_is_verified_by_the_link_that_is_sent(
     assert f"Is <b>{lena.email}</b> an address of {lena}?" in as_lena.get(link).content.decode()
     as_lena.post(link)
     assert EmailAddress.objects.get(user=lena).verified
+
+
+def test_whose_session_it_is_is_read_as_django_reads_it(lena: User) -> None:
+    known = Backend().get_user(lena.pk)
+    assert known is not None
+    assert model_to_dict(known) == model_to_dict(User.objects.get(pk=lena.pk))
+    assert known.last_login == lena.last_login
+    assert not known._state.adding
+
+
+def test_a_person_who_is_gone_or_was_shut_out_is_nobody(lena: User, omar: User) -> None:
+    User.objects.filter(pk=lena.pk).update(is_active=False)
+    User.objects.filter(pk=omar.pk).delete()
+    assert Backend().get_user(lena.pk) is None
+    assert Backend().get_user(omar.pk) is None
+
+
+@pytest.mark.parametrize("name", ["lena", "lena@example.com", "LENA@example.com"])
+def test_one_signs_in_by_user_name_or_by_address(name: str, client: Client, lena: User) -> None:
+    typed = {"login": name, "password": PASSWORD}
+    answer = client.post(reverse("account_login"), typed)
+    assert (answer.status_code, answer["Location"]) == (302, "/")

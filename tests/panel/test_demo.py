@@ -122,9 +122,7 @@ class TestTheDemo:
         assert not any(user.has_usable_password() for user in others)
 
     def test_staff_look_after_plans_orders_and_accounts_in_the_admin(self, client: Client) -> None:
-        client.force_login(
-            User.objects.get(username="staff"), "django.contrib.auth.backends.ModelBackend"
-        )
+        client.force_login(User.objects.get(username="staff"))
         for page in ("orders/plan", "orders/order", "orders/payment", "panel/user"):
             assert client.get(f"/admin/{page}/").status_code == 200, page
         assert client.get("/admin/orders/plan/add/").status_code == 200

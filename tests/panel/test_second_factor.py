@@ -111,9 +111,7 @@ def test_a_superuser_takes_it_off_from_whoever_has_lost_it_and_never_sees_it(
     secret: str, lena: User
 ) -> None:
     root = Client()
-    root.force_login(
-        User.objects.create_superuser("root"), "django.contrib.auth.backends.ModelBackend"
-    )
+    root.force_login(User.objects.create_superuser("root"))
     for row in Authenticator.objects.filter(user=lena):
         place = f"/admin/mfa/authenticator/{row.pk}"
         page = root.get(f"{place}/change/").content.decode()

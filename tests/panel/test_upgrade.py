@@ -122,7 +122,7 @@ def test_a_database_of_the_last_release_is_all_there_in_this_one(last_release: S
     assert Order.objects.get().changes.count() == 1
     operations.request(stopped.pk, "start", by=lena)
     browser = Client()
-    browser.force_login(lena, "django.contrib.auth.backends.ModelBackend")
+    browser.force_login(lena)
     for page in ("/", "/containers/", "/nodes/", f"/containers/{stopped.pk}/activity/"):
         assert browser.get(page).status_code == 200
 

@@ -109,7 +109,7 @@ def browsers(lena: User, omar: User, ada: User, sten: User, db: None) -> dict[st
     found = {"stranger": Client()}
     for role, person in people.items():
         found[role] = Client()
-        found[role].force_login(person, "django.contrib.auth.backends.ModelBackend")
+        found[role].force_login(person)
     return found
 
 

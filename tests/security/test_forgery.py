@@ -29,7 +29,7 @@ def test_nothing_is_done_without_the_token_of_a_page(
 
 def test_with_it_a_page_works(house: House, lena: object) -> None:
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(house.container.customer, "django.contrib.auth.backends.ModelBackend")
+    browser.force_login(house.container.customer)
     place = reverse("orders:cancel", args=[house.order.pk])
     page = browser.get(place).content.decode()
     token = page.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]

@@ -210,6 +210,6 @@ def test_a_small_form_opens_in_the_dialog_or_on_its_own_page(
 @pytest.mark.parametrize("page", ["file_upload", "folder_new", "file_rename", "file_delete"])
 def test_a_form_without_its_token_is_refused(page: str, disk: Disk) -> None:
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(disk.container.customer, "django.contrib.auth.backends.ModelBackend")
+    strict.force_login(disk.container.customer)
     assert strict.post(disk.url(page, "/etc/nginx"), {"to": "x"}).status_code == 403
     assert disk.has(CONF)
