@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Q
-
 from containers.models import Container, Node, Stray
 from containers.models.node import NodeQuerySet
 from containers.room import with_room
@@ -37,19 +35,54 @@ class NoImageAnywhere(NoRoomAnywhere):
         )
 
 
+class NoRoomThere(NoRoomAnywhere):
+    """The node that was chosen cannot take it; another might."""
+
+    def __init__(self, container: Container, wanted: int) -> None:
+        super().__init__(container)
+        node = Node.objects.filter(pk=wanted).first()
+        if node is None:
+            self.sentence = f"The node that {container.name} was to go to is not there any more."
+        elif node.pk == container.node_id:
+            self.sentence = f"{container.name} is on {node} already."
+        else:
+            self.sentence = (
+                f"{node} cannot take {container.name}: it has no room for it, is off-line, "
+                "out of service or of another kind."
+            )
+
+
 def candidates(container: Container) -> list[Node]:
     """The nodes that could take it, most room first; never the one it is on. One that moves
     brings its files along, to a node of the same kind; a new one is made of an image."""
     if container.node is not None:
-        able = _at_work().filter(~Q(pk=container.node_id), kind=container.node.kind)
-    else:
-        able = _at_work().able_to_create(container.image)
-    fit = [
+        return targets([container])
+    able = with_room(_at_work().able_to_create(container.image))
+    return _most_room_first(node for node in able if _fits(container, node))
+
+
+def targets(containers: Iterable[Container]) -> list[Node]:
+    """The nodes that at least one of these could be moved to, most room first."""
+    moving = list(containers)
+    return _most_room_first(
         node
-        for node in with_room(able)
-        if node.memory_left >= container.memory_mb and node.disk_left >= container.disk_gb
-    ]
-    return sorted(fit, key=lambda node: (-node.memory_left, node.name))
+        for node in with_room(_at_work())
+        if any(
+            each.node is not None
+            and each.node_id != node.pk
+            and each.node.kind == node.kind
+            and _fits(each, node)
+            for each in moving
+        )
+    )
+
+
+def _fits(container: Container, node: Node) -> bool:
+    return node.memory_left >= container.memory_mb and node.disk_left >= container.disk_gb
+
+
+def _most_room_first(nodes: Iterable[Node]) -> list[Node]:
+    return sorted(nodes, key=lambda node: (-node.memory_left, node.name))
 
 
 def that_fit(containers: Iterable[Container], nodes: Iterable[Node]) -> list[Container]:
@@ -76,8 +109,8 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     """Choose a node, `wanted` if it is given and can take it.
 
     Must be called in a transaction that then writes the choice down: the nodes stay locked
-    until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere,
-    and NoImageAnywhere where it is no room that is missing.
+    until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere:
+    NoRoomThere where one was wanted, NoImageAnywhere where it is no room that is missing.
     """
     list(Node.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     found = candidates(container)
@@ -88,6 +121,8 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
         found = [node for node in found if node.pk in there] if there else found
     if wanted is not None:
         found = [node for node in found if node.pk == wanted]
+        if not found:
+            raise NoRoomThere(container, wanted)
     if not found:
         raise _why_none(container)
     return found[0]

@@ -59,10 +59,12 @@ def request(
         raise
 
 
-def refusal(container_id: int, action: str, *, by: User, because: str = "") -> str:
+def refusal(
+    container_id: int, action: str, *, by: User, because: str = "", target: int | None = None
+) -> str:
     """Ask for an action on one of many: returns why not, in plain words, or nothing."""
     try:
-        request(container_id, action, by=by, because=because)
+        request(container_id, action, by=by, because=because, target=target)
     except (NotAllowed, NoRoomAnywhere) as reason:
         return reason.sentence
     return ""

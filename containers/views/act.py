@@ -14,7 +14,7 @@ from django_htmx.http import trigger_client_event
 from containers import operations
 from containers.models import Action, Container
 from containers.operations import NotAllowed, TooFast
-from containers.placement import NoRoomAnywhere, candidates
+from containers.placement import NoRoomAnywhere, candidates, targets
 from containers.views import detail
 from containers.views.rows import as_listed, as_rows, as_shown, with_buttons
 from panel.http import Request
@@ -141,6 +141,7 @@ def act_on_many(request: Request) -> HttpResponse:
     if not confirmed_for_all(request, action, len(able)):
         context |= {
             "phrase": action.phrase(len(able)),
+            "targets": targets(able) if action.asks_target else [],
             "typed": request.POST.get("name", ""),
             "wrong": action.typed and "name" in request.POST,
         }
@@ -150,6 +151,9 @@ def act_on_many(request: Request) -> HttpResponse:
         return render(request, template, context, status=422 if context["wrong"] else 200)
 
     # Somebody else may have been quicker with some: the door says so of each.
-    context["results"] = [(row, operations.refusal(row.pk, name, by=request.user)) for row in rows]
+    target = _target(request)
+    context["results"] = [
+        (row, operations.refusal(row.pk, name, by=request.user, target=target)) for row in rows
+    ]
     template = "containers/_results.html" if request.htmx else "containers/results.html"
     return trigger_client_event(render(request, template, context), "refresh")

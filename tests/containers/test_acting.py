@@ -12,7 +12,7 @@ from containers.models import Container, Node, Operation, StatusChange
 from containers.reports import lose
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import ContainerFactory
+from tests.cast import ContainerFactory, NodeFactory
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -159,6 +159,27 @@ def test_many_have_each_a_result_of_its_own(as_ada: Client, lena: User, node: No
     assert results.count("accepted") == 2
     assert "is Booting now: Start is not possible." in results
     assert Operation.objects.filter(kind="start").count() == 3
+
+
+def test_many_are_moved_to_the_node_that_is_chosen(
+    as_ada: Client, lena: User, node: Node, other_node: Node
+) -> None:
+    most = NodeFactory.create(name="most", memory_mb=10**6)
+    ticked = [ContainerFactory.create(customer=lena, node=node) for _ in range(2)]
+    ticked.append(ContainerFactory.create(customer=lena, node=other_node, name="there"))
+    question = many(as_ada, "migrate", ticked).content.decode()
+    offered = re.findall(r'<option value="(\d*)">', question)
+    assert offered == ["", str(most.pk), str(node.pk), str(other_node.pk)]
+    chosen = many(as_ada, "migrate", ticked, confirmed="yes", target=str(other_node.pk))
+    assert "there is on node-b already." in chosen.content.decode()
+    assert [work.target for work in Operation.objects.all()] == [other_node] * 2
+
+
+def test_many_that_find_room_nowhere_are_not_moved(as_ada: Client, lena: User, node: Node) -> None:
+    ticked = [ContainerFactory.create(customer=lena, node=node) for _ in range(2)]
+    question = many(as_ada, "migrate", ticked).content.decode()
+    assert "No other node has room for any of them now." in question
+    assert 'name="action"' not in question
 
 
 def test_destroying_many_wants_it_typed(as_ada: Client, lena: User, node: Node) -> None:

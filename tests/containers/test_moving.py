@@ -245,20 +245,28 @@ def test_an_administrator_may_choose_the_target(
     assert operation.target == chosen
 
 
-@pytest.mark.parametrize("why", ["off-line", "out of service", "too small", "where it is"])
-def test_a_target_that_cannot_take_it_is_refused_and_nothing_changes(
-    why: str, container: Container, ada: User, node: Node, other_node: Node
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"online": False}, "node-b cannot take {}: it has no room for it, is off-line, "),
+        ({"in_service": False}, "node-b cannot take {}: "),
+        ({"memory_mb": 100}, "node-b cannot take {}: "),
+        ({"kind": Node.Kind.INCUS}, "node-b cannot take {}: "),
+        ({}, "{} is on node-a already."),
+        ("deleted", "The node that {} was to go to is not there any more."),
+    ],
+)
+def test_a_target_that_cannot_take_it_is_refused_in_true_words_and_nothing_changes(
+    changed: Any, said: str, container: Container, ada: User, node: Node, other_node: Node
 ) -> None:
-    changes: dict[str, dict[str, Any]] = {
-        "off-line": {"online": False},
-        "out of service": {"in_service": False},
-        "too small": {"memory_mb": 100},
-        "where it is": {},
-    }
-    Node.objects.filter(pk=other_node.pk).update(**changes[why])
-    target = node if why == "where it is" else other_node
-    with pytest.raises(NoRoomAnywhere):
-        operations.request(container.pk, "migrate", by=ada, target=target.pk)
+    target = (other_node if changed else node).pk
+    if changed == "deleted":
+        other_node.delete()
+    elif changed:
+        Node.objects.filter(pk=other_node.pk).update(**changed)
+    with pytest.raises(NoRoomAnywhere) as refused:
+        operations.request(container.pk, "migrate", by=ada, target=target)
+    assert refused.value.sentence.startswith(said.format(container.name))
     container = fresh(container)
     assert (container.status, container.problem) == (Status.STOPPED, "")
     assert not Operation.objects.exists()
