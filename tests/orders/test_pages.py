@@ -172,8 +172,7 @@ def test_cancelling_asks_first_and_says_what_is_lost(as_lena: Client, order: Ord
 def test_the_question_comes_as_a_dialog_to_htmx(as_lena: Client, order: Order) -> None:
     page = as_lena.get(f"/orders/{order.pk}/cancel/", headers=HTMX).content.decode()
     assert page.startswith("<form")
-    assert "<h2>" in page
-    assert "<h1>" not in page
+    assert "<html" not in page
 
 
 def test_cancelling_leads_back_to_the_order(as_lena: Client, order: Order) -> None:
