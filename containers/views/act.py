@@ -17,7 +17,7 @@ from containers.operations import NotAllowed, TooFast
 from containers.placement import NoRoomAnywhere, candidates, targets
 from containers.views import detail
 from containers.views.rows import as_listed, as_rows, as_shown, with_buttons
-from panel.http import Request
+from panel.http import Request, go_to
 
 # As many as one page of the list shows, with room to spare.
 AT_ONCE = 200
@@ -128,7 +128,7 @@ def act_on_many(request: Request) -> HttpResponse:
     back = _back_to(request, None)
     if action is None or not rows:
         messages.error(request, "Tick at least one container, then choose what to do with them.")
-        return HttpResponseRedirect(back)
+        return go_to(request, back)
 
     able = [row for row in rows if any(button.name == name for button in row.buttons)]
     context: dict[str, Any] = {

@@ -8,9 +8,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
-from django_htmx.http import HttpResponseClientRedirect
 
 from containers import settling
 from containers.differences import (
@@ -26,7 +25,7 @@ from containers.forms import AdoptForm
 from containers.models import Node
 from containers.settling import NotPossible
 from containers.views.nodes import visible_nodes
-from panel.http import Request
+from panel.http import Request, go_to
 
 DOORS: dict[str, Callable[..., str]] = {
     TAKE_OVER.name: settling.take_over,
@@ -46,7 +45,7 @@ def settle(request: Request, pk: int, number: int, name: str) -> HttpResponse:
     action = next((each for each in actions if each.name == name), None)
     if difference is None or action is None:
         messages.info(request, "This is settled already, or cannot be settled now.")
-        return _back(request, node)
+        return go_to(request, node)
     context = {"section": "nodes", "node": node, "difference": difference, "action": action}
     try:
         if action is ADOPT:
@@ -54,7 +53,7 @@ def settle(request: Request, pk: int, number: int, name: str) -> HttpResponse:
         return _confirm(request, node, number, context)
     except NotPossible as reason:
         messages.error(request, reason.sentence)
-        return _back(request, node)
+        return go_to(request, node)
 
 
 def _confirm(request: Request, node: Node, number: int, context: dict[str, Any]) -> HttpResponse:
@@ -64,7 +63,7 @@ def _confirm(request: Request, node: Node, number: int, context: dict[str, Any])
     if request.method == "POST" and right:
         done = DOORS[action.name](node, number, by=request.user)
         messages.success(request, done)
-        return _back(request, node)
+        return go_to(request, node)
     context |= {"typed": typed, "wrong": request.method == "POST"}
     return _ask(request, "confirm", context)
 
@@ -75,7 +74,7 @@ def _adopt(request: Request, node: Node, number: int, context: dict[str, Any]) -
         if form.is_valid():
             done = settling.adopt(node, number, by=request.user, **form.cleaned_data)
             messages.success(request, done)
-            return _back(request, node)
+            return go_to(request, node)
     found = settling.proposal(node, number)
     if request.method != "POST":
         name = found.spec.hostname.partition(".")[0] or found.spec.name
@@ -88,10 +87,3 @@ def _ask(request: Request, what: str, context: dict[str, Any]) -> HttpResponse:
     template = f"containers/nodes/_{what}.html" if request.htmx else "containers/nodes/ask.html"
     context["question"] = f"containers/nodes/_{what}.html"
     return render(request, template, context, status=422 if request.method == "POST" else 200)
-
-
-def _back(request: Request, node: Node) -> HttpResponse:
-    """To the node, also out of a dialog."""
-    if request.htmx:
-        return HttpResponseClientRedirect(node.get_absolute_url())
-    return redirect(node)

@@ -15,7 +15,7 @@ from orders.checkout import Refused
 from orders.models import Order
 from orders.timeline import steps
 from orders.views.listing import under_way
-from panel.http import Request
+from panel.http import Request, go_to
 
 
 @require_safe
@@ -57,7 +57,7 @@ def act(request: Request, pk: int, name: str) -> HttpResponse:
     action = next((a for a in found.actions_for(request.user) if a.name == name), None)
     if action is None:
         messages.info(request, checkout.why_not(found, name))
-        return redirect(found)
+        return go_to(request, found)
     context = {"section": "orders", "order": found, "action": action}
     template = "orders/_confirm.html" if request.htmx else "orders/confirm.html"
     return render(request, template, context)

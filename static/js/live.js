@@ -147,7 +147,8 @@
   document.addEventListener('htmx:afterSwap', (event) => {
     if (event.detail.target !== dialog || !dialog.childElementCount) return;
     if (!dialog.open) {
-      opener = event.detail.requestConfig.elt;
+      const { triggeringEvent, elt } = event.detail.requestConfig;
+      opener = triggeringEvent?.submitter ?? elt;
       opener.closest('details.menu')?.removeAttribute('open');
       dialog.showModal();
     }
@@ -159,7 +160,7 @@
   });
   dialog.addEventListener('close', () => {
     dialog.replaceChildren();
-    const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
+    const back = opener?.isConnected ? opener : document.getElementById(opener?.id);
     const menu = back?.closest('details')?.firstElementChild;
     const place = back?.checkVisibility() ? back : menu ?? document.getElementById('main');
     place.focus({ preventScroll: place.id === 'main' });

@@ -110,6 +110,40 @@ def test_an_unplugged_node_shows_and_comes_back(sign_in: SignIn) -> None:
     expect(page.locator("tr[data-status]")).to_have_attribute("data-status", "running")
 
 
+def swapped(page: Page) -> None:
+    """Have the page's poll bring it anew, as if something had changed."""
+    with page.expect_response(lambda answer: answer.url.endswith("seen=other")):
+        page.evaluate(
+            """() => {
+              const poll = document.querySelector('[data-poll]');
+              const asked = poll.getAttribute('hx-get').replace(/seen=.*/, 'seen=other');
+              poll.setAttribute('hx-get', asked);
+              poll.dataset.old = '';
+              htmx.process(poll);
+              htmx.trigger(poll, 'refresh');
+            }"""
+        )
+    expect(page.locator("[data-old]")).to_have_count(0)
+
+
+def test_a_dialog_gives_the_focus_back_though_the_page_behind_it_is_new(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/?q=intranet")
+    summary = page.locator("tr[data-status] summary")
+    summary.press("Enter")
+    page.locator("tr[data-status] .item[value=migrate]").press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    swapped(page)
+    page.keyboard.press("Escape")
+    expect(summary).to_be_focused()
+    page.get_by_role("link", name="intranet", exact=True).press("Enter")
+    page.locator("#act-migrate").press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    swapped(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#act-migrate")).to_be_focused()
+
+
 def test_the_keyboard_is_enough(sign_in: SignIn) -> None:
     page = sign_in("admin")
     page.goto("/containers/")

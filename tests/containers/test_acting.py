@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from containers.models import Container, Node, Operation, StatusChange
 from containers.reports import lose
@@ -159,6 +160,15 @@ def test_many_have_each_a_result_of_its_own(as_ada: Client, lena: User, node: No
     assert results.count("accepted") == 2
     assert "is Booting now: Start is not possible." in results
     assert Operation.objects.filter(kind="start").count() == 3
+
+
+def test_where_those_ticked_are_gone_the_list_is_loaded_anew_and_not_into_the_dialog(
+    as_ada: Client, container: Container
+) -> None:
+    Container.objects.update(withdrawn_at=timezone.now())
+    ticked = {"action": "start", "container": container.pk, "next": "/containers/?sort=name"}
+    answer = as_ada.post("/containers/act/", ticked, headers=HTMX)
+    assert answer["HX-Redirect"] == "/containers/?sort=name"
 
 
 def test_many_are_moved_to_the_node_that_is_chosen(

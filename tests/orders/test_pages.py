@@ -175,6 +175,15 @@ def test_the_question_comes_as_a_dialog_to_htmx(as_lena: Client, order: Order) -
     assert "<html" not in page
 
 
+def test_a_question_that_comes_too_late_leads_to_the_order_and_not_into_the_dialog(
+    as_lena: Client, order: Order
+) -> None:
+    as_lena.post(f"/orders/{order.pk}/cancel/")
+    answer = as_lena.get(f"/orders/{order.pk}/cancel/", headers=HTMX)
+    assert answer["HX-Redirect"] == f"/orders/{order.pk}/"
+    assert "is cancelled already" in as_lena.get(f"/orders/{order.pk}/").content.decode()
+
+
 def test_cancelling_leads_back_to_the_order(as_lena: Client, order: Order) -> None:
     response = as_lena.post(f"/orders/{order.pk}/cancel/", follow=True)
     assert f"Order {order.pk} is cancelled." in response.content.decode()
