@@ -66,6 +66,8 @@ class Reader:
 
     def _as_models(self, row: list[Any], connection: Any) -> tuple[Any, ...]:
         for place, column in self._converted:
+            if row[place] is None:
+                continue
             for convert in connection.ops.get_db_converters(column):
                 row[place] = convert(row[place], column, connection)
             for convert in column.get_db_converters(connection):

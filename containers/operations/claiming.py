@@ -7,8 +7,8 @@ import socket
 import threading
 from datetime import datetime
 from functools import cache
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from django.conf import settings
 from django.db import connections, router
@@ -25,7 +25,6 @@ def claim(operation_id: int) -> Operation | None:
     another holds it or it has ended, its time has not come, its node is off-line or has its
     hands full."""
     now = timezone.now()
-    here = f"{socket.gethostname()[:32]}:{os.getpid()}"
     ops = connections[router.db_for_write(Operation)].ops
     times = {
         "now": now,
@@ -35,7 +34,7 @@ def claim(operation_id: int) -> Operation | None:
     params = {
         **{name: ops.adapt_datetimefield_value(time) for name, time in times.items()},
         "id": operation_id,
-        "holder": f"{here}:{threading.get_ident()}:{uuid4().hex[:8]}",
+        "holder": f"{_host()}:{os.getpid()}:{threading.get_ident()}:{token_hex(4)}",
         "offline": Status.OFFLINE.value,
         "hands": settings.NODE_CONCURRENCY,
     }
@@ -54,6 +53,11 @@ def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
     in_hand = Operation.objects.open().filter(held_until__gt=now).order_by()
     busy = in_hand.values("node").annotate(count=Count("pk"))
     return busy.filter(count__gte=settings.NODE_CONCURRENCY).values("node")
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname()[:32]
 
 
 @cache
