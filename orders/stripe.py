@@ -7,11 +7,14 @@ from typing import Any
 
 import stripe
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
-from payments import PaymentError
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+from payments import PaymentError, PaymentStatus, RedirectNeeded
 from payments.stripe import StripeProviderV3
+from payments.stripe.providers import stripe_enabled_events
 
 from orders.models import Payment
+from orders.models.payment import OPEN
 
 # Seconds for one answer. The library tries three times, and has to have ended before another
 # process may ask the same (`checkout.paying.ASKING_TAKES`).
@@ -32,6 +35,21 @@ class StripeGateway(StripeProviderV3):
             raise ImproperlyConfigured("api_key and endpoint_secret must not be empty")
         super().__init__(api_key=api_key, endpoint_secret=endpoint_secret)
         stripe.default_http_client = stripe.RequestsClient(timeout=ANSWERS_WITHIN)
+
+    def get_form(self, payment: Payment, data: Any = None) -> Any:
+        """Raises RedirectNeeded: to where the customer pays, or back, once there is nothing to be
+        paid there any more. Of a session that has run out without a word Stripe is asked what came
+        of it: as long as that is not known, no other may be made."""
+        if payment.transaction_id and _has_run_out(payment.attrs.session):
+            self._take(payment, self._look_at(payment.transaction_id))
+            if payment.status not in OPEN:
+                raise RedirectNeeded(payment.get_success_url())
+        try:
+            return super().get_form(payment, data)
+        except RedirectNeeded as to:
+            if not payment.attrs.session.get("url"):
+                raise PaymentError("Stripe has no page any more where this can be paid") from to
+            raise
 
     def create_session(self, payment: Payment) -> dict[str, Any]:
         """A new checkout session over what the payment costs."""
@@ -68,6 +86,40 @@ class StripeGateway(StripeProviderV3):
         payment.save()
         return given
 
+    def process_data(self, payment: Payment, request: HttpRequest) -> JsonResponse:
+        """Take what Stripe reports of a session."""
+        event = self.return_event_payload(request)
+        if event.get("type") in stripe_enabled_events:
+            failed = event["type"] == "checkout.session.async_payment_failed"
+            self._take(payment, event["data"]["object"], failed=failed)
+        return JsonResponse({"status": "OK"})
+
+    def _look_at(self, session: str) -> dict[str, Any]:
+        """A session as it is now."""
+        try:
+            return _plain(stripe.checkout.Session.retrieve(session, api_key=self.api_key))
+        except stripe.StripeError as error:
+            if _is_unanswered(error):
+                raise ConnectionError(str(error)) from error
+            raise PaymentError(str(error)) from error
+
+    def _take(self, payment: Payment, session: dict[str, Any], *, failed: bool = False) -> None:
+        """Write down what has become of a session; `failed`: the money has not come after all."""
+        if session["payment_status"] == "paid":
+            payment.captured_amount = payment.total
+            payment.change_status(PaymentStatus.CONFIRMED)
+        elif session["id"] != payment.transaction_id or payment.status == PaymentStatus.CANCELLED:
+            # Nobody was ever sent there, as the answer that told of it was lost; or it was we who
+            # had it run out.
+            return
+        elif failed or session["status"] == "expired":
+            payment.change_status(PaymentStatus.REJECTED)
+        elif session["status"] == "complete":
+            # By direct debit or bank transfer the money takes days.
+            payment.change_status(PaymentStatus.PREAUTH)
+        payment.attrs.session = session
+        payment.save()
+
     def return_event_payload(self, request: HttpRequest) -> dict[str, Any]:
         """What Stripe reports. Raises PaymentError for whatever it has not signed."""
         try:
@@ -78,6 +130,12 @@ class StripeGateway(StripeProviderV3):
 
 def _plain(answer: stripe.StripeObject) -> dict[str, Any]:
     return answer.to_dict(for_json=True)
+
+
+def _has_run_out(session: dict[str, Any]) -> bool:
+    """Whether it cannot be paid any more, going by the time."""
+    runs_out_at: float = session.get("expires_at", float("inf"))
+    return timezone.now().timestamp() > runs_out_at
 
 
 def _is_unanswered(error: BaseException | None) -> bool:

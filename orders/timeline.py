@@ -12,13 +12,14 @@ from payments import PaymentStatus
 
 from containers.models import Operation
 from orders.models import Order, OrderChange, Payment
+from orders.models.payment import OPEN
 from orders.templatetags.money import money
 
 if TYPE_CHECKING:
     from panel.models import User
 
 DONE, CURRENT, TODO, FAILED = "done", "current", "todo", "failed"
-UNDECIDED = {PaymentStatus.WAITING, PaymentStatus.INPUT, PaymentStatus.PREAUTH}
+UNDECIDED = {*OPEN, PaymentStatus.PREAUTH}
 
 
 @dataclass(frozen=True)

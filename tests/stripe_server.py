@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 SECRET = "whsec_test"
+DAY = 24 * 60 * 60  # seconds for which a session can be paid
 
 
 class Stripe:
@@ -42,6 +43,13 @@ class Stripe:
             self._answers[key] = self._make(path, told)
         return 200, self._answers[key]
 
+    def look(self, path: str) -> tuple[int, dict[str, Any]]:
+        """A session as it is now."""
+        if self.refuses:
+            status, words = self.refuses
+            return status, {"error": {"type": "invalid_request_error", "message": words}}
+        return 200, next(one for one in self.sessions if path.endswith(f"/{one['id']}"))
+
     def _make(self, path: str, told: dict[str, str]) -> dict[str, Any]:
         if path == "/v1/refunds":
             made: dict[str, Any] = {"id": f"re_{len(self.refunds) + 1}", "object": "refund", **told}
@@ -52,6 +60,7 @@ class Stripe:
             "id": f"cs_{number}", "object": "checkout.session", "status": "open",
             "payment_status": "unpaid", "payment_intent": None,
             "url": f"https://checkout.stripe.com/{number}",
+            "expires_at": int(time.time()) + DAY,
             "client_reference_id": told["client_reference_id"],
             "amount_total": int(told["line_items[0][price_data][unit_amount]"]),
         }  # fmt: skip
@@ -81,7 +90,12 @@ def stripe_server() -> Iterator[Stripe]:
             served.asked.set()
             served.may_answer.wait(10)
             key = self.headers.get("Idempotency-Key", "")
-            status, answer = served.answer(self.path, told, key)
+            self._say(*served.answer(self.path, told, key))
+
+        def do_GET(self) -> None:
+            self._say(*served.look(self.path))
+
+        def _say(self, status: int, answer: dict[str, Any]) -> None:
             if served.hangs_up:
                 self.close_connection = True
                 return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from orders.checkout.door import Refused, why_not
 from orders.checkout.paying import (
     GATEWAY_ERRORS,
+    STILL_CHECKED,
     at_the_gateway,
     created_or_not,
     gateway,
@@ -27,6 +28,7 @@ from orders.models import Order
 __all__ = [
     "BUTTONS",
     "GATEWAY_ERRORS",
+    "STILL_CHECKED",
     "NameTaken",
     "Refused",
     "TooManyUnpaid",

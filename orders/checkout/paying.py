@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 # What a gateway raises: its own refusal, no way to reach it, or "I cannot do that".
 GATEWAY_ERRORS = (PaymentError, OSError, NotImplementedError)
 
+STILL_CHECKED = "The gateway is still checking your payment. Nothing more is to be done."
+
 # Whoever has been asking a gateway for longer than this is a process that has died.
 ASKING_TAKES = timedelta(minutes=1)
 # For how many seconds a second click waits for what comes of the first, and how often it looks.
@@ -63,7 +65,7 @@ def open_payment(order: Order, by: User) -> Payment:
 def _payable(order: Order, by: User) -> Order:
     order = asked(order, "pay", by)
     if Payment.objects.filter(order=order, status=PaymentStatus.PREAUTH).exists():
-        raise Refused("The gateway is still checking your payment. Nothing more is to be done.")
+        raise Refused(STILL_CHECKED)
     return order
 
 

@@ -13,6 +13,8 @@ from payments.models import BasePayment
 
 from orders.models.order import Order
 
+# Begun, and neither paid nor refused yet; the customer can still go on with it.
+OPEN = (PaymentStatus.WAITING, PaymentStatus.INPUT)
 # What may still follow once money has arrived. Any other notice is late, or a repetition.
 AFTER = {
     PaymentStatus.CONFIRMED: {PaymentStatus.REFUNDED},
@@ -28,11 +30,18 @@ SOURCE = {"transaction_id", "extra_data", "captured_amount"}
 class PaymentQuerySet(models.QuerySet["Payment"]):
     def open(self) -> PaymentQuerySet:
         """Begun, and neither paid nor refused yet."""
-        return self.filter(status__in=[PaymentStatus.WAITING, PaymentStatus.INPUT])
+        return self.filter(status__in=OPEN)
 
     def kept(self) -> PaymentQuerySet:
         """Money that has arrived and was not given back."""
         return self.filter(status=PaymentStatus.CONFIRMED)
+
+
+def _is_late(status: str, known: str) -> bool:
+    """Whether a notice was overtaken by another one."""
+    if status == PaymentStatus.PREAUTH:
+        return known not in OPEN
+    return known in AFTER and status not in AFTER[known]
 
 
 class Payment(BasePayment):
@@ -89,7 +98,7 @@ class Payment(BasePayment):
         with transaction.atomic():
             Order.objects.locked(self.order_id)
             known = self._known_status()
-            if known in AFTER and status not in AFTER[known]:
+            if _is_late(status, known):
                 self.refresh_from_db(
                     fields=["status", "captured_amount", "is_surplus", "giving_back_since"]
                 )

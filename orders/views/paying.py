@@ -104,4 +104,6 @@ def _tell(request: Request, payment: Payment) -> None:
     elif payment.status == PaymentStatus.CONFIRMED:
         messages.success(request, f"Thank you. Order {payment.order_id} is paid.")
     elif payment.status == PaymentStatus.REJECTED:
-        messages.error(request, "The payment was refused and nothing was charged. Try again.")
+        messages.error(request, "The payment did not succeed. Nothing was charged. Try again.")
+    elif payment.status == PaymentStatus.PREAUTH:
+        messages.info(request, checkout.STILL_CHECKED)

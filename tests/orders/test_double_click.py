@@ -108,7 +108,7 @@ def test_a_double_click_pays_once(click: Clicks, simulated: Gate, node: Node) ->
 
 def test_a_double_click_is_refused_once(click: Clicks, simulated: Gate, order: Order) -> None:
     first, second = twice(click, simulated, outcome="refused")
-    assert "nothing was charged" in first
+    assert "Nothing was charged" in first
     assert "The gateway did not take the payment. Try again." in second
     assert simulated.asked == 1
     assert Payment.objects.get().status == PaymentStatus.REJECTED

@@ -168,7 +168,7 @@ def test_a_refused_payment_says_so_and_can_be_tried_again(
     as_lena: Client, order: Order, url: str, node: Node
 ) -> None:
     page = as_lena.post(url, {"outcome": "refused"}, follow=True).content.decode()
-    assert "The payment was refused and nothing was charged." in page
+    assert "The payment did not succeed. Nothing was charged." in page
     assert "Payment refused" in page
     assert status_of(order) == Order.Status.UNPAID
     as_lena.post(url, {"outcome": "succeeds"})

@@ -27,7 +27,11 @@ GATEWAY = "orders.stripe.StripeGateway"
 WEBHOOK = "/payments/process/card/"
 TRIES = 1 + stripe.max_network_retries
 COMPLETED, EXPIRED = "checkout.session.completed", "checkout.session.expired"
-PAID = {"status": "complete", "payment_status": "paid", "payment_intent": "pi_1"}
+FAILED = "checkout.session.async_payment_failed"
+SUCCEEDED = "checkout.session.async_payment_succeeded"
+PAID = {"status": "complete", "payment_status": "paid", "payment_intent": "pi_1", "url": None}
+# By direct debit or bank transfer the money comes days later.
+ON_ITS_WAY = PAID | {"payment_status": "unpaid"}
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +125,80 @@ def test_a_session_that_expires_without_money_lets_the_customer_begin_anew(
     assert [p.status for p in Payment.objects.order_by("pk")] == ["rejected", "waiting"]
 
 
+def test_a_payment_that_takes_days_is_waited_for_and_not_begun_twice(
+    as_lena: Client, order: Order, node: Node, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    assert tell(notice(COMPLETED, server.sessions[0], **ON_ITS_WAY)) == 200
+    assert "The gateway is still checking your payment." in begin(as_lena, order)
+    assert tell(notice(SUCCEEDED, server.sessions[0], **PAID)) == 200
+    payment = Payment.objects.get()
+    assert (payment.status, payment.order.status) == (PaymentStatus.CONFIRMED, Order.Status.PAID)
+    assert len(server.sessions) == 1
+
+
+@pytest.mark.parametrize("told", [[COMPLETED, FAILED], [FAILED, COMPLETED], [FAILED]])
+def test_one_that_fails_after_days_lets_the_customer_begin_anew(
+    as_lena: Client, order: Order, server: Stripe, told: list[str]
+) -> None:
+    begin(as_lena, order)
+    for kind in told:
+        assert tell(notice(kind, server.sessions[0], **ON_ITS_WAY)) == 200
+    assert 'href="https://checkout.stripe.com/2"' in begin(as_lena, order)
+    assert [p.status for p in Payment.objects.order_by("pk")] == ["rejected", "waiting"]
+
+
+def test_a_session_of_which_nothing_was_told_is_asked_for_once_it_has_run_out(
+    as_lena: Client, order: Order, server: Stripe, clock: Clock
+) -> None:
+    begin(as_lena, order)
+    clock.advance(by=timedelta(hours=25))
+    assert 'href="https://checkout.stripe.com/1"' in begin(as_lena, order)
+    server.sessions[0] |= {"status": "expired", "url": None}
+    assert "Nothing was charged. Try again." in begin(as_lena, order)
+    assert 'href="https://checkout.stripe.com/2"' in begin(as_lena, order)
+    assert [p.status for p in Payment.objects.order_by("pk")] == ["rejected", "waiting"]
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [(PAID, "Order {} is paid."), (ON_ITS_WAY, "The gateway is still checking your payment.")],
+)
+def test_a_session_that_turns_out_to_be_paid_makes_no_second_one(
+    as_lena: Client, order: Order, node: Node, server: Stripe, clock: Clock,
+    now: dict[str, str], said: str,
+) -> None:  # fmt: skip
+    begin(as_lena, order)
+    server.sessions[0] |= now
+    clock.advance(by=timedelta(hours=25))
+    assert said.format(order.pk) in begin(as_lena, order)
+    begin(as_lena, order)
+    assert len(server.sessions) == 1
+
+
+@pytest.mark.parametrize("trouble", ["no answer", "refused"])
+def test_while_it_is_not_known_what_became_of_a_session_there_is_no_second_one(
+    as_lena: Client, order: Order, server: Stripe, clock: Clock, trouble: str
+) -> None:
+    begin(as_lena, order)
+    clock.advance(by=timedelta(hours=25))
+    server.hangs_up = trouble == "no answer"
+    server.refuses = (429, "Too many requests") if trouble == "refused" else None
+    for _ in range(2):
+        assert "The gateway did not take the payment" in begin(as_lena, order)
+    assert Payment.objects.get().status == PaymentStatus.WAITING
+    assert len(server.sessions) == 1
+
+
+def test_a_session_without_a_page_is_no_error_page(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    server.sessions[0]["url"] = None
+    Payment.objects.update(extra_data=json.dumps({"session": server.sessions[0]}))
+    assert "The gateway did not take the payment" in begin(as_lena, order)
+
+
 def test_without_an_answer_from_stripe_the_payment_stays_open(
     as_lena: Client, order: Order, server: Stripe
 ) -> None:
@@ -178,6 +256,26 @@ def test_a_session_that_expires_after_another_was_paid_leaves_that_one(
     now = Payment.objects.get()
     assert (now.status, now.transaction_id) == (PaymentStatus.CONFIRMED, "cs_1")
     assert (now.attrs.session["id"], now.attrs.session["payment_intent"]) == ("cs_1", "pi_1")
+
+
+def test_what_becomes_of_a_session_that_is_not_the_payments_own_leaves_it_open(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    other = server.sessions[0] | {"id": "cs_0"}
+    assert tell(notice(EXPIRED, other, status="expired")) == 200
+    assert tell(notice(COMPLETED, other, **ON_ITS_WAY)) == 200
+    assert 'href="https://checkout.stripe.com/1"' in begin(as_lena, order)
+    assert Payment.objects.get().status == PaymentStatus.WAITING
+
+
+def test_a_payment_that_was_called_off_is_not_called_refused(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    Payment.objects.get().change_status(PaymentStatus.CANCELLED)
+    assert tell(notice(EXPIRED, server.sessions[0], status="expired")) == 200
+    assert Payment.objects.get().status == PaymentStatus.CANCELLED
 
 
 # --- giving back -----------------------------------------------------------------------------
