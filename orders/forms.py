@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from payments import FraudStatus, PaymentStatus
 
 from containers.models.container import host_name
@@ -128,23 +128,42 @@ class OrderForm(forms.Form):
         return ssh_keys.parse(text) if text else ""
 
     def clean(self) -> None:
+        if not self.user.sees_everything:
+            self.cleaned_data["customer"] = self.user
+        self.placed = self._placed_before()
+        if self.placed:
+            # Whatever has become of them since.
+            for chosen in ("plan", "system"):
+                self.errors.pop(chosen, None)
+            return
         self._check_name()
         self._check_system()
         self._check_terms()
 
+    def _placed_before(self) -> Order | None:
+        sent, token = self.cleaned_data, self.cleaned_data.get("token")
+        if token is None or not {"customer", "name", "ssh_key"} <= sent.keys():
+            return None
+        try:
+            plan = Plan.objects.get(pk=self.data["plan"])
+            system = System.objects.get(pk=self.data["system"])
+        except (KeyError, ValueError, ObjectDoesNotExist):
+            return None
+        customer, name, ssh_key = sent["customer"], sent["name"], sent["ssh_key"]
+        return checkout.placed_before(customer, plan, system, name, ssh_key, token)
+
     def _check_name(self) -> None:
         if "name" in self.errors or "customer" in self.errors:
             return
-        customer: User = self.cleaned_data.setdefault("customer", self.user)
-        name, token = self.cleaned_data["name"], self.cleaned_data.get("token")
-        self.placed = checkout.placed_before(customer, token, name) if token else None
-        if self.placed is None and customer.containers.living().filter(name=name).exists():
+        customer: User = self.cleaned_data["customer"]
+        name = self.cleaned_data["name"]
+        if customer.containers.living().filter(name=name).exists():
             whose = "You already have" if customer == self.user else f"{customer} already has"
             self.add_error("name", f"{whose} a container of this name. Choose another.")
 
     def _check_system(self) -> None:
         plan, system = self.cleaned_data.get("plan"), self.cleaned_data.get("system")
-        if not (plan and system) or self.placed:
+        if not (plan and system):
             return
         offered = plan.systems.with_availability()
         if system not in offered:
@@ -160,7 +179,7 @@ class OrderForm(forms.Form):
     def _check_terms(self) -> None:
         """A page may be old: nobody orders at a price that they were not shown."""
         plan = self.cleaned_data.get("plan")
-        if plan is None or self.placed:
+        if plan is None:
             return
         shown = self.data.get(f"terms-{plan.pk}", plan.terms)
         if shown != plan.terms:

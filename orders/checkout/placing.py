@@ -46,22 +46,27 @@ def place_order(
     token = token or uuid4()
     try:
         with transaction.atomic():
-            if placed := placed_before(customer, token, name):
+            if placed := placed_before(customer, plan, system, name, ssh_key, token):
                 return placed
             if not who.staff(Order, by):
                 _check_unpaid(customer)
             return _place(customer, by, plan, system, name, ssh_key, token)
     except IntegrityError:
-        order = placed_before(customer, token, name)
+        order = placed_before(customer, plan, system, name, ssh_key, token)
         if order is None:
             raise NameTaken(f"{customer} already has a container of this name.") from None
         return order
 
 
-def placed_before(customer: User, token: UUID, name: str) -> Order | None:
+def placed_before(
+    customer: User, plan: Plan, system: System, name: str, ssh_key: str, token: UUID
+) -> Order | None:
     """The order that this very form has made already. A form that was changed meanwhile, by
     going back in the browser, is another order."""
-    return Order.objects.filter(customer=customer, token=token, container__name=name).first()
+    return Order.objects.filter(
+        customer=customer, plan=plan, token=token, container__name=name,
+        container__system=system.name, container__ssh_key=ssh_key,
+    ).first()  # fmt: skip
 
 
 def _check_unpaid(customer: User) -> None:

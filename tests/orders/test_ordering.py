@@ -96,6 +96,20 @@ def test_a_form_changed_after_going_back_is_another_order(
     assert set(Container.objects.values_list("name", flat=True)) == {"web-01", "web-02"}
 
 
+@pytest.mark.parametrize("changed", ["plan", "system", "ssh_key"])
+def test_a_form_changed_in_all_but_the_name_is_not_taken_for_the_first_order(
+    as_lena: Client, plan: Plan, filled_in: dict[str, Any], changed: str
+) -> None:
+    other = PlanFactory.create(name="Large", systems=[*plan.systems.all()])
+    again = SystemFactory.create(name="Debian 12 again")
+    plan.systems.add(again)
+    as_lena.post("/orders/new/", filled_in)
+    now = {"plan": other.pk, "system": again.pk, "ssh_key": ED25519}[changed]
+    found = errors(as_lena, filled_in | {changed: now})
+    assert found == {"name": ["You already have a container of this name. Choose another."]}
+    assert Order.objects.count() == 1
+
+
 def test_the_token_of_somebody_else_is_no_way_to_their_order(
     as_lena: Client, as_omar: Client, filled_in: dict[str, Any]
 ) -> None:
@@ -223,6 +237,33 @@ def test_a_plan_taken_off_meanwhile_is_refused(
     plan.is_offered = False
     plan.save()
     assert "not offered any more" in errors(as_lena, filled_in)["plan"][0]
+
+
+def test_a_replayed_form_leads_to_its_order_whatever_became_of_the_plan(
+    as_lena: Client, plan: Plan, filled_in: dict[str, Any]
+) -> None:
+    first = as_lena.post("/orders/new/", filled_in)
+    plan.is_offered = False
+    plan.save()
+    assert as_lena.post("/orders/new/", filled_in)["Location"] == first["Location"]
+
+
+def test_where_the_last_plan_was_taken_off_meanwhile_nothing_typed_is_lost(
+    as_lena: Client, plan: Plan, filled_in: dict[str, Any]
+) -> None:
+    plan.is_offered = False
+    plan.save()
+    page = as_lena.post("/orders/new/", filled_in | {"ssh_key": ED25519}).content.decode()
+    assert "This plan is not offered any more." in page
+    assert 'value="web-01"' in page
+    assert ED25519 in page
+
+
+@pytest.mark.parametrize("nonsense", [{"plan": "x"}, {"system": "9" * 40}, {"plan": "\0"}])
+def test_nonsense_for_a_plan_or_a_system_is_refused_beside_the_field(
+    as_lena: Client, filled_in: dict[str, Any], nonsense: dict[str, str]
+) -> None:
+    assert set(errors(as_lena, filled_in | nonsense)) == set(nonsense)
 
 
 def test_nobody_orders_at_a_price_that_they_were_not_shown(
