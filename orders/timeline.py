@@ -60,7 +60,7 @@ def _changed(order: Order, change: OrderChange) -> Step:
     text = change.because
     if not change.from_status:
         title = "Ordered"
-        text = f"{order.plan.name}, {money(order.price, order.currency)} a {order.period}"
+        text = f"{order.container.plan}, {money(order.price, order.currency)} a {order.period}"
     elif change.from_status == change.to_status:
         title, text = text.capitalize(), ""
     return Step(DONE, title, change.at, change.by, text)

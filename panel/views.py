@@ -50,7 +50,7 @@ def dashboard(request: Request) -> HttpResponse:
 def _for_a_customer(request: Request) -> dict[str, Any]:
     mine = Container.objects.visible_to(request.user).living()
     rows = list(as_shown(mine.order_by("-status_since"))[:FEW])
-    orders = Order.objects.visible_to(request.user).select_related("plan", "container")
+    orders = Order.objects.visible_to(request.user).select_related("container")
     return {
         "rows": rows,
         "counts": _shown_counts(mine),

@@ -55,7 +55,7 @@ def open_payment(order: Order, by: User) -> Payment:
         variant=gateway(),
         total=order.price,
         currency=order.currency,
-        description=f"{order.plan.name} for {order.container.name}, order {order.pk}",
+        description=f"{order.container.plan} for {order.container.name}, order {order.pk}",
         billing_email=order.customer.email,
         billing_first_name=order.customer.first_name,
         billing_last_name=order.customer.last_name,

@@ -20,7 +20,7 @@ from panel.http import Request, go_to
 
 @require_safe
 def order(request: Request, pk: int) -> HttpResponse:
-    visible = Order.objects.visible_to(request.user).select_related("container", "plan", "customer")
+    visible = Order.objects.visible_to(request.user).select_related("container", "customer")
     found = get_object_or_404(visible, pk=pk)
     seen = _seen(found)
     if request.htmx and request.GET.get("seen") == seen:

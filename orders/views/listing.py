@@ -28,7 +28,7 @@ def orders(request: Request) -> HttpResponse:
     listed = found.filter(status=status) if status in counts else found
     count = counts[status] if status in counts else total(counts)
     page = Pages.of(listed, count).get_page(request.GET.get("page"))
-    rows = page.found.select_related("customer", "plan", "container")
+    rows = page.found.select_related("customer", "container")
     page.found = rows.prefetch_related(under_way())
     seen = digest([(row.pk, row.status, row.container.revision) for row in page], counts)
     if request.htmx and request.GET.get("seen") == seen:

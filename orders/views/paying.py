@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def pay(request: Request, pk: int) -> HttpResponseBase:
-    visible = Order.objects.visible_to(request.user).select_related("container", "plan")
+    visible = Order.objects.visible_to(request.user).select_related("container")
     order = get_object_or_404(visible, pk=pk)
     if not any(action.name == "pay" for action in order.actions_for(request.user)):
         messages.info(request, checkout.why_not(order, "pay"))

@@ -76,7 +76,7 @@ class Purchase:
             captured_amount=captured,
             currency=order.currency,
             message=message,
-            description=f"{order.plan.name} for {order.container.name}, order {order.pk}",
+            description=f"{order.container.plan} for {order.container.name}, order {order.pk}",
             billing_email=order.customer.email,
             billing_first_name=order.customer.first_name,
             billing_last_name=order.customer.last_name,

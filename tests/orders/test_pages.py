@@ -13,7 +13,7 @@ from containers import counting, operations
 from containers.counting import Count
 from containers.models import Container, Node
 from orders import checkout
-from orders.models import Order, Payment
+from orders.models import Order, Payment, Plan
 from orders.views import listing
 from panel.models import User
 from tests.cast import NodeFactory, OrderFactory
@@ -159,6 +159,18 @@ def test_the_list_takes_the_same_number_of_queries_however_long(
 
 
 # --- the buttons -----------------------------------------------------------------------------
+
+
+def test_what_was_ordered_keeps_the_name_that_it_was_sold_under(
+    as_lena: Client, order: Order, plan: Plan
+) -> None:
+    plan.name = "Tiny"
+    plan.save()
+    for path in ("/", "/orders/", f"/orders/{order.pk}/", f"/orders/{order.pk}/pay/"):
+        page = as_lena.get(path).content.decode()
+        assert "Small 1 GB" in page
+        assert "Tiny" not in page
+    assert checkout.open_payment(order, order.customer).description.startswith("Small 1 GB for")
 
 
 def test_cancelling_asks_first_and_says_what_is_lost(as_lena: Client, order: Order) -> None:
