@@ -52,7 +52,8 @@ def steps(order: Order) -> list[Step]:
     ]
     past.sort(key=lambda step: step.at or order.ordered_at)
     under_way = next((work for work in creations if work.is_open), None)
-    return [*past, *_now_and_next(order, payments, under_way)]
+    owed = [_to_be_given_back(payment) for payment in payments if payment.is_to_be_given_back()]
+    return [*past, *owed, *_now_and_next(order, payments, under_way)]
 
 
 def _changed(order: Order, change: OrderChange) -> Step:
@@ -68,17 +69,19 @@ def _changed(order: Order, change: OrderChange) -> Step:
 
 def _paid_or_not(payment: Payment) -> list[Step]:
     """What the order's own history does not say of a payment."""
-    amount = money(payment.total, payment.currency)
     if payment.status == PaymentStatus.REJECTED:
         return [Step(FAILED, "Payment refused", payment.modified, text="Nothing was charged.",
                      detail=payment.message)]  # fmt: skip
     if payment.status == PaymentStatus.ERROR:
         return [Step(FAILED, "Payment failed", payment.modified, detail=payment.message,
                      text="The gateway reported an error.")]  # fmt: skip
-    if payment.is_to_be_given_back():
-        return [Step(FAILED, f"{amount} to be given back", payment.modified,
-                     text=f"This order does not need payment {payment.pk}.")]  # fmt: skip
     return []
+
+
+def _to_be_given_back(payment: Payment) -> Step:
+    amount = money(payment.captured_amount, payment.currency)
+    text = f"This order does not need payment {payment.pk}."
+    return Step(FAILED, f"{amount} to be given back", text=text)
 
 
 def _created_or_not(work: Operation) -> Step:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.test import Client
-from payments import PaymentStatus
+from payments import PaymentError, PaymentStatus
+from payments.dummy import DummyProvider
 from pytest_django import Settings
 
 from containers import operations
@@ -16,6 +18,7 @@ from containers.drivers.simulated import Faults
 from containers.models import Container, Node
 from containers.placement import NoRoomAnywhere
 from orders import checkout
+from orders.checkout import Refused
 from orders.models import Order, Payment
 from panel.models import User
 from tests.cast import NodeFactory
@@ -99,6 +102,24 @@ def test_where_the_container_was_destroyed_there_is_nothing_to_be_paid(
     assert titles(as_lena, destroyed_unpaid)[-2:] == [
         "failed: €4.90 to be given back", "current: Nothing to be paid"
     ]  # fmt: skip
+
+
+def test_money_that_is_to_be_given_back_is_told_as_it_is_now_after_all_that_happened(
+    as_lena: Client, order: Order, sten: User, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = pay(order)
+
+    def refuse(*_: Any) -> None:
+        raise PaymentError("card closed")
+
+    monkeypatch.setattr(DummyProvider, "refund", refuse)
+    with pytest.raises(Refused):
+        checkout.refund(order, sten)
+    [*_, refunded, last] = as_lena.get(f"/orders/{order.pk}/").context["steps"]
+    assert (refunded.title, last.title, last.at) == ("Refunded", "€4.90 to be given back", None)
+    monkeypatch.undo()
+    checkout.give_back(payment, sten)
+    assert titles(as_lena, order)[-1] == f"done: Payment {payment.pk} given back"
 
 
 def test_what_is_being_destroyed_says_so(as_lena: Client, created_unpaid: Order, ada: User) -> None:
