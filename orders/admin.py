@@ -15,7 +15,7 @@ from containers.models import Action
 from containers.views.act import confirmed_for_all
 from orders import checkout
 from orders.checkout import Refused
-from orders.forms import SystemsField
+from orders.forms import PlanForm, SystemsField
 from orders.models import Order, OrderChange, Payment, Plan, System
 from orders.templatetags.money import money
 
@@ -55,6 +55,7 @@ class PlanAdmin(admin.ModelAdmin):
     """What is on offer. A change concerns only what is ordered after it; a plan that was ever
     ordered is taken off offer, never deleted."""
 
+    form = PlanForm
     list_display = ["name", "price", "period", "cpus", "memory_mb", "disk_gb", "is_offered"]
     list_filter = ["is_offered", "period", "systems"]
     search_fields = ["name", "description"]

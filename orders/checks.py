@@ -10,6 +10,8 @@ from django.core.checks import CheckMessage, Error
 from django.utils.module_loading import import_string
 from payments.core import BasicProvider
 
+from orders.currencies import IN_THOUSANDTHS
+
 STRIPE = "orders.stripe.StripeGateway"
 # As the addresses of django-payments take the name of a variant.
 NAME = re.compile("[a-z-]+")
@@ -38,6 +40,8 @@ def _problem(name: str, told: Any) -> str:
         return f"{type(error).__name__}: {error}"
     if type(provider).__module__.startswith("payments.stripe"):
         return f"it does not go with today's library of Stripe; name {STRIPE} in its place"
+    if path == STRIPE and settings.CURRENCY in IN_THOUSANDTHS:
+        return f"it would charge a tenth of each price, as {settings.CURRENCY} has three decimals"
     reports_by_name = (
         type(provider).get_token_from_request is not BasicProvider.get_token_from_request
     )

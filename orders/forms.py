@@ -1,16 +1,19 @@
-"""What a customer fills in: an order; and, where no money is real, how a payment ends."""
+"""What people fill in: an order, a plan; and, where no money is real, how a payment ends."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from payments import FraudStatus, PaymentStatus
 
 from containers.models.container import host_name
 from orders import checkout, ssh_keys
+from orders.currencies import WHOLE
 from orders.models import Order, Plan, System
 from orders.models.plan import PlanQuerySet
 from panel.forms import PersonField
@@ -64,6 +67,16 @@ class SystemsField(forms.ModelMultipleChoiceField):
 
     def label_from_instance(self, system: Any) -> str:
         return with_availability(system)
+
+
+class PlanForm(forms.ModelForm):
+    """A plan, as staff write it down."""
+
+    def clean_price(self) -> Decimal:
+        price: Decimal = self.cleaned_data["price"]
+        if price % 1 and settings.CURRENCY in WHOLE:
+            raise ValidationError(f"{settings.CURRENCY} has no decimals. Enter a whole number.")
+        return price
 
 
 class OrderForm(forms.Form):

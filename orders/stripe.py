@@ -60,6 +60,11 @@ class StripeGateway(StripeProviderV3):
                 raise ConnectionError(str(error)) from error
             raise
 
+    def convert_amount(self, currency: str, amount: Decimal) -> int:
+        """In the units that Stripe counts in. It still counts UGX in hundredths that are gone."""
+        units: int = super().convert_amount(currency, amount)
+        return units * 100 if currency == "UGX" else units
+
     def refund(self, payment: Payment, amount: Decimal | None = None) -> Decimal:
         """Give back so much, or all that has come; the same asked again is given back once."""
         given = amount or payment.captured_amount

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from payments import PaymentStatus
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from containers.models import Container
 from orders import checkout
@@ -248,3 +248,16 @@ def test_the_list_takes_the_same_number_of_queries_however_long(
     few = queries()
     OrderFactory.create_batch(10)
     assert queries() == few
+
+
+def test_a_price_that_its_currency_does_not_have_is_refused_beside_the_field(
+    as_sten: Client, plan: Plan, settings: Settings
+) -> None:
+    settings.CURRENCY = "JPY"
+    url = f"{ADMIN}/plan/{plan.pk}/change/"
+    form = as_sten.get(url).context["adminform"].form
+    sent = form.initial | {"systems": [plan.systems.get().pk], "price": "9.50"}
+    errors = as_sten.post(url, sent).context["adminform"].form.errors
+    assert errors == {"price": ["JPY has no decimals. Enter a whole number."]}
+    assert as_sten.post(url, sent | {"price": "950"}).status_code == 302
+    assert Plan.objects.get().price == 950

@@ -73,6 +73,14 @@ def test_a_name_that_is_no_address_is_said_where_the_gateway_reports_to_one(
     assert "lower case" in message
 
 
+def test_stripe_is_refused_for_a_currency_that_it_would_charge_wrongly(settings: Settings) -> None:
+    settings.CURRENCY = "KWD"
+    assert not said(settings, dummy=DUMMY)
+    [message] = said(settings, card=[STRIPE, KEYS])
+    assert "“card”" in message
+    assert "KWD" in message
+
+
 def test_no_gateway_at_all_is_said(settings: Settings) -> None:
     assert said(settings) == ["BERTH_PAYMENT_VARIANTS names no gateway: nobody can pay."]
 

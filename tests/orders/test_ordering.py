@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils.datastructures import MultiValueDict
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from containers.models import Container, Node
 from containers.statuses import Status
@@ -48,6 +49,18 @@ def test_the_plans_on_offer_are_shown_with_what_they_hold(as_lena: Client, plan:
         assert word in page
     assert "Gone" not in page
     assert f"/orders/new/?plan={plan.pk}" in page
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "shown"),
+    [("EUR", "1250", "€1,250.00"), ("CHF", "9", "CHF 9.00"), ("JPY", "1250", "JPY 1,250<")],
+)
+def test_a_price_has_the_decimals_of_its_currency(
+    as_lena: Client, plan: Plan, settings: Settings, currency: str, price: str, shown: str
+) -> None:
+    settings.CURRENCY = currency
+    Plan.objects.update(price=price)
+    assert shown in as_lena.get("/plans/").content.decode()
 
 
 def test_a_plan_without_a_system_is_not_offered(as_lena: Client) -> None:

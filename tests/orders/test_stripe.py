@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from time import sleep
 
 import pytest
@@ -17,7 +18,7 @@ from containers.models import Node, Operation
 from orders import checkout
 from orders.checkout import Refused, paying
 from orders.models import NoticeCount, Order, Payment
-from orders.stripe import ANSWERS_WITHIN
+from orders.stripe import ANSWERS_WITHIN, StripeGateway
 from panel.models import User
 from tests.conftest import Clock
 from tests.orders.conftest import LONG, Clicks, read
@@ -104,6 +105,18 @@ def test_pay_leads_to_a_session_over_what_the_order_costs(
     [session] = server.sessions
     payment = Payment.objects.get()
     assert (session["amount_total"], session["client_reference_id"]) == (490, payment.token)
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "units"),
+    # Of what has lost its hundredths, Stripe still counts some in them.
+    [("EUR", "9.50", 950), ("JPY", "950", 950), ("ISK", "950", 95000), ("UGX", "950", 95000)],
+)
+def test_a_price_is_counted_as_stripe_counts_its_currency(
+    server: Stripe, currency: str, price: str, units: int
+) -> None:
+    gateway = StripeGateway("sk_test_1", SECRET)
+    assert gateway.convert_amount(currency, Decimal(price)) == units
 
 
 def test_what_stripe_reports_as_paid_pays_once_however_often_it_is_told(
