@@ -9,10 +9,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 
 def typed(request: HttpRequest) -> str:
-    """The text that a form of this panel sent; nothing from a form on another site, which could put
-    its own words onto a page of ours."""
-    ours = f"{request.scheme}://{request.get_host()}"
-    return request.POST.get("content", "") if request.headers.get("Origin") == ours else ""
+    """The text that a form of this panel sent: of a file, or the name and key of an order. Nothing
+    from a form on another site, which could put its own words onto a page of ours."""
+    if request.headers.get("Origin") != f"{request.scheme}://{request.get_host()}":
+        return ""
+    sent = request.POST
+    ordered = [sent.get("name", ""), sent["ssh_key"]] if "ssh_key" in sent else []
+    return sent.get("content", "") or "\n".join(filter(None, ordered))
 
 
 def page_of_form(request: HttpRequest) -> str:

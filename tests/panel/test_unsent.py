@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from containers.models import Container
+from tests.orders.test_ssh_keys import ED25519
 
 HOME = "http://testserver"
 TEXT = "\nlisten 443;\n<b>"
@@ -54,6 +55,23 @@ def test_a_text_from_a_page_of_an_earlier_sign_in_is_shown_to_be_copied(editor: 
     assert answer.status_code == 403
     assert SHOWN in answer.content.decode()
     assert f'href="{page}"' in answer.content.decode()
+
+
+def test_an_order_that_is_sent_signed_out_is_shown_to_be_copied() -> None:
+    page = f"{HOME}/orders/new/?plan=1"
+    sent = {"plan": "1", "system": "1", "name": "web-07", "ssh_key": ED25519}
+    headers = {"Origin": HOME, "Referer": page}
+    signed_out = Client().post("/orders/new/", sent, headers=headers)
+    earlier = Client(enforce_csrf_checks=True).post("/orders/new/", sent, headers=headers)
+    for answer in (signed_out, earlier):
+        assert answer.status_code == 403
+        assert f"readonly>\nweb-07\n{ED25519}</textarea>" in answer.content.decode()
+    assert "/orders/new/%3Fplan%3D1" in signed_out.content.decode()
+
+
+def test_a_name_alone_that_is_sent_signed_out_is_no_text_to_be_copied() -> None:
+    answer = Client().post("/containers/act/", {"name": "web-07"}, headers={"Origin": HOME})
+    assert answer.status_code == 302
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
