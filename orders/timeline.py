@@ -11,6 +11,7 @@ from django_fsm import can_proceed
 from payments import PaymentStatus
 
 from containers.models import Operation
+from containers.templatetags.spans import moment
 from orders.models import Order, OrderChange, Payment
 from orders.models.payment import OPEN
 from orders.templatetags.money import money
@@ -145,7 +146,8 @@ def _begun(payments: list[Payment]) -> str:
     if begun is None:
         return ""
     at = localtime(begun.created)
-    return f" A payment was begun at {at:%H:%M}; the gateway has not confirmed it."
+    day = "" if at.date() == localtime().date() else f"on {moment(at)} "
+    return f" A payment was begun {day}at {at:%H:%M}; the gateway has not confirmed it."
 
 
 def _waiting(order: Order) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from orders.checkout import Refused
 from orders.models import Order, Payment
 from panel.models import User
 from tests.cast import NodeFactory
-from tests.conftest import Worker
+from tests.conftest import Clock, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -152,10 +152,14 @@ def test_why_a_creation_takes_another_try_is_for_staff(
     assert "503 Slow Down" not in as_lena.get(f"/orders/{order.pk}/").content.decode()
 
 
+@pytest.mark.parametrize(
+    ("days", "told"), [(0, "begun at 17:45;"), (9, "begun on 1 Jan at 17:45;")]
+)
 def test_a_payment_that_was_begun_is_told_in_the_time_of_the_panel(
-    as_lena: Client, order: Order, settings: Settings
+    as_lena: Client, order: Order, settings: Settings, clock: Clock, days: int, told: str
 ) -> None:
     settings.TIME_ZONE = "Asia/Kathmandu"
-    payment = checkout.open_payment(order, order.customer)
-    Payment.objects.filter(pk=payment.pk).update(created=datetime(2026, 1, 1, 12, tzinfo=UTC))
-    assert "begun at 17:45" in as_lena.get(f"/orders/{order.pk}/").content.decode()
+    begun = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    Payment.objects.filter(pk=checkout.open_payment(order, order.customer).pk).update(created=begun)
+    clock.advance(by=begun + timedelta(days=days) - clock.now())
+    assert told in as_lena.get(f"/orders/{order.pk}/").content.decode()
