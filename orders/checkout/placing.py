@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.text import capfirst
 
 from containers import who
 from containers.models import Container, StatusChange
@@ -48,7 +49,7 @@ def place_order(
         with transaction.atomic():
             if placed := placed_before(customer, plan, system, name, ssh_key, token):
                 return placed
-            if not who.staff(Order, by):
+            if settings.UNPAID_ORDERS and not who.staff(Order, by):
                 _check_unpaid(customer)
             return _place(customer, by, plan, system, name, ssh_key, token)
     except IntegrityError:
@@ -71,13 +72,26 @@ def placed_before(
 
 def _check_unpaid(customer: User) -> None:
     """Those cancelled within the hour count, or else ordering and cancelling went on for ever."""
-    lately = Q(paid_at=None, ordered_at__gt=timezone.now() - timedelta(hours=1))
-    unpaid = customer.orders.filter(Q(status=Order.Status.UNPAID) | lately).count()
-    if settings.UNPAID_ORDERS and unpaid >= settings.UNPAID_ORDERS:
-        raise TooManyUnpaid(
-            f"{unpaid} of your orders are not paid, those cancelled within the last hour counted: "
-            "no more can be made. Pay for one of them, or come back in an hour."
-        )
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    counted = Q(status=Order.Status.UNPAID) | Q(paid_at=None, ordered_at__gt=an_hour_ago)
+    unpaid = list(customer.orders.filter(counted).values_list("status", "ordered_at"))
+    if len(unpaid) < settings.UNPAID_ORDERS:
+        return
+    still_open = [at for status, at in unpaid if status == Order.Status.UNPAID]
+    any_cancelled = len(still_open) < len(unpaid)
+    cancelling_helps = any(at <= an_hour_ago for at in still_open)
+    ways = []
+    if still_open:
+        ways.append(f"pay for {'or cancel ' if cancelling_helps else ''}one of them")
+    if any_cancelled:
+        ways.append("come back in an hour")
+    elif not cancelling_helps:
+        ways.append("cancel one and come back in an hour")
+    those = ", those made and cancelled within the last hour counted" if any_cancelled else ""
+    raise TooManyUnpaid(
+        f"{len(unpaid)} of your orders are not paid{those}: no more can be made. "
+        f"{capfirst(', or '.join(ways))}."
+    )
 
 
 def _place(
