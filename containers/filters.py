@@ -12,9 +12,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django_filters import CharFilter, FilterSet, NumberFilter
 
 from containers.models import Container
+from containers.search import LARGEST_ID
 from panel.http import Request
-
-LARGEST_ID = 2**63 - 1
 
 
 class ContainerFilter(FilterSet):

@@ -61,12 +61,14 @@ class Search:
         return meanings
 
 
-def number_in(text: str, prefix: str) -> int | None:
+def number_in(text: str, prefix: str = "") -> int | None:
     """The number that a text says, with or without these letters before it; None for another
     text, and where no row has so large a number."""
-    number = text.lower().removeprefix(prefix).strip(" #")
-    is_number = number.isascii() and number.isdigit() and int(number) <= LARGEST_ID
-    return int(number) if is_number else None
+    digits = text.lower().removeprefix(prefix).strip(" #")
+    # Python takes no number of thousands of digits out of a text.
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_ID))):
+        return None
+    return number if (number := int(digits)) <= LARGEST_ID else None
 
 
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:

@@ -62,6 +62,10 @@ class Lifecycle(FSMModelMixin, models.Model):
             and (user is None or arrow.has_perm(self, user))
         ]
 
+    def action_for(self, user: User | None, name: str) -> Action | None:
+        """The button of this name, if this person has it now."""
+        return next((each for each in self.actions_for(user) if each.name == name), None)
+
     def is_ever_for(self, user: User) -> bool:
         """Whether any button may ever be this person's, in whatever status."""
         return any(arrow.has_perm(self, user) for arrow, _ in _buttons_of(type(self)))

@@ -79,7 +79,7 @@ def _request(
         .select_related("node")
         .get(pk=container_id)
     )
-    action = next((a for a in container.actions_for(by) if a.name == name), None)
+    action = container.action_for(by, name)
     if action is None:
         raise NotAllowed(container, why_not(container, name))
     if by is not None and is_too_fast(by):

@@ -15,6 +15,7 @@ from containers import operations
 from containers.models import Action, Container
 from containers.operations import NotAllowed, TooFast
 from containers.placement import NoRoomAnywhere, candidates, targets
+from containers.search import number_in
 from containers.views import detail
 from containers.views.rows import as_listed, as_rows, as_shown, with_buttons
 from panel.http import Request, go_to
@@ -27,7 +28,7 @@ AT_ONCE = 200
 def act(request: Request, pk: int) -> HttpResponse:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
     name = request.POST.get("action", "")
-    action = next((a for a in container.actions_for(request.user) if a.name == name), None)
+    action = container.action_for(request.user, name)
     if action is not None and action.warning and not _confirmed(request, container.name, action):
         return _ask(request, container, action)
     try:
@@ -56,12 +57,7 @@ def _confirmed(request: HttpRequest, name: str, action: Action) -> bool:
 
 def _target(request: Request) -> int | None:
     """The node that was chosen to migrate to, if one was."""
-    return _key(request.POST.get("target", ""))
-
-
-def _key(sent: str) -> int | None:
-    """The key that was sent; None where it cannot be a key of the database."""
-    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else None
+    return number_in(request.POST.get("target", ""))
 
 
 def _ask(request: Request, container: Container, action: Action) -> HttpResponse:
@@ -118,7 +114,7 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
 
 @require_POST
 def act_on_many(request: Request) -> HttpResponse:
-    sent = map(_key, request.POST.getlist("container")[:AT_ONCE])
+    sent = map(number_in, request.POST.getlist("container")[:AT_ONCE])
     ticked = [key for key in sent if key is not None]
     visible = Container.objects.visible_to(request.user)
     found = as_shown(visible.filter(pk__in=ticked).order_by("name"))

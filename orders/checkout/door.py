@@ -24,7 +24,7 @@ class Refused(Exception):
 def asked(order: Order, name: str, by: User) -> Order:
     """The order, fresh and locked, if this person may do this with it now. Raises Refused."""
     order = Order.objects.locked(order.pk)
-    if not any(action.name == name for action in order.actions_for(by)):
+    if order.action_for(by, name) is None:
         raise Refused(why_not(order, name))
     return order
 

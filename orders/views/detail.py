@@ -54,7 +54,7 @@ def act(request: Request, pk: int, name: str) -> HttpResponse:
             messages.error(request, reason.sentence)
         return redirect(found)
 
-    action = next((a for a in found.actions_for(request.user) if a.name == name), None)
+    action = found.action_for(request.user, name)
     if action is None:
         messages.info(request, checkout.why_not(found, name))
         return go_to(request, found)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 def pay(request: Request, pk: int) -> HttpResponseBase:
     visible = Order.objects.visible_to(request.user).select_related("container")
     order = get_object_or_404(visible, pk=pk)
-    if not any(action.name == "pay" for action in order.actions_for(request.user)):
+    if order.action_for(request.user, "pay") is None:
         messages.info(request, checkout.why_not(order, "pay"))
         return redirect(order)
 

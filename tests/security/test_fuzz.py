@@ -141,6 +141,10 @@ def test_no_number_is_too_large_to_be_nothing(
         place = "/" + re.sub("<int:.*?>", number, address.route.replace("<slug:name>", "forget"))
         if number in place:
             assert knock(browsers["superuser"], "GET", place).status_code in {404, 405}, place
+    for listed in ("containers", "orders"):
+        for parameter in ("q", "page", "customer", "node"):
+            place = f"/{listed}/?{parameter}={number}"
+            assert knock(browsers["superuser"], "GET", place).status_code == 200, place
 
 
 @anew
