@@ -66,7 +66,7 @@ def test_destroying_wants_the_name_typed(sign_in: SignIn, javascript: bool) -> N
         expect(confirmation.get_by_role("button", name="Destroy")).to_be_disabled()
     else:
         confirmation.get_by_role("button", name="Destroy").click()
-        expect(page.get_by_text("That is not its name")).to_be_visible()
+        expect(page.get_by_text("That is something else")).to_be_visible()
     confirmation.get_by_label("Type").fill(name)
     confirmation.get_by_role("button", name="Destroy").click()
     status_becomes(page, "Destroyed", live=javascript)
