@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from panel.outage import let_go_of_the_database, outage
-from panel.tracing import request_id
+from panel.tracing import path_without_secrets, request_id
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def failed(request: HttpRequest) -> HttpResponse:
         context = {"request_id": request_id()}
         return render(None, "500.html", context, status=500)
     let_go_of_the_database()
-    logger.error("503 %s %s: %s", request.method, request.path, words)
+    logger.error("503 %s %s: %s", request.method, path_without_secrets(request), words)
     response = _out_of_order(request)
     response["Retry-After"] = str(AGAIN)
     response["Cache-Control"] = "no-store"

@@ -45,10 +45,18 @@ def configuration(level: str, form: str) -> dict[str, Any]:
                 "processors": [ProcessorFormatter.remove_processors_meta, *processors],
             }
         },
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {"keys": {"()": "panel.redaction.KeyFilter"}},
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["keys"],
+            }
+        },
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            "httpx": {"level": "WARNING"},
+            # In detail these write what was sent and answered: payments, events of nodes.
+            **{name: {"level": "WARNING"} for name in ("httpx", "stripe", "urllib3", "websockets")},
             "huey": {"level": "WARNING", "handlers": ["console"], "propagate": False},
             # What was not found or not allowed is told by the request's own line.
             "django.request": {"level": "ERROR"},

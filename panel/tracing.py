@@ -14,13 +14,13 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
 
+from panel.redaction import without_keys
+
 logger = logging.getLogger(__name__)
 
 HEADER = "X-Request-ID"
 # What a proxy may call a request; anything else could forge lines of the log.
 _WELL_FORMED = re.compile(r"[0-9A-Za-z._-]{8,64}")
-# Parts of an address that are as good as a password.
-_SECRET = ("key", "token", "uidb36")
 
 
 def request_id() -> str:
@@ -63,9 +63,4 @@ class RequestLogMiddleware:
 
 def path_without_secrets(request: HttpRequest) -> str:
     """The path as one word, without its query and what must be known to nobody else."""
-    path = escape_uri_path(request.path)
-    if request.resolver_match:
-        for name in _SECRET:
-            if secret := escape_uri_path(str(request.resolver_match.kwargs.get(name, ""))):
-                path = path.replace(secret, "-")
-    return path
+    return without_keys(escape_uri_path(request.path))

@@ -13,7 +13,10 @@ from unittest.mock import patch
 
 import httpx
 import pytest
+from allauth.account.views import PasswordResetFromKeyView
 from django.conf import settings as django_settings
+from django.db import OperationalError
+from django.middleware.common import CommonMiddleware
 from django.test import Client
 from django.urls import reverse
 
@@ -141,11 +144,65 @@ def test_a_line_tells_no_query_and_nothing_that_lets_anybody_in(
         assert secret not in told
 
 
+RESET = "/account/password/reset/key/1q-c8k2-sesame"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [RESET, f"{RESET}/x/", "/account/password/reset/key/sesame/", "/account/confirm-email/sesame",
+     "/payments/process/01234567-sesame/", "/payments/process/sesame1"],
+)  # fmt: skip
+def test_a_key_is_not_told_where_its_address_is_broken_either(
+    path: str, client: Client, logged: Lines
+) -> None:
+    client.get(path)
+    assert one(logged(), "request")["path"].endswith("/-")
+    assert "sesame" not in json.dumps(logged())
+
+
+def test_whose_report_of_a_payment_it_is_is_told(client: Client, logged: Lines) -> None:
+    client.post("/payments/process/card/")
+    assert one(logged(), "request")["path"] == "/payments/process/card/"
+
+
+def test_a_key_is_not_told_where_its_page_fails(client: Client, logged: Lines) -> None:
+    client.raise_request_exception = False
+    for error in (ZeroDivisionError, OperationalError("connection refused")):
+        with patch.object(PasswordResetFromKeyView, "dispatch", side_effect=error):
+            client.get(f"{RESET}/")
+    errors = [line["event"] for line in logged() if line["level"] == "error"]
+    assert errors == [
+        "Internal Server Error: /account/password/reset/key/-",
+        "503 GET /account/password/reset/key/-: the database cannot be used (connection refused)",
+    ]
+    assert "sesame" not in json.dumps(logged())
+
+
+def test_a_key_is_not_told_where_its_form_is_refused(logged: Lines) -> None:
+    Client(enforce_csrf_checks=True).post("/account/confirm-email/sesame/")
+    refusal = next(line for line in logged() if line["level"] == "warning")
+    assert refusal["event"].startswith("Forbidden (CSRF cookie not set.): /account/confirm-email/-")
+    assert "sesame" not in json.dumps(logged())
+
+
+@pytest.mark.parametrize("library", ["httpx", "stripe", "urllib3", "websockets.client"])
+def test_what_was_sent_and_answered_is_not_told_in_detail_either(library: str) -> None:
+    dictConfig(logs.configuration("DEBUG", "json"))
+    speaks = logging.getLogger(library).isEnabledFor(logging.INFO)
+    dictConfig(django_settings.LOGGING)
+    assert not speaks
+
+
 def test_an_address_cannot_forge_a_line(client: Client, logged: Lines) -> None:
-    client.get("/nowhere/%0a2026-01-01 [error] all is lost")
-    assert (
-        one(logged(), "request")["path"] == "/nowhere/%0A2026-01-01%20%5Berror%5D%20all%20is%20lost"
-    )
+    forged = "/nowhere/%0a2026-01-01 [error] all is lost"
+    told = "/nowhere/%0A2026-01-01%20%5Berror%5D%20all%20is%20lost"
+    client.get(forged)
+    assert one(logged(), "request")["path"] == told
+    client.raise_request_exception = False
+    with patch.object(CommonMiddleware, "process_request", side_effect=OperationalError("gone")):
+        client.get(forged)
+    [failure] = [line["event"] for line in logged() if line["level"] == "error"]
+    assert failure == f"503 GET {told}: the database cannot be used (gone)"
 
 
 def test_the_page_for_what_nobody_expected_says_the_number_in_the_log(
