@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,12 +11,20 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.forms import LoginForm
 from allauth.account.views import LoginView
+from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.urls import reverse
 
 from panel.composed import Reader
 from panel.models import User
 
+logger = logging.getLogger(__name__)
+
+OWN_ADDRESSES = "account_email"
+NOT_SENT = "The mail could not be sent. Try again later; if it fails again, tell your provider."
 # Everybody may know it: the demo listens on loopback only.
 DEMO_PASSWORD = "berth-demo"  # noqa: S105
 
@@ -34,8 +43,16 @@ class AccountAdapter(DefaultAccountAdapter):
             return False
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Where no mail server takes it, only whoever looks after their own addresses is told:
+        anybody else would learn for which address a mail is sent."""
         site = {"name": "Berth", "domain": settings.URL.geturl()}
-        super().send_mail(template_prefix, email, {**context, "current_site": site})
+        try:
+            super().send_mail(template_prefix, email, {**context, "current_site": site})
+        except OSError as error:
+            logger.error("a mail could not be sent: %r", error)
+            if self.request.path == reverse(OWN_ADDRESSES):
+                messages.error(self.request, NOT_SENT)
+                raise ImmediateHttpResponse(redirect(OWN_ADDRESSES)) from error
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         return at_home(super().get_reset_password_from_key_url(key))

@@ -292,10 +292,13 @@ ASKED_A_MINUTE = env.int("BERTH_ASKED_A_MINUTE", 120, validate=allowed.none_or_m
 # Orders that one customer may have unpaid at a time, those cancelled within the hour counted.
 UNPAID_ORDERS = env.int("BERTH_UNPAID_ORDERS", 10, validate=allowed.none_or_more)
 
-# Mail goes to the console unless an address like smtp://user:password@host:587 is given.
+# Mail goes to the console unless an address like submission://user:password@host is given, which
+# means port 587 and STARTTLS; smtp:// encrypts nothing. Somebody waits for what is sent: a server
+# has ten seconds for each answer, unless ?timeout= says otherwise.
 EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
 if "EMAIL_BACKEND" not in EMAIL:
     raise ImproperlyConfigured("BERTH_EMAIL_URL must be console: or start with smtp: or the like")
+EMAIL["EMAIL_TIMEOUT"] = EMAIL["EMAIL_TIMEOUT"] or 10
 globals().update({key: value for key, value in EMAIL.items() if key.startswith("EMAIL_")})
 DEFAULT_FROM_EMAIL = env.str("BERTH_EMAIL_FROM", f"berth@{URL.hostname}", validate=allowed.sender)
 
