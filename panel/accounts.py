@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.forms import LoginForm
+from allauth.account.internal.userkit import filter_users_by_email, get_user_by_username
 from allauth.account.views import LoginView
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
@@ -61,7 +62,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return at_home(super().get_email_confirmation_url(request, emailconfirmation))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        return str(credentials.get("email") or credentials.get("username") or "").lower()
+        """One for each account, by whichever of its names somebody tries it; texts that nobody is
+        called by are counted as they are, for whoever guesses not to see the difference."""
+        typed = [str(credentials[by]) for by in ("email", "username") if credentials.get(by)]
+        meant = [person.pk for text in typed for person in _called(text)]
+        return f"account {min(meant)}" if meant else f"text {''.join(typed[:1]).lower()}"
 
 
 class Backend(AuthenticationBackend):
@@ -72,6 +77,15 @@ class Backend(AuthenticationBackend):
         for (person,) in _people().read(_by_key(), [user_id]):
             return person if self.user_can_authenticate(person) else None
         return None
+
+
+def _called(name: str) -> list[User]:
+    """Whom the sign-in page takes this for: those of this address, and of this user name."""
+    by_name = get_user_by_username(name)
+    return [
+        *filter_users_by_email(name, prefer_verified=True, for_login=True),
+        *filter(None, [by_name]),
+    ]
 
 
 @cache

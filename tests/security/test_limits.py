@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -35,6 +36,37 @@ def test_after_five_failures_not_even_the_right_password_opens(lena: User, omar:
         assert TOO_MANY not in sign_in("lena", "a guess").content.decode()
     assert TOO_MANY in sign_in("lena", PASSWORD).content.decode()
     assert came_in(sign_in("omar", PASSWORD))
+
+
+@pytest.mark.parametrize("other", ["lena@example.com", "LENA", "Lena@Example.com"])
+def test_a_guesser_gains_nothing_by_another_name_of_the_same_account(
+    other: str, lena: User
+) -> None:
+    for name in ("lena", other, "lena", other, "lena"):
+        assert TOO_MANY not in sign_in(name, "a guess").content.decode()
+    assert TOO_MANY in sign_in(other, PASSWORD).content.decode()
+    assert TOO_MANY in sign_in("lena", PASSWORD).content.decode()
+
+
+def test_a_guesser_does_not_see_who_has_an_account(lena: User, settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key"}
+
+    def said(name: str) -> list[str]:
+        pages = [sign_in(name, "a guess").content.decode() for _ in range(6)]
+        return [
+            re.sub(r"csrf\S+ value=\S+|[0-9a-f]{32}", "", page).replace(name, "") for page in pages
+        ]
+
+    assert said("lena") == said("nora")
+    assert said("lena@example.com")[-1] == said("nora@example.com")[-1]
+
+
+def test_a_name_that_nobody_has_spends_nobodys_tries(lena: User, settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key"}
+    for name in (str(lena.pk), f"account {lena.pk}"):
+        for _ in range(5):
+            sign_in(name, "a guess")
+    assert came_in(sign_in("lena", PASSWORD))
 
 
 def test_five_minutes_later_it_opens(lena: User, monkeypatch: pytest.MonkeyPatch) -> None:
