@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from allauth.mfa.admin import AuthenticatorAdmin
+from allauth.mfa.base.internal.flows import delete_dangling_recovery_codes
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from panel.models import User
@@ -19,6 +23,14 @@ admin.site.site_title = admin.site.site_header = "Berth"
 admin.site.index_title = "Plans, orders and accounts"
 # One door for everybody: Django's own would count no failures and ask for no second factor.
 admin.site.login = require_safe(secure_admin_login(admin.site.login))  # type: ignore[method-assign]
+
+
+def _password_of_ones_own(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+    """Nor would it count them where a password that somebody has is asked for before a new one."""
+    return redirect("account_change_password")
+
+
+admin.site.password_change = _password_of_ones_own  # type: ignore[method-assign, assignment]
 
 
 @admin.register(User)
@@ -51,12 +63,35 @@ class PeopleAdmin(UserAdmin):
             fixed += ["is_administrator", "is_staff", "is_superuser", "groups"]
         return fixed
 
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Without the password, and the button beside it, where it cannot be changed."""
+        all_of_them = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return all_of_them
+        return [(None, {"fields": ["username"]}), *all_of_them[1:]]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Staff look after customers; those with rights are a superuser's business."""
         people = super().get_queryset(request)
         if request.user.is_superuser:
             return people
         return people.filter(is_superuser=False, is_administrator=False, is_staff=False)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> User | None:
+        """Those with rights too, to be looked at: orders lead to customers who were given some."""
+        found: User | None = super().get_object(request, object_id, from_field)
+        if found is None and object_id.isdecimal():
+            found = User.objects.filter(pk=object_id).first()
+        return found
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Nobody but a superuser changes those with rights, their passwords least of all."""
+        has_rights = obj and (obj.is_superuser or obj.is_administrator or obj.is_staff)
+        if has_rights and not request.user.is_superuser:
+            return False
+        return bool(super().has_change_permission(request, obj))
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
         """An address that was replaced lets nobody in any more: a new password is sent to every
@@ -75,7 +110,8 @@ admin.site.unregister(Authenticator)
 
 @admin.register(Authenticator)
 class SecondFactorAdmin(AuthenticatorAdmin):
-    """For whoever has lost telephone and codes: without the row, the password alone lets in."""
+    """For whoever has lost telephone and codes: without the row, the password alone lets in. Codes
+    go with the app that they stand in for: they would still open once another is set up."""
 
     fields = ["user", "type", "created_at", "last_used_at"]
     readonly_fields = fields
@@ -85,3 +121,13 @@ class SecondFactorAdmin(AuthenticatorAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
         return False
+
+    def delete_model(self, request: HttpRequest, obj: Authenticator) -> None:
+        super().delete_model(request, obj)
+        delete_dangling_recovery_codes(obj.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Authenticator]) -> None:
+        people = list(User.objects.filter(authenticator__in=queryset).distinct())
+        super().delete_queryset(request, queryset)
+        for person in people:
+            delete_dangling_recovery_codes(person)

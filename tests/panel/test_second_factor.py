@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from panel.models import User
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, UserFactory
 
 ACTIVATE = "/account/second-factor/totp/activate/"
 Codes = list[str]
@@ -113,11 +113,38 @@ def test_a_superuser_takes_it_off_from_whoever_has_lost_it_and_never_sees_it(
     root = Client()
     root.force_login(User.objects.create_superuser("root"))
     for row in Authenticator.objects.filter(user=lena):
-        place = f"/admin/mfa/authenticator/{row.pk}"
-        page = root.get(f"{place}/change/").content.decode()
+        page = root.get(f"/admin/mfa/authenticator/{row.pk}/change/").content.decode()
         assert "Lena Fischer" in page
         assert secret not in page
         assert not any(value in page for value in row.data.values() if isinstance(value, str))
-        root.post(f"{place}/delete/", {"post": "yes"})
+    row = Authenticator.objects.get(user=lena, type=Authenticator.Type.TOTP)
+    root.post(f"/admin/mfa/authenticator/{row.pk}/delete/", {"post": "yes"})
     browser, _ = sign_in()
     assert is_in(browser)
+
+
+@pytest.mark.parametrize("way", ["its page", "the list"])
+def test_the_codes_go_with_the_app_that_a_superuser_takes_off(
+    way: str, secret: str, lena: User
+) -> None:
+    other = Authenticator.objects.create(
+        user=UserFactory.create(), type=Authenticator.Type.RECOVERY_CODES, data={}
+    )
+    root = Client()
+    root.force_login(User.objects.create_superuser("root"))
+    row = Authenticator.objects.get(user=lena, type=Authenticator.Type.TOTP)
+    place = "/admin/mfa/authenticator/"
+    if way == "its page":
+        root.post(f"{place}{row.pk}/delete/", {"post": "yes"})
+    else:
+        ticked = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        root.post(place, ticked)
+    assert list(Authenticator.objects.all()) == [other]
+
+
+def test_codes_alone_can_be_taken_off(secret: str, lena: User) -> None:
+    root = Client()
+    root.force_login(User.objects.create_superuser("root"))
+    row = Authenticator.objects.get(user=lena, type=Authenticator.Type.RECOVERY_CODES)
+    root.post(f"/admin/mfa/authenticator/{row.pk}/delete/", {"post": "yes"})
+    assert [left.type for left in Authenticator.objects.all()] == [Authenticator.Type.TOTP]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group
 from django.core import mail
 from django.core.management import call_command
+from django.forms import model_to_dict
 from django.test import Client
 
 from panel.models import User
@@ -75,3 +78,87 @@ def test_a_browser_left_open_gives_nobody_a_new_address(lena: User) -> None:
     answer = browser.post("/account/email/", {"action_add": "", "email": "thief@example.org"})
     assert answer["Location"].startswith("/account/reauthenticate/")
     assert not EmailAddress.objects.filter(email="thief@example.org").exists()
+
+
+RIGHTS = ["is_superuser", "is_administrator", "is_staff"]
+
+
+def everything_of(person: User) -> dict[str, Any]:
+    kept = model_to_dict(User.objects.get(pk=person.pk), exclude=["groups", "user_permissions"])
+    return {**kept, "groups": set(person.groups.all())}
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_staff_look_at_a_customer_who_was_given_rights(
+    right: str, lena: User, as_sten: Client
+) -> None:
+    User.objects.filter(pk=lena.pk).update(**{right: True})
+    page = as_sten.get(f"/admin/panel/user/{lena.pk}/change/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert lena.email in text
+    assert 'name="_save"' not in text
+    assert "password/" not in text.partition('id="content"')[2]
+    assert lena.password not in text
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_staff_change_nobody_who_has_rights(right: str, lena: User, as_sten: Client) -> None:
+    User.objects.filter(pk=lena.pk).update(**{right: True})
+    before = everything_of(lena)
+    place = f"/admin/panel/user/{lena.pk}"
+    new = {"usable_password": "true", "password1": "a-new-Word-17", "password2": "a-new-Word-17"}
+    typed = {"username": "lena", "email": "thief@example.org", "is_active": "on"}
+    for page, form in (("change", typed), ("password", new), ("delete", {"post": "yes"})):
+        assert as_sten.post(f"{place}/{page}/", form).status_code == 403, page
+    assert as_sten.get(f"{place}/password/").status_code == 403
+    for action in ("delete_selected", ""):
+        ticked = {"action": action, "_selected_action": [lena.pk], "post": "yes"}
+        as_sten.post("/admin/panel/user/", ticked)
+    assert everything_of(lena) == before
+
+
+def test_staff_do_not_change_their_own_account_in_the_admin(sten: User, as_sten: Client) -> None:
+    before = everything_of(sten)
+    rights = dict.fromkeys(RIGHTS, "on")
+    typed = {"username": "sten", "email": sten.email, "is_active": "on", **rights}
+    assert as_sten.post(f"/admin/panel/user/{sten.pk}/change/", typed).status_code == 403
+    assert everything_of(sten) == before
+
+
+def test_staff_give_no_rights_to_a_customer(lena: User, as_sten: Client) -> None:
+    rights = dict.fromkeys(RIGHTS, "on")
+    typed = {"username": "lena", "first_name": "Lea", "email": lena.email, "is_active": "on"}
+    group = Group.objects.get(name="Staff")
+    as_sten.post(f"/admin/panel/user/{lena.pk}/change/", {**typed, **rights, "groups": [group.pk]})
+    lena.refresh_from_db()
+    assert lena.first_name == "Lea"
+    assert not any(getattr(lena, right) for right in RIGHTS)
+    assert not lena.groups.exists()
+
+
+def test_the_list_of_accounts_names_staff_no_one_who_has_rights(
+    lena: User, ada: User, as_sten: Client
+) -> None:
+    text = as_sten.get("/admin/panel/user/").content.decode()
+    assert f"/admin/panel/user/{lena.pk}/change/" in text
+    assert f"/admin/panel/user/{ada.pk}/change/" not in text
+
+
+@pytest.mark.parametrize("key", ["0", "abc", "9" * 30, "%00"])
+def test_who_is_not_there_is_not_found(key: str, as_sten: Client) -> None:
+    assert as_sten.get(f"/admin/panel/user/{key}/change/")["Location"] == "/admin/"
+
+
+def test_whoever_changes_their_own_password_does_so_where_failures_are_counted(
+    sten: User, as_sten: Client
+) -> None:
+    new = "a-new-Word-17"
+    form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    for answer in (
+        as_sten.get("/admin/password_change/"),
+        as_sten.post("/admin/password_change/", form),
+    ):
+        assert answer["Location"] == "/account/password/change/"
+    sten.refresh_from_db()
+    assert sten.check_password(PASSWORD)
