@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.db.models.functions import Trim
 
 from panel.models import User
 
@@ -24,11 +25,14 @@ class PersonField(forms.ModelChoiceField):
         self.error_messages["required"] = "Say whose it is."
 
     def to_python(self, value: Any) -> User | None:
-        if value in self.empty_values:
+        name = str(value or "").strip()
+        if not name:
             return None
-        people = User.objects.with_whole_name().filter(is_active=True)
-        meant = list(people.filter(username=value)) or list(
-            people.filter(Q(email__iexact=value) | Q(whole_name__iexact=value))[:2]
+        # The search does without: it would trim everybody's name and find the same people.
+        people = User.objects.with_whole_name().alias(shown=Trim("whole_name"))
+        people = people.filter(is_active=True)
+        meant = list(people.filter(username=name)) or list(
+            people.filter(Q(email__iexact=name) | Q(shown__iexact=name))[:2]
         )
         if not meant:
             raise ValidationError("Nobody of this name can sign in.", code="invalid_choice")

@@ -364,12 +364,27 @@ def test_a_customer_orders_for_nobody_else(
     assert Order.objects.get().customer == lena
 
 
-@pytest.mark.parametrize("typed", ["lena", "LENA@example.com", "lena fischer"])
+@pytest.mark.parametrize(
+    "typed", ["lena", "LENA@example.com", "lena fischer", " lena", "lena ", " Lena Fischer "]
+)
 def test_the_customer_is_known_by_user_name_address_or_whole_name(
     typed: str, as_ada: Client, lena: User, filled_in: dict[str, Any]
 ) -> None:
     as_ada.post("/orders/new/", filled_in | {"customer": typed})
     assert Order.objects.get().customer == lena
+
+
+@pytest.mark.parametrize("names", [("Kim", ""), ("", "Kim")])
+def test_a_customer_with_one_name_is_known_by_it(
+    names: tuple[str, str], as_ada: Client, filled_in: dict[str, Any]
+) -> None:
+    kim = UserFactory.create(username="k17", first_name=names[0], last_name=names[1])
+    as_ada.post("/orders/new/", filled_in | {"customer": "kim"})
+    assert Order.objects.get().customer == kim
+
+
+def test_a_blank_is_nobody(as_ada: Client, filled_in: dict[str, Any]) -> None:
+    assert "Say whose it is." in errors(as_ada, filled_in | {"customer": " "})["customer"][0]
 
 
 def test_where_two_are_called_so_it_asks_for_the_user_name(
