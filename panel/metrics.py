@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from math import inf
 
 from django.db.models import Count, Min, Q
 from django.utils import timezone
@@ -36,10 +37,11 @@ class Panel(Collector):
         yield _ended()
         yield from _nodes()
         yield from _money()
+        heard = Beat.objects.filter(pk="watcher").aggregate(at=Min("at"))["at"]
         yield _gauge(
             "watcher_silent_seconds",
-            "Since the watcher last gave a sign of life; it does so every 10 s.",
-            _ago(Beat.objects.filter(pk="watcher").aggregate(at=Min("at"))["at"]),
+            "Since the watcher last gave a sign of life, each 10 s; +Inf where it never did.",
+            _ago(heard) if heard else inf,
         )
 
 

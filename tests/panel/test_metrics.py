@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 from unittest.mock import patch
 
@@ -183,6 +184,10 @@ def test_the_watchers_silence_is_told(clock: Clock) -> None:
     Beat.objects.sign("watcher")
     clock.advance(75)
     assert 75 <= told()["berth_watcher_silent_seconds",] < 80
+
+
+def test_a_watcher_that_never_ran_is_no_watcher_that_has_just_spoken() -> None:
+    assert told()["berth_watcher_silent_seconds",] == inf
 
 
 def test_what_was_paid_and_given_up_is_told(lena: User) -> None:
