@@ -361,7 +361,7 @@ def test_every_minute_the_watcher_measures_and_thins_out_whatever_goes_wrong(
     def step(name: str, error: Exception) -> Callable[..., None]:
         def fails(*_: object) -> None:
             done.append(name)
-            if len(done) == 5:
+            if len(done) == 6:
                 stop.set()
             raise error
 
@@ -370,6 +370,7 @@ def test_every_minute_the_watcher_measures_and_thins_out_whatever_goes_wrong(
     monkeypatch.setattr(watch, "MINUTE", 0.01)
     monkeypatch.setattr(Sampler, "sample", step("sample", DatabaseError("locked")))
     monkeypatch.setattr(watch, "thin", step("thin", ValueError("nobody knows why")))
+    monkeypatch.setattr(watch, "forget_expired", step("forget", DatabaseError("locked")))
     monkeypatch.setattr(watch, "analyze", step("analyze", DatabaseError("locked")))
     watch.measure(stop)
-    assert done == ["sample", "thin", "analyze", "sample", "thin"]
+    assert done == ["sample", "thin", "forget", "analyze", "sample", "thin"]

@@ -11,7 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from panel.sessions import SessionStore
+from panel import sessions
+from panel.sessions import SessionStore, forget_expired
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +37,17 @@ def test_of_a_session_that_has_expired_nothing_is_left(kept: str) -> None:
     session = SessionStore(kept)
     assert "text" not in session
     assert session.session_key is None
+
+
+def test_what_has_expired_is_deleted_a_few_at_a_time_and_nothing_else_is(
+    kept: str, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(sessions, "BATCH", 2)
+    over = timezone.now() - timedelta(seconds=1)
+    Session.objects.bulk_create(Session(pk=str(key), expire_date=over) for key in range(5))
+    with django_assert_num_queries(7):
+        forget_expired()
+    assert [session.pk for session in Session.objects.all()] == [kept]
 
 
 def test_a_key_that_somebody_made_up_is_never_used() -> None:

@@ -22,6 +22,7 @@ from containers.models import Beat
 from containers.observe import Watcher
 from containers.usage import Sampler, thin
 from panel.outage import Complaint
+from panel.sessions import forget_expired
 from panel.sqlite.statistics import analyze
 
 logger = logging.getLogger(__name__)
@@ -74,15 +75,17 @@ def watch(stop: threading.Event) -> None:
 
 def measure(stop: threading.Event) -> None:
     """Measure usage, and count what has ended, every minute until `stop` is set. In the
-    first of them, and once an hour, have SQLite look through its indexes."""
+    first of them, and once an hour, have SQLite look through its indexes, and forget sessions
+    that have expired."""
     sampler = Sampler()
-    next_analysis = time.monotonic()
+    next_hour = time.monotonic()
     while not stop.wait(MINUTE - time.time() % MINUTE):
         _surviving(sampler.sample)
         _surviving(thin)
         _surviving(tally.fold)
-        if time.monotonic() >= next_analysis:
-            next_analysis = time.monotonic() + HOUR
+        if time.monotonic() >= next_hour:
+            next_hour = time.monotonic() + HOUR
+            _surviving(forget_expired)
             _surviving(analyze)
 
 
