@@ -20,6 +20,8 @@ from tests.containers.acts import ask_and_wait
 ROOT = Path(settings.BASE_DIR)
 DEPLOY = ROOT / "deploy"
 UNITS = DEPLOY / "systemd"
+COMPOSE = DEPLOY / "compose" / "compose.yml"
+INSTALL = ROOT / "docs" / "install.md"
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_units_and_compose_run_what_the_procfile_runs() -> None:
         name, command = re.fullmatch(r"(\w+): exec (.*)", line).groups()  # type: ignore[union-attr]
         what = re.sub(r"--bind \S+ ", "", command)
         unit = (UNITS / f"berth-{name}.service").read_text()
-        compose = (DEPLOY / "compose/compose.yml").read_text()
+        compose = COMPOSE.read_text()
         for text, before in ((unit, "ExecStart=/opt/berth/.venv/bin/"), (compose, "command: ")):
             assert f"{before}{what}\n" in re.sub(r"--bind \S+ ", "", text)
 
@@ -96,9 +98,32 @@ def test_the_image_has_every_folder_that_the_panel_imports() -> None:
 
 def test_a_panel_that_is_installed_behind_a_proxy_believes_what_it_says() -> None:
     assert "\nBERTH_PROXIES=1\n" in (UNITS / "berth.env").read_text()
-    assert "    BERTH_PROXIES: 1\n" in (DEPLOY / "compose/compose.yml").read_text()
-    nginx = (ROOT / "docs/install.md").read_text().partition("```nginx")[2].partition("```")[0]
-    assert set(re.findall(r"proxy_set_header (X-Forwarded-\w+)", nginx)) == {
+    assert "    BERTH_PROXIES: ${BERTH_PROXIES:-1}\n" in COMPOSE.read_text()
+    assert set(re.findall(r"proxy_set_header (X-Forwarded-\w+)", nginx())) == {
         "X-Forwarded-For",
         "X-Forwarded-Proto",
     }
+
+
+def nginx() -> str:
+    """What docs/install.md has nginx do."""
+    return INSTALL.read_text().partition("```nginx")[2].partition("```")[0]
+
+
+def test_nginx_lets_the_largest_file_through_with_what_is_sent_around_it() -> None:
+    [mebibytes] = re.findall(r"client_max_body_size (\d+)m;", nginx())
+    room = int(mebibytes) * 2**20 - settings.UPLOAD_LIMIT
+    assert 2**16 <= room <= 2**22
+
+
+def test_every_setting_can_be_made_beside_the_compose_file() -> None:
+    anchor = COMPOSE.read_text().partition("x-berth: &berth\n")[2].partition("\nx-")[0]
+    assert "\n  env_file: .env\n" in anchor
+    processes = re.findall(r"^  (\w+):\n    <<: \[?\*berth\b", COMPOSE.read_text(), re.M)
+    assert processes == ["migrate", "web", "worker", "watcher"]
+    said = dict(re.findall(r"^    (BERTH_\w+): (.*)$", anchor, re.M))
+    fixed = {name for name, value in said.items() if f"${{{name}:" not in value}
+    listed = set(re.findall(r"^\| `(BERTH_\w+)`", (ROOT / "docs/operate.md").read_text(), re.M))
+    assert fixed <= listed
+    [told] = re.findall(r"(`BERTH_DATA`,[^.]*) are made by the compose file", INSTALL.read_text())
+    assert fixed == set(re.findall(r"BERTH_\w+", told))
