@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import html
 import re
+import shlex
+import subprocess
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from django.conf import settings
 from containers.management.commands.lifecycle import graph
 
 ROOT = Path(settings.BASE_DIR)
+OPERATE = ROOT / "docs" / "operate.md"
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md")]
 )
@@ -29,8 +33,32 @@ def test_the_picture_of_a_containers_life_shows_every_transition_and_no_other() 
 
 def test_every_setting_is_described_and_no_other() -> None:
     read = set(re.findall(r'"(BERTH_\w+)"', (ROOT / "panel/settings.py").read_text()))
-    told = set(re.findall(r"^\| `(BERTH_\w+)`", (ROOT / "docs/operate.md").read_text(), re.M))
+    told = set(re.findall(r"^\| `(BERTH_\w+)`", OPERATE.read_text(), re.M))
     assert told == read
+
+
+def names_in(lock: str) -> set[str]:
+    """The packages that the text of a lock file names."""
+    return set(re.findall(r"^([\w.-]+)==", lock, re.M))
+
+
+def test_what_is_installed_besides_brings_all_that_it_wants() -> None:
+    """On every Python, not only on that which runs the tests: with hashes, pip fetches nothing that
+    is not named."""
+    commands = re.findall(r"^(sed -n .+? requirements-dev\.txt) \|$", OPERATE.read_text(), re.M)
+    assert len(commands) == 2
+    installed = names_in((ROOT / "requirements.txt").read_text())
+    for command in commands:
+        done = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, check=True)
+        picked = names_in(done.stdout.decode())
+        assert picked
+        wanted = {
+            re.split(r"[^\w.-]", line)[0].lower().replace("_", "-")
+            for name in picked
+            for line in requires(name) or []
+            if "extra ==" not in line
+        }
+        assert wanted <= picked | installed
 
 
 def test_every_call_to_incus_is_described_and_no_other() -> None:
