@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from environs import ValidationError, validate
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from panel import logs
 
@@ -46,6 +48,22 @@ def address(given: str) -> None:
         good = False
     if not good:
         raise ValidationError("Must be a whole address, like https://panel.example.com.")
+
+
+def queue(given: str) -> None:
+    """The address of a queue as the library of its server reads it: that would only say what is
+    wrong once a process wants to wake another."""
+    try:
+        if given.startswith(("postgres:", "postgresql:")):
+            # Further servers may stand behind commas.
+            ports = str(conninfo_to_dict(given).get("port", "")).split(",")
+        else:
+            ports = [str(urlsplit(given).port or "")]
+        good = all(1 <= int(number) <= 65535 for number in ports if number)
+    except (ValueError, ProgrammingError):
+        good = False
+    if not good:
+        raise ValidationError("Must be a whole address, like redis://queue.example.com:6379.")
 
 
 def hosts(given: list[str]) -> None:

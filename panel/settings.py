@@ -39,7 +39,9 @@ ALLAUTH_TRUSTED_PROXY_COUNT = PROXIES
 
 # Further host names that the panel answers to, separated by commas.
 HOSTS: list[str] = env.list("BERTH_HOSTS", [], validate=allowed.hosts)
-ALLOWED_HOSTS = [URL.hostname, "127.0.0.1", "localhost", *HOSTS]
+# In an address, and so in the Host header, IPv6 stands in brackets.
+HOST = f"[{URL.hostname}]" if ":" in str(URL.hostname) else URL.hostname
+ALLOWED_HOSTS = [HOST, "127.0.0.1", "localhost", *HOSTS]
 CSRF_TRUSTED_ORIGINS = [f"{URL.scheme}://{URL.netloc}"]
 
 # Django's own error pages with tracebacks; for developers only.
@@ -163,7 +165,9 @@ CACHES = {
 }
 
 # Where wake-ups wait: sqlite:///…, postgres://… or, with the extra `redis`, redis://…
-QUEUE_URL = env.str("BERTH_QUEUE_URL", f"sqlite:///{DATA / 'queue.sqlite3'}")
+QUEUE_URL = env.str(
+    "BERTH_QUEUE_URL", f"sqlite:///{DATA / 'queue.sqlite3'}", validate=allowed.queue
+)
 # How many operations one worker process carries out at once.
 WORKER_THREADS = env.int("BERTH_WORKER_THREADS", 16, validate=allowed.one_or_more)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.http.request import split_domain_port, validate_host
 from environs import EnvError
 
 from tests.environment import SETTINGS, read_settings
@@ -25,7 +26,10 @@ WRONG = {
     "BERTH_URL": ["panel.example.com", "ftp://a.example", "https://", "https://a:port", "http://["],
     "BERTH_HOSTS": ["https://a.example", "a.example, b.example", "a.example:8000"],
     "BERTH_DATABASE_URL": ["berth", "mysql://localhost/berth"],
-    "BERTH_QUEUE_URL": ["berth", "amqp://localhost"],
+    "BERTH_QUEUE_URL": [
+        "berth", "amqp://localhost", "redis://h:abc", "redis://h:99999", "postgres://u:p@h:abc/db",
+        "postgres://u:p@h:99999/db", "postgres://u:p@h/db?colour=red",
+    ],
     "BERTH_WORKER_THREADS": ["0"],
     "BERTH_NODE_CONCURRENCY": ["0"],
     "BERTH_WATCH_EVERY": ["0", "1e10"],
@@ -99,6 +103,10 @@ def test_every_command_stops_at_once(tmp_path: Path) -> None:
         ("BERTH_URL", "https://[::1]:8443"),
         ("BERTH_HOSTS", "a.example,*.b.example,[::1]"),
         ("BERTH_DATABASE_URL", "postgres://berth:secret@localhost/berth"),
+        ("BERTH_QUEUE_URL", "postgres://berth:sec#ret@localhost:5432/berth"),
+        ("BERTH_QUEUE_URL", "postgres://berth@one:5432,two:5433/berth"),
+        ("BERTH_QUEUE_URL", "postgresql:///berth?host=/run/postgresql"),
+        ("BERTH_QUEUE_URL", "rediss://:secret@[::1]/0"),
         ("BERTH_CREATE_PAUSES", ""),
         ("BERTH_STOP_PATIENCE", "0"),
         ("BERTH_SIGN_IN_TRIES", "0"),
@@ -110,3 +118,14 @@ def test_what_is_meant_is_taken(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert read_settings(monkeypatch, tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://[::1]:8000", "[::1]:8000"), ("http://Panel.example.com", "panel.example.com")],
+)
+def test_the_panel_answers_at_its_own_address(
+    url: str, host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name, _ = split_domain_port(host)
+    assert validate_host(name, read_settings(monkeypatch, tmp_path, BERTH_URL=url)["ALLOWED_HOSTS"])
