@@ -44,6 +44,12 @@ class User(AbstractUser):
         # Lists of containers are sorted by it.
         indexes = [models.Index(fields=["last_name"])]
 
+    def set_password(self, raw_password: str | None) -> None:
+        """Whoever has a password of their own is none of the demo's people any more, whose password
+        everybody may read."""
+        super().set_password(raw_password)
+        self.is_demo = False
+
     @property
     def sees_everything(self) -> bool:
         """Whether lists show this person everybody's rows, or only their own."""

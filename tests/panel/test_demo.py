@@ -178,3 +178,27 @@ def test_the_sign_in_page_names_nobody_through_https(
     UserFactory.create(username="lena", is_demo=True)
     settings.HTTPS = True
     assert client.get(SIGN_IN).context["demo_people"] == []
+
+
+@pytest.mark.parametrize("way", ["their own", "staff", "console"])
+def test_the_sign_in_page_offers_no_password_that_was_changed(
+    way: str, as_sten: Client, client: Client
+) -> None:
+    person = UserFactory.create(username="lena", is_demo=True)
+    other = UserFactory.create(username="omar", is_demo=True)
+    new = "a-new-Word-17"
+    if way == "their own":
+        client.force_login(person)
+        typed = {"oldpassword": demo.PASSWORD, "password1": new, "password2": new}
+        client.post("/account/password/change/", typed)
+        client.logout()
+    elif way == "staff":
+        typed = {"usable_password": "true", "password1": new, "password2": new}
+        as_sten.post(f"/admin/panel/user/{person.pk}/password/", typed)
+    else:
+        person.set_password(new)
+        person.save()
+    person.refresh_from_db()
+    assert person.check_password(new)
+    offered = client.get(SIGN_IN).context["demo_people"]
+    assert [person["username"] for person in offered] == [other.username]
