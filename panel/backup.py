@@ -78,8 +78,10 @@ def restore(file: Path, *, force: bool = False) -> None:
     if not force and _is_in_use():
         raise CannotRestore("Something is stored here already; --force throws it away.")
     with _opened(file) as archive:
-        about = json.loads(_member(archive, ABOUT).read())
-        _refuse_what_does_not_fit(about)
+        try:
+            _refuse_what_does_not_fit(json.loads(_member(archive, ABOUT).read()))
+        except (ValueError, TypeError, LookupError) as error:
+            raise CannotRestore(f"{file} is damaged: {ABOUT} cannot be read ({error!r})") from error
         there = set(archive.getnames())
         keys = {
             kept: _member(archive, name).read() for name, kept in _keys().items() if name in there

@@ -275,14 +275,35 @@ def test_a_damaged_database_takes_the_place_of_nothing(
 ) -> None:
     call_command("backup", file)
     User.objects.update(first_name="Changed")
+    replace(file, "database", spoil)
+    with pytest.raises(CommandError, match="does not take"):
+        call_command("restore", file, force=True)
+    assert User.objects.get().first_name == "Changed"
+
+
+def replace(file: Path, name: str, change: Callable[[bytes], bytes]) -> None:
+    """Put what `change` makes of it into the place of one member of a back-up."""
     with tarfile.open(file) as archive:
         members = {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
     with tarfile.open(file, "w:gz") as archive:
-        for name, content in (members | {"database": spoil(members["database"])}).items():
-            member = tarfile.TarInfo(name)
+        for member_name, content in (members | {name: change(members[name])}).items():
+            member = tarfile.TarInfo(member_name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    with pytest.raises(CommandError, match="does not take"):
+
+
+@pytest.mark.parametrize(
+    "said", ["", "\xff", "[]", "7", "{}", '{"format": 1, "database": "VENDOR", "migrations": 7}',
+             '{"format": 1, "database": "VENDOR", "migrations": [["panel"]]}']
+)  # fmt: skip
+def test_a_back_up_that_does_not_say_what_it_is_takes_the_place_of_nothing(
+    file: Path, lena: User, said: str
+) -> None:
+    call_command("backup", file)
+    User.objects.update(first_name="Changed")
+    about = said.replace("VENDOR", connection.vendor).encode("latin-1")
+    replace(file, "about.json", lambda _: about)
+    with pytest.raises(CommandError, match=r"is damaged: about\.json"):
         call_command("restore", file, force=True)
     assert User.objects.get().first_name == "Changed"
 
