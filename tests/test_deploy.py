@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,31 @@ def test_every_setting_can_be_made_beside_the_compose_file() -> None:
     assert fixed <= listed
     [told] = re.findall(r"(`BERTH_DATA`,[^.]*) are made by the compose file", INSTALL.read_text())
     assert fixed == set(re.findall(r"BERTH_\w+", told))
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("sources.list", "{main}# deb {more}", "{main}# deb {more}+deb {more}"),
+        ("sources.list", "{main}deb {more}", "{main}deb {more}"),
+        ("sources.list.d/debian.sources", "# bookworm-backports\nSuites: bookworm\n",
+         "# bookworm-backports\nSuites: bookworm bookworm-backports\n"),
+        ("sources.list.d/debian.sources", "Suites: bookworm bookworm-backports\n",
+         "Suites: bookworm bookworm-backports\n"),
+    ],
+)  # fmt: skip
+def test_a_node_has_backports_once_and_a_comment_is_none(
+    file: str, before: str, after: str, tmp_path: Path
+) -> None:
+    """The further file is what stands behind `+`."""
+    lines = {"main": "deb http://a.example bookworm main\n",
+             "more": "http://a.example bookworm-backports main\n"}  # fmt: skip
+    script = (DEPLOY / "incus-node").read_text().replace("/etc/apt", str(tmp_path))
+    [function] = re.findall(r"^add_backports\(\) \{\n.*?^\}\n", script, re.M | re.DOTALL)
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / file).write_text(before.format(**lines))
+    run = f"set -euo pipefail; say() {{ :; }}; {function} add_backports"
+    subprocess.run(["bash", "-c", run], check=True)
+    further = tmp_path / "sources.list.d/backports.list"
+    found = (tmp_path / file).read_text() + (f"+{further.read_text()}" if further.exists() else "")
+    assert found == after.format(**lines)
