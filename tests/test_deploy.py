@@ -74,11 +74,11 @@ def test_every_metric_is_explained(metrics: set[str]) -> None:
 def test_units_and_compose_run_what_the_procfile_runs() -> None:
     for line in (ROOT / "Procfile").read_text().splitlines():
         name, command = re.fullmatch(r"(\w+): exec (.*)", line).groups()  # type: ignore[union-attr]
-        what = re.sub(r"--bind \S+ ", "", command)
+        what = re.sub(r" --bind \S+", "", command)
         unit = (UNITS / f"berth-{name}.service").read_text()
         compose = COMPOSE.read_text()
         for text, before in ((unit, "ExecStart=/opt/berth/.venv/bin/"), (compose, "command: ")):
-            assert f"{before}{what}\n" in re.sub(r"--bind \S+ ", "", text)
+            assert f"{before}{what}\n" in re.sub(r" --bind \S+", "", text)
 
 
 def test_every_unit_of_the_target_is_there() -> None:
@@ -90,7 +90,8 @@ def test_every_unit_of_the_target_is_there() -> None:
         assert "Requires=berth-migrate.service" in unit
 
 
-def test_the_image_has_every_folder_that_the_panel_imports() -> None:
+def test_the_image_has_what_gunicorn_is_told_and_every_folder_that_the_panel_imports() -> None:
+    assert "COPY manage.py gunicorn.conf.py ./\n" in (DEPLOY / "compose/Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \w+$", (DEPLOY / "compose/Dockerfile").read_text(), re.M))
     assert copied >= {"panel", "containers", "orders", "templates", "static"}
     needed = {path.parent.name for path in ROOT.glob("*/apps.py")}

@@ -16,7 +16,7 @@ from tests.incus_node import ROOT, free_port, wait_until
 from tests.soak.people import Browser, Experience
 
 PATIENCE = 40.0
-WEB = ("-m", "gunicorn", "panel.wsgi", "--threads", "8", "--no-control-socket")
+WEB = ("-m", "gunicorn", "panel.wsgi", "--workers", "1")
 
 
 @dataclass

@@ -24,10 +24,7 @@ from tests.panel.line import Line
 
 MANAGE = (sys.executable, "manage.py")
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "web": (
-        sys.executable, "-m", "gunicorn", "panel.wsgi", "--workers", "2", "--threads", "8",
-        "--keep-alive", "0", "--log-level", "warning", "--no-control-socket",
-    ),
+    "web": (sys.executable, "-m", "gunicorn", "panel.wsgi"),
     "worker-1": (*MANAGE, "run_huey"),
     "worker-2": (*MANAGE, "run_huey"),
     "watcher": (*MANAGE, "watch"),
