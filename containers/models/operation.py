@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from containers.models.history import on_a_list
@@ -23,6 +25,14 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def open(self) -> OperationQuerySet:
         return self.filter(outcome="")
+
+    def free(self, now: datetime) -> OperationQuerySet:
+        """Those that no worker holds: none ever did, or its lease has run out."""
+        return self.filter(Q(held_until=None) | Q(held_until__lt=now))
+
+    def held_as(self, operation: Operation) -> OperationQuerySet:
+        """The row of this one, as long as the worker that read it still holds it."""
+        return self.open().filter(pk=operation.pk, held_by=operation.held_by)
 
 
 class Operation(models.Model):
@@ -88,7 +98,7 @@ class Operation(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["container"],
-                condition=models.Q(outcome=""),
+                condition=Q(outcome=""),
                 name="one_open_operation_a_container",
             ),
         ]
@@ -96,17 +106,15 @@ class Operation(models.Model):
         indexes = [
             models.Index(
                 fields=["node", "held_until", "woken_at"],
-                condition=models.Q(outcome=""),
+                condition=Q(outcome=""),
                 name="open_operations",
             ),
             models.Index(
                 fields=["ended_at"],
-                condition=models.Q(outcome="failed"),
+                condition=Q(outcome="failed"),
                 name="failed_operations",
             ),
-            models.Index(
-                fields=["ended_at"], condition=models.Q(ended_at__isnull=False), name="ended_at"
-            ),
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="ended_at"),
         ]
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
 """The one way in for work on containers: asked here, carried out by the worker, ended here.
 
 `asking` opens an Operation, `claiming` gives it to one worker, `carrying` does it there, `work`
-holds the steps of each kind, `outcomes` writes down what came of it. The row is the truth; the
-queue only wakes.
+holds the steps of each kind, `concluding` asks the node what came of it, `outcomes` writes that
+down. The row is the truth; the queue only wakes.
 """
 
 from containers.operations.asking import NotAllowed, TooFast, refusal, request, try_again, why_not

@@ -1,4 +1,4 @@
-"""The worker's side: take an Operation, do its steps on the node, ask the node, write it down.
+"""The worker's side: take an Operation, do its steps on the node, and have its end concluded.
 
 No transaction is open while a node works. A worker holds the Operation by a lease and renews
 it while the node shows signs of life; one that dies lets go by itself.
@@ -12,18 +12,18 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 from huey.contrib.djhuey import task
 from structlog.contextvars import bound_contextvars
 
 from containers.connect import connect, spec_of
-from containers.drivers import Conflict, DriverError, Power, Progress, Unreachable
+from containers.drivers import DriverError, Progress, Unreachable
 from containers.models import Container, Operation
-from containers.models.operation import OperationQuerySet
 from containers.operations import outcomes, work
-from containers.operations.claiming import claim
-from containers.operations.outcomes import LeaseLost, Verdict
+from containers.operations.claiming import claim, hold
+from containers.operations.concluding import ATTEMPTS, Overdue, conclude
+from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
 from panel.outage import Complaint
 
@@ -33,13 +33,6 @@ _database = Complaint(logger, "work goes on as soon as it is back")
 
 class Hardened(Exception):
     """The plug is to be pulled now: begin the steps again, with force."""
-
-
-class Overdue(DriverError):
-    """The deadline has passed; the node is asked what became of it."""
-
-    sentence = "This took longer than it should and was given up. Try again."
-    final = True
 
 
 class PutBack(DriverError):
@@ -52,13 +45,9 @@ class PutBack(DriverError):
     final = True
 
 
-# Tries of the steps before an Operation is given up, a killed worker counted as one.
-ATTEMPTS = 10
 # Seconds between two writes of progress and lease: often enough to watch, seldom enough for
 # a database that a hundred operations share.
 PULSE = 1.0
-# How long is waited for what failed steps left to be put right.
-UNDOING = timedelta(minutes=10)
 
 
 def wake(operation_id: int) -> None:
@@ -140,8 +129,8 @@ def _wake_next(operation: Operation) -> None:
     """A node with a hand free again goes on with what waits for it, and with what a dead worker
     has left: its wake-up may have come while all hands were full."""
     now = timezone.now()
-    free = Q(held_until=None) | Q(held_until__lt=now)
-    waiting = Operation.objects.open().filter(free, node=operation.node_id, not_before__lte=now)
+    free = Operation.objects.open().free(now)
+    waiting = free.filter(node=operation.node_id, not_before__lte=now)
     first = waiting.order_by("woken_at", "pk").values_list("pk", "woken_at")
     for operation_id, woken_at in first[: settings.NODE_CONCURRENCY]:
         # Marked as woken, so that of two that end together each wakes another.
@@ -185,9 +174,17 @@ def _attempt(operation: Operation) -> None:
         logger.exception("operation %s", operation.pk)
         failure = DriverError(repr(error))
     try:
-        _conclude(operation, failure)
+        _hold_on(operation)
+        conclude(operation, _job(operation), failure)
     except DriverError as error:
         _let_go(operation, error)
+
+
+def _hold_on(operation: Operation) -> None:
+    """The steps may have ended in a time-out, and the questions that follow may as well."""
+    assert operation.held_until is not None
+    if operation.held_until - timezone.now() < settings.LEASE - timedelta(seconds=PULSE):
+        hold(operation)
 
 
 def _follow(operation: Operation, steps: work.Steps) -> None:
@@ -204,7 +201,7 @@ def _follow(operation: Operation, steps: work.Steps) -> None:
 
 def _renew(operation: Operation, progress: Progress) -> None:
     now = timezone.now()
-    held = _hold(operation, progress=progress.percent, step=progress.step)
+    held = hold(operation, progress=progress.percent, step=progress.step)
     if (progress.percent, progress.step) != (operation.progress, operation.step):
         operation.progress, operation.step = progress.percent, progress.step
         Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
@@ -220,93 +217,12 @@ def _renew(operation: Operation, progress: Progress) -> None:
         raise Hardened
 
 
-def _hold(operation: Operation, **shown: object) -> OperationQuerySet:
-    """Hold the Operation for another lease, and write down what the node showed of it. Returns
-    its row, for more of the same. Raises LeaseLost."""
-    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
-    until = timezone.now() + settings.LEASE
-    if not held.update(held_until=until, **shown):
-        raise LeaseLost
-    operation.held_until = until
-    return held
-
-
-def _conclude(operation: Operation, failure: DriverError | None) -> None:
-    """Ask the node what is true and write it down. Raises a DriverError where nothing can be
-    concluded yet, and LeaseLost."""
-    # The steps may have ended in a time-out, and the questions that follow may as well.
-    assert operation.held_until is not None
-    if operation.held_until - timezone.now() < settings.LEASE - timedelta(seconds=PULSE):
-        _hold(operation)
-    job = _job(operation)
-    seen, at_target = work.look(operation.kind, job)
-    if not work.complete(operation.kind, job, seen, at_target):
-        failure = failure or Conflict(f"the node reports {seen.power if seen else 'nothing'}")
-        overdue = timezone.now() >= operation.deadline_at
-        if not failure.final:
-            if operation.attempts < ATTEMPTS and not overdue:
-                raise failure
-            # What a node says of trying again is true of a creation alone.
-            if overdue or operation.kind != "create":
-                failure = Overdue(failure.detail)
-        _undo(operation, job)
-        seen, at_target = work.look(operation.kind, job)
-    if seen is not None and seen.power not in {Power.RUNNING, Power.STOPPED}:
-        raise failure or Conflict(f"the node reports {seen.power}")
-
-    running = seen is not None and seen.power is Power.RUNNING
-    ok = work.reached(operation.kind, job, seen, at_target)
-    half_done = operation.kind == "restart" and operation.during == Status.STOPPING
-    if half_done and not ok and not running:
-        outcomes.half_way(operation)
-    complete = work.complete(operation.kind, job, seen, at_target)
-    verdict = Verdict(
-        ok=ok,
-        now=outcomes.at_rest(operation.was, running=running),
-        address=seen.address if seen else "",
-        error=failure.sentence if failure and not complete else "",
-        detail=failure.detail if failure else "",
-    )
-    outcomes.end(operation, verdict)
-    _tell(operation, verdict)
-
-
-def _tell(operation: Operation, verdict: Verdict) -> None:
-    """A line in the log for what has been written down."""
-    told = {
-        "kind": operation.kind,
-        "container": operation.container_id,
-        "outcome": Operation.Outcome.DONE if verdict.ok else Operation.Outcome.FAILED,
-        "attempts": operation.attempts,
-        "seconds": round((timezone.now() - operation.asked_at).total_seconds(), 1),
-        "error": verdict.detail,
-    }
-    logger.info("operation ended", extra=told)
-
-
-def _undo(operation: Operation, job: work.Job) -> None:
-    """Put right what the failed steps left. What the node refuses for good, or does not come to
-    an end with, stays for staff; so does what is on a node that has not come back in time."""
-    until = timezone.now() + UNDOING
-    try:
-        for step in work.undo(operation.kind, job):
-            if isinstance(step, Progress):
-                _hold(operation)
-            if timezone.now() > until:
-                raise Overdue(f"not put right after {UNDOING}")
-    except DriverError as error:
-        late = isinstance(error, Unreachable) and timezone.now() > operation.deadline_at
-        if not (error.final or late):
-            raise
-        logger.warning("operation %s: left behind: %s", operation.pk, error.detail)
-
-
 def _let_go(operation: Operation, error: DriverError) -> None:
     """Put it back for a later try. A node that does not answer costs no attempt. Raises
     LeaseLost."""
     pause = timedelta(seconds=min(2**operation.attempts, 30))
     spent = 0 if isinstance(error, Unreachable) else 1
-    held = Operation.objects.open().filter(pk=operation.pk, held_by=operation.held_by)
+    held = Operation.objects.held_as(operation)
     if not held.update(
         held_by="",
         held_until=None,

@@ -16,6 +16,8 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from containers.models import Container, Node, Operation
+from containers.models.operation import OperationQuerySet
+from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
 from panel.composed import Reader
 
@@ -45,6 +47,17 @@ def claim(operation_id: int) -> Operation | None:
     [(container, node)] = _on_node().read(_container_and_node(), [operation.container_id])
     operation.container, container.node = container, node
     return operation
+
+
+def hold(operation: Operation, **shown: object) -> OperationQuerySet:
+    """Hold a claimed Operation for another lease, and write down what the node showed of it.
+    Returns its row, for more of the same. Raises LeaseLost."""
+    held = Operation.objects.held_as(operation)
+    until = timezone.now() + settings.LEASE
+    if not held.update(held_until=until, **shown):
+        raise LeaseLost
+    operation.held_until = until
+    return held
 
 
 def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:

@@ -38,7 +38,6 @@ def _wake_what_sleeps() -> None:
     """Of each node no more than it can have in hand: one that is full, or has thousands of
     operations waiting, keeps no other from being woken."""
     now = timezone.now()
-    free = Q(held_until=None) | Q(held_until__lt=now)
     unanswered = (
         Q(woken_at__lt=F("held_until"))  # its worker died
         | Q(woken_at__lt=F("not_before"))  # let go of, to be tried again now
@@ -47,7 +46,8 @@ def _wake_what_sleeps() -> None:
     in_turn = Window(RowNumber(), partition_by="node", order_by=["woken_at", "pk"])
     asleep = (
         Operation.objects.open()
-        .filter(free, unanswered, not_before__lte=now)
+        .free(now)
+        .filter(unanswered, not_before__lte=now)
         .exclude(container__status=Status.OFFLINE)
         .exclude(node__in=have_their_hands_full(now))
         .annotate(turn=in_turn)

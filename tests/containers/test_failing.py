@@ -10,7 +10,7 @@ from containers import operations
 from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused, Unreachable
 from containers.models import Container, Node
-from containers.operations import carrying, work
+from containers.operations import concluding, work
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -128,7 +128,7 @@ def test_a_node_that_claims_success_but_does_not_show_it_is_not_believed(
     instead("start", steps)
     container = settle(ask_and_wait(container, "start", worker, lena), worker, clock)
     assert container.status == Status.STOPPED
-    assert len(tries) == carrying.ATTEMPTS
+    assert len(tries) == concluding.ATTEMPTS
     assert "reports stopped" in last_operation(container).error_detail
 
 
@@ -186,8 +186,8 @@ def test_tries_are_counted_and_come_to_an_end(
     assert container.problem == Conflict.sentence
     container = settle(container, worker, clock)
     # That it is tried again is not said any more.
-    assert (container.status, container.problem) == (Status.STOPPED, carrying.Overdue.sentence)
-    assert len(tries) == carrying.ATTEMPTS
+    assert (container.status, container.problem) == (Status.STOPPED, concluding.Overdue.sentence)
+    assert len(tries) == concluding.ATTEMPTS
 
 
 def test_a_worker_that_dies_each_time_does_not_do_so_for_ever(
@@ -202,13 +202,13 @@ def test_a_worker_that_dies_each_time_does_not_do_so_for_ever(
 
     instead("start", steps)
     operations.request(container.pk, "start", by=lena)
-    for _ in range(carrying.ATTEMPTS):
+    for _ in range(concluding.ATTEMPTS):
         with pytest.raises(Killed):
             worker.carry_out_all()
         clock.advance(31)
         operations.sweep()
     worker.carry_out_all()
-    assert len(deaths) == carrying.ATTEMPTS
+    assert len(deaths) == concluding.ATTEMPTS
     assert fresh(container).status == Status.STOPPED
 
 
@@ -239,7 +239,7 @@ def test_a_node_that_does_not_answer_is_waited_for_and_costs_no_try(
     container = ContainerFactory.create(customer=lena, status=status, node=node)
     broken(node, unplugged=True)
     container = ask_and_wait(container, action, worker, ada)
-    for _ in range(carrying.ATTEMPTS + 2):
+    for _ in range(concluding.ATTEMPTS + 2):
         clock.advance(3)
         operations.sweep()
         worker.carry_out_all()

@@ -13,7 +13,7 @@ from containers import operations, reports
 from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused
 from containers.models import Container, Node, Operation
-from containers.operations import carrying, work
+from containers.operations import concluding, work
 from containers.placement import NoRoomAnywhere
 from containers.statuses import Status
 from panel.models import User
@@ -214,7 +214,7 @@ def test_a_move_whose_target_stays_away_is_given_up_at_its_deadline(
     worker.carry_out_all()
     container = fresh(container)
     assert (container.status, container.node) == (Status.RUNNING, node)
-    assert container.problem == carrying.Overdue.sentence
+    assert container.problem == concluding.Overdue.sentence
     assert power_of(container) is Power.RUNNING
 
 

@@ -11,7 +11,7 @@ from containers import operations
 from containers.connect import simulated, spec_of
 from containers.drivers import Conflict, Power, Progress, Refused
 from containers.models import Container, Node
-from containers.operations import NotAllowed, carrying, work
+from containers.operations import NotAllowed, concluding, work
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -40,7 +40,7 @@ def test_what_takes_longer_than_its_deadline_is_given_up_and_the_node_is_asked(
     container = ask_and_wait(container, "start", worker, lena)
     assert not went_on
     assert container.status == Status.STOPPED
-    assert container.problem == carrying.Overdue.sentence
+    assert container.problem == concluding.Overdue.sentence
 
 
 def test_what_was_done_just_before_the_deadline_counts(
@@ -63,7 +63,7 @@ def test_what_cannot_be_put_right_in_time_is_left_behind(
 
     def far_too_long(kind: str, job: work.Job) -> work.Steps:
         for _ in range(100):
-            clock.advance(by=carrying.UNDOING / 5)
+            clock.advance(by=concluding.UNDOING / 5)
             signs.append(kind)
             yield Progress()
 
@@ -91,7 +91,7 @@ def test_the_time_that_work_may_take_runs_from_its_beginning(
     operations.sweep()
     worker.carry_out_all()
     assert fresh(container).status == Status.STOPPED
-    assert fresh(container).problem == carrying.Overdue.sentence
+    assert fresh(container).problem == concluding.Overdue.sentence
 
 
 @pytest.fixture

@@ -1,0 +1,115 @@
+"""The end of a try: the node is asked what is true, and only what it says is written down."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+
+from containers.drivers import Conflict, DriverError, Instance, Power, Progress, Unreachable
+from containers.models import Operation
+from containers.operations import outcomes, work
+from containers.operations.claiming import hold
+from containers.operations.outcomes import Verdict
+from containers.statuses import Status
+
+logger = logging.getLogger(__name__)
+
+
+class Overdue(DriverError):
+    """The deadline has passed; the node is asked what became of it."""
+
+    sentence = "This took longer than it should and was given up. Try again."
+    final = True
+
+
+# Tries of the steps before an Operation is given up, a killed worker counted as one.
+ATTEMPTS = 10
+# How long is waited for what failed steps left to be put right.
+UNDOING = timedelta(minutes=10)
+
+
+def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -> None:
+    """Ask the node what is true after the steps have ended, with `failure` or without, and write
+    it down. Raises a DriverError where nothing can be concluded yet, and LeaseLost."""
+    seen, at_target = work.look(operation.kind, job)
+    if not work.complete(operation.kind, job, seen, at_target):
+        failure = failure or Conflict(f"the node reports {seen.power if seen else 'nothing'}")
+        failure = _given_up(operation, failure)
+        _undo(operation, job)
+        seen, at_target = work.look(operation.kind, job)
+    if seen is not None and seen.power not in {Power.RUNNING, Power.STOPPED}:
+        raise failure or Conflict(f"the node reports {seen.power}")
+
+    verdict = _verdict(operation, job, seen, at_target, failure)
+    half_done = operation.kind == "restart" and operation.during == Status.STOPPING
+    if half_done and not verdict.ok and verdict.now == Status.STOPPED:
+        outcomes.half_way(operation)
+    outcomes.end(operation, verdict)
+    _tell(operation, verdict)
+
+
+def _is_overdue(operation: Operation) -> bool:
+    return timezone.now() >= operation.deadline_at
+
+
+def _given_up(operation: Operation, failure: DriverError) -> DriverError:
+    """What is said of an Operation that has failed for good. Raises the failure where it may be
+    tried again."""
+    if failure.final:
+        return failure
+    overdue = _is_overdue(operation)
+    if operation.attempts < ATTEMPTS and not overdue:
+        raise failure
+    # What a node says of trying again is true of a creation alone.
+    return failure if operation.kind == "create" and not overdue else Overdue(failure.detail)
+
+
+def _undo(operation: Operation, job: work.Job) -> None:
+    """Put right what the failed steps left. What the node refuses for good, or does not come to
+    an end with, stays for staff; so does what is on a node that has not come back in time."""
+    until = timezone.now() + UNDOING
+    try:
+        for step in work.undo(operation.kind, job):
+            if isinstance(step, Progress):
+                hold(operation)
+            if timezone.now() > until:
+                raise Overdue(f"not put right after {UNDOING}")
+    except DriverError as error:
+        late = isinstance(error, Unreachable) and timezone.now() > operation.deadline_at
+        if not (error.final or late):
+            raise
+        logger.warning("operation %s: left behind: %s", operation.pk, error.detail)
+
+
+def _verdict(
+    operation: Operation,
+    job: work.Job,
+    seen: Instance | None,
+    at_target: bool,
+    failure: DriverError | None,
+) -> Verdict:
+    """What the node's report means."""
+    running = seen is not None and seen.power is Power.RUNNING
+    complete = work.complete(operation.kind, job, seen, at_target)
+    return Verdict(
+        ok=work.reached(operation.kind, job, seen, at_target),
+        now=outcomes.at_rest(operation.was, running=running),
+        address=seen.address if seen else "",
+        error=failure.sentence if failure and not complete else "",
+        detail=failure.detail if failure else "",
+    )
+
+
+def _tell(operation: Operation, verdict: Verdict) -> None:
+    """A line in the log for what has been written down."""
+    told = {
+        "kind": operation.kind,
+        "container": operation.container_id,
+        "outcome": Operation.Outcome.DONE if verdict.ok else Operation.Outcome.FAILED,
+        "attempts": operation.attempts,
+        "seconds": round((timezone.now() - operation.asked_at).total_seconds(), 1),
+        "error": verdict.detail,
+    }
+    logger.info("operation ended", extra=told)
