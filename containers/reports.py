@@ -198,11 +198,15 @@ def _because(step: Step, node: Node) -> str:
 
 
 def _take_up_again(work: list[Operation], now: datetime) -> None:
-    """Work goes on where it was, with all the time that it had at first."""
+    """Work goes on where it was, with all the time that it had at first: it begins anew when a
+    worker takes it."""
     for kind in {operation.kind for operation in work}:
         alike = [operation.pk for operation in work if operation.kind == kind]
         Operation.objects.filter(pk__in=alike).update(
-            deadline_at=now + Container.deadline_of(kind), not_before=now, woken_at=now
+            deadline_at=now + Container.deadline_of(kind),
+            started_at=None,
+            not_before=now,
+            woken_at=now,
         )
     for operation in work:
         wake(operation.pk)

@@ -191,26 +191,36 @@ def _follow(operation: Operation, steps: work.Steps) -> None:
     """Run steps, renewing the lease with each sign of life. Raises what the driver raises,
     Hardened where the plug is to be pulled, Overdue, and LeaseLost."""
     last_pulse = -PULSE
+    moves_running = operation.during == Status.MIGRATING and operation.was == Status.RUNNING
+    halting = moves_running or operation.during == Status.STOPPING
     for step in steps:
         if not isinstance(step, Progress):
-            outcomes.half_way(operation)
+            halting = False
+            if step is work.HALF_WAY:
+                outcomes.half_way(operation)
         elif time.monotonic() - last_pulse >= PULSE:
             last_pulse = time.monotonic()
             _renew(operation, step)
+            if halting and not operation.forced:
+                _harden_when_due(operation)
 
 
 def _renew(operation: Operation, progress: Progress) -> None:
-    now = timezone.now()
-    held = hold(operation, progress=progress.percent, step=progress.step)
+    hold(operation, progress=progress.percent, step=progress.step)
     if (progress.percent, progress.step) != (operation.progress, operation.step):
         operation.progress, operation.step = progress.percent, progress.step
         Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
+    now = timezone.now()
     if now > operation.deadline_at:
         raise Overdue(f"not done after {now - operation.asked_at}")
-    moves_running = operation.during == Status.MIGRATING and operation.was == Status.RUNNING
-    if operation.forced or not (moves_running or operation.during == Status.STOPPING):
-        return
-    if now - operation.container.status_since > settings.STOP_LIMIT:
+
+
+def _harden_when_due(operation: Operation) -> None:
+    """Somebody may have pressed Force off. By itself the plug is pulled once the system inside
+    has had its time: what waited for its turn had not been asked to shut down until then."""
+    held = Operation.objects.held_as(operation)
+    assert operation.started_at is not None
+    if timezone.now() - operation.started_at > settings.STOP_LIMIT:
         held.update(forced=True)
     if held.filter(forced=True).exists():
         operation.forced = True

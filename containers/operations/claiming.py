@@ -16,7 +16,6 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from containers.models import Container, Node, Operation
-from containers.models.operation import OperationQuerySet
 from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
 from panel.composed import Reader
@@ -49,15 +48,13 @@ def claim(operation_id: int) -> Operation | None:
     return operation
 
 
-def hold(operation: Operation, **shown: object) -> OperationQuerySet:
+def hold(operation: Operation, **shown: object) -> None:
     """Hold a claimed Operation for another lease, and write down what the node showed of it.
-    Returns its row, for more of the same. Raises LeaseLost."""
-    held = Operation.objects.held_as(operation)
+    Raises LeaseLost."""
     until = timezone.now() + settings.LEASE
-    if not held.update(held_until=until, **shown):
+    if not Operation.objects.held_as(operation).update(held_until=until, **shown):
         raise LeaseLost
     operation.held_until = until
-    return held
 
 
 def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:

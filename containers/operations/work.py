@@ -1,8 +1,9 @@
 """What each kind of Operation asks of the nodes: a plain list of steps, safe to repeat.
 
 A function here is named for the action whose work it does. It knows no row and no
-transaction; what the node does comes up as `Progress`, and `HALF_WAY` where a restart goes on
-to boot. `undo` holds what has to be put right after a failure, `reached` says what counts as
+transaction; what the node does comes up as `Progress`, and a `Mark` once the system inside has
+been shut down: `HALF_WAY` where a restart goes on to boot, `HALTED` where a move goes on to copy.
+`undo` holds what has to be put right after a failure, `reached` says what counts as
 success once the node has been asked.
 """
 
@@ -29,9 +30,11 @@ from containers.statuses import Status
 
 class Mark(Enum):
     HALF_WAY = "half-way"
+    HALTED = "halted"
 
 
 HALF_WAY: Final = Mark.HALF_WAY
+HALTED: Final = Mark.HALTED
 Steps = Iterator[Progress | Mark]
 
 
@@ -86,6 +89,7 @@ def migrate(job: Job) -> Steps:
         # One that is on its way already is too busy to be stopped; its move is joined below.
         with suppress(Conflict):
             yield from job.node.stop(job.name, force=job.forced)
+    yield HALTED
     yield from job.node.move(job.name, job.target)
     if job.was_running:
         yield from job.target.start(job.name)

@@ -11,6 +11,7 @@ from containers import operations
 from containers.connect import simulated, spec_of
 from containers.drivers import Conflict, Power, Progress, Refused
 from containers.models import Container, Node
+from containers.observe import Watcher
 from containers.operations import NotAllowed, concluding, work
 from containers.statuses import Status
 from panel.models import User
@@ -18,9 +19,10 @@ from tests.cast import (
     ContainerFactory,
     effects_on,
     power_of,
+    set_pace,
 )
 from tests.conftest import Clock, Worker
-from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation
+from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation, look
 
 pytestmark = pytest.mark.django_db
 
@@ -196,3 +198,82 @@ def test_the_plug_is_pulled_by_itself_where_stopping_takes_for_ever(
     assert container.status == ends
     assert "forced" in effects_on(node, of=container)
     assert container.changes.latest("pk").because.endswith("forced off")
+
+
+@pytest.mark.parametrize("action", ["stop", "restart", "migrate"])
+def test_what_waited_long_for_its_turn_is_asked_to_shut_down_all_the_same(
+    action: str,
+    lena: User,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    settings: Any,
+    every_step: None,
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    set_pace(node, 0.1)
+    operations.request(container.pk, action, by=ada)
+    clock.advance(by=settings.STOP_LIMIT + timedelta(seconds=1))
+    worker.carry_out_all()
+    assert "forced" not in effects_on(node, of=container)
+    assert not last_operation(container).forced
+
+
+def test_work_taken_up_again_after_an_outage_gives_the_system_inside_all_its_time(
+    lena: User,
+    node: Node,
+    worker: Worker,
+    watcher: Watcher,
+    clock: Clock,
+    meanwhile: Any,
+    settings: Any,
+) -> None:
+    """The node goes off-line as it is asked to stop; back again, the work waits for its turn."""
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    set_pace(node, 0.1)
+
+    def outage() -> None:
+        broken(node, unplugged=True)
+        look(watcher, settings.MISSES_UNTIL_OFFLINE)
+        simulated(node).power(container.instance_name, Power.RUNNING)
+
+    meanwhile("stop", outage)
+    ask_and_wait(container, "stop", worker, lena)
+    broken(node)
+    clock.advance(by=settings.LEASE + timedelta(seconds=1))
+    look(watcher)
+    clock.advance(by=settings.STOP_LIMIT + timedelta(seconds=1))
+    worker.carry_out_all()
+    assert fresh(container).status == Status.STOPPED
+    assert effects_on(node, of=container)[-1] == "stopped"
+    assert not last_operation(container).forced
+
+
+def test_the_plug_is_not_said_to_be_pulled_while_one_that_has_stopped_is_copied(
+    lena: User,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    settings: Any,
+    every_step: None,
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    set_pace(node, 0.1)
+    real = work.STEPS["migrate"]
+
+    def slow_copy(job: work.Job) -> work.Steps:
+        for step in real(job):
+            if isinstance(step, Progress) and step.step.startswith("Copying"):
+                clock.advance(by=settings.STOP_LIMIT / 2)
+            yield step
+
+    instead("migrate", slow_copy)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert (container.status, container.node) == (Status.RUNNING, other_node)
+    assert not last_operation(container).forced
+    assert "forced" not in container.changes.latest("pk").because
