@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from containers.drivers import Conflict, DriverError, Instance, Power, Progress, Unreachable
+from containers.drivers import Conflict, DriverError, Instance, Power, Progress
 from containers.models import Operation
 from containers.operations import outcomes, work
 from containers.operations.claiming import hold
@@ -24,6 +24,14 @@ class Overdue(DriverError):
     final = True
 
 
+class Untold(DriverError):
+    """The deadline has passed, and the node that was asked cannot tell: it is busy with the
+    container, or in trouble with it. Whatever it says later is seen by the watcher."""
+
+    sentence = "The node cannot say whether this container runs. Ask support to look at it there."
+    final = True
+
+
 # Tries of the steps before an Operation is given up, a killed worker counted as one.
 ATTEMPTS = 10
 # How long is waited for what failed steps left to be put right.
@@ -35,12 +43,11 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
     it down. Raises a DriverError where nothing can be concluded yet, and LeaseLost."""
     seen, at_target = work.look(operation.kind, job)
     if not work.complete(operation.kind, job, seen, at_target):
-        failure = failure or Conflict(f"the node reports {seen.power if seen else 'nothing'}")
-        failure = _given_up(operation, failure)
+        failure = _given_up(operation, failure or _unlike(seen))
         _undo(operation, job)
         seen, at_target = work.look(operation.kind, job)
-    if seen is not None and seen.power not in {Power.RUNNING, Power.STOPPED}:
-        raise failure or Conflict(f"the node reports {seen.power}")
+    if not _tells(seen):
+        failure = _untold(operation, failure or _unlike(seen))
 
     verdict = _verdict(operation, job, seen, at_target, failure)
     half_done = operation.kind == "restart" and operation.during == Status.STOPPING
@@ -52,6 +59,15 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
 
 def _is_overdue(operation: Operation) -> bool:
     return timezone.now() >= operation.deadline_at
+
+
+def _unlike(seen: Instance | None) -> Conflict:
+    return Conflict(f"the node reports {seen.power if seen else 'nothing'}")
+
+
+def _tells(seen: Instance | None) -> bool:
+    """Whether the node says what has become of it."""
+    return seen is None or seen.power in {Power.RUNNING, Power.STOPPED}
 
 
 def _given_up(operation: Operation, failure: DriverError) -> DriverError:
@@ -66,9 +82,17 @@ def _given_up(operation: Operation, failure: DriverError) -> DriverError:
     return failure if operation.kind == "create" and not overdue else Overdue(failure.detail)
 
 
+def _untold(operation: Operation, failure: DriverError) -> DriverError:
+    """What is said where the node cannot tell. Raises Conflict while there is time left for it:
+    then it is asked again."""
+    if not _is_overdue(operation):
+        raise Conflict(failure.detail)
+    return Untold(failure.detail)
+
+
 def _undo(operation: Operation, job: work.Job) -> None:
     """Put right what the failed steps left. What the node refuses for good, or does not come to
-    an end with, stays for staff; so does what is on a node that has not come back in time."""
+    an end with, stays for staff; so does what a node is away or too busy for past the deadline."""
     until = timezone.now() + UNDOING
     try:
         for step in work.undo(operation.kind, job):
@@ -77,8 +101,7 @@ def _undo(operation: Operation, job: work.Job) -> None:
             if timezone.now() > until:
                 raise Overdue(f"not put right after {UNDOING}")
     except DriverError as error:
-        late = isinstance(error, Unreachable) and timezone.now() > operation.deadline_at
-        if not (error.final or late):
+        if not (error.final or _is_overdue(operation)):
             raise
         logger.warning("operation %s: left behind: %s", operation.pk, error.detail)
 
@@ -90,14 +113,15 @@ def _verdict(
     at_target: bool,
     failure: DriverError | None,
 ) -> Verdict:
-    """What the node's report means."""
+    """What the node's report means. One that cannot tell how it is says at least where it is."""
+    tells = _tells(seen)
     running = seen is not None and seen.power is Power.RUNNING
-    complete = work.complete(operation.kind, job, seen, at_target)
+    well = tells and work.complete(operation.kind, job, seen, at_target)
     return Verdict(
         ok=work.reached(operation.kind, job, seen, at_target),
-        now=outcomes.at_rest(operation.was, running=running),
+        now=outcomes.at_rest(operation.was, running=running) if tells else operation.was,
         address=seen.address if seen else "",
-        error=failure.sentence if failure and not complete else "",
+        error=failure.sentence if failure and not well else "",
         detail=failure.detail if failure else "",
     )
 

@@ -113,10 +113,14 @@ def undo(kind: str, job: Job) -> Steps:
         if not is_another(job):
             yield from job.node.delete(job.name)
     elif kind == "migrate" and job.node.instance(job.name):
+        assert job.target is not None
+        if job.was_running:
+            # Before anything is cleared away; what is being copied runs once that is given up.
+            with suppress(Conflict):
+                yield from job.node.start(job.name)
+        yield from job.node.give_up_move(job.name, job.target)
         if job.was_running:
             yield from job.node.start(job.name)
-        assert job.target is not None
-        yield from job.node.give_up_move(job.name, job.target)
 
 
 def is_another(job: Job) -> bool:

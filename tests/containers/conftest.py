@@ -1,12 +1,15 @@
-"""Steps of work that a test plays itself, to be in the middle of it."""
+"""Steps of work that a test plays itself, to be in the middle of it, and nodes that cannot tell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from containers.drivers import Instance, Power
+from containers.drivers.simulated import SimulatedDriver
 from containers.observe import Watcher
 from containers.operations import carrying, work
 from tests.containers.acts import Steps
@@ -51,3 +54,28 @@ def meanwhile(instead: Any, every_step: None) -> Callable[[str, Callable[[], Non
 @pytest.fixture
 def watcher() -> Watcher:
     return Watcher()
+
+
+@pytest.fixture
+def cannot_tell(monkeypatch: pytest.MonkeyPatch) -> Callable[[Power | None], None]:
+    """`cannot_tell(Power.ERROR)`: what nodes say of all that is on them; None: the truth again."""
+    one, every = SimulatedDriver.instance, SimulatedDriver.instances
+    says: list[Power | None] = [None]
+
+    def told(seen: Instance) -> Instance:
+        return replace(seen, power=says[0] or seen.power)
+
+    def instance(driver: SimulatedDriver, name: str) -> Instance | None:
+        seen = one(driver, name)
+        return told(seen) if seen else None
+
+    def instances(driver: SimulatedDriver) -> dict[str, Instance]:
+        return {name: told(seen) for name, seen in every(driver).items()}
+
+    monkeypatch.setattr(SimulatedDriver, "instance", instance)
+    monkeypatch.setattr(SimulatedDriver, "instances", instances)
+
+    def say(power: Power | None) -> None:
+        says[0] = power
+
+    return say

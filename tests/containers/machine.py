@@ -27,6 +27,7 @@ from containers.drivers import Conflict, Power, Refused, Unreachable
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
+from containers.operations.work import STEPS
 from containers.placement import NoRoomAnywhere
 from containers.reports import Look
 from containers.statuses import TRANSIENT, Status
@@ -231,6 +232,15 @@ class Panel(RuleBasedStateMachine):
             power = Power.RUNNING if runs else Power.STOPPED
             simulated(container.node).power(container.instance_name, power)
 
+    @rule(which=some, power=st.sampled_from([Power.BUSY, Power.ERROR]))
+    def its_node_cannot_tell(self, which: int, power: Power) -> None:
+        """For a while: until somebody there looks after it."""
+        container = self._one(Container, which)
+        if container.node is None:
+            return
+        with suppress(Refused, Unreachable):
+            simulated(container.node).power(container.instance_name, power)
+
     # --- how it is done --------------------------------------------------------------------
 
     def _begin_life(self) -> None:
@@ -340,6 +350,7 @@ class Panel(RuleBasedStateMachine):
         """All is whole again, and time passes; staff look after what was given up."""
         self.trouble, self.looks = None, []
         self._break_all(Faults())
+        self._come_to_an_end()
         for _ in range(SETTLING):
             self._look_around()
             operations.sweep()
@@ -353,3 +364,24 @@ class Panel(RuleBasedStateMachine):
             if not (moving.filter(missing=False).exists() or waiting.exists()):
                 break
         self._look_around()
+
+    def _come_to_an_end(self) -> None:
+        """Where nodes answer all work has an end, though they cannot tell; then they can again."""
+        untold = [
+            (simulated(node), one.name)
+            for node in self.nodes
+            for one in simulated(node).instances().values()
+            if one.power in {Power.BUSY, Power.ERROR}
+        ]
+        if not untold:
+            return
+        for _ in range(4):
+            self._look_around()
+            operations.sweep()
+            self.worker.carry_out_all()
+            self.clock.advance(by=max(map(Container.deadline_of, STEPS)))
+        still = Operation.objects.open()
+        assert not still, [(each.kind, each.attempts, each.error_detail) for each in still]
+        for driver, name in untold:
+            if (seen := driver.instance(name)) and seen.power in {Power.BUSY, Power.ERROR}:
+                driver.power(name, Power.STOPPED)

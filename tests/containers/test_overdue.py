@@ -1,28 +1,25 @@
-"""What takes too long: deadlines, Force off, and the plug that is pulled by itself."""
+"""What takes longer than it should is given up, and what it left is put right in time or left."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from containers import operations
-from containers.connect import simulated, spec_of
+from containers.connect import simulated
 from containers.drivers import Conflict, Power, Progress, Refused
 from containers.models import Container, Node
-from containers.observe import Watcher
-from containers.operations import NotAllowed, concluding, work
+from containers.operations import concluding, work
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
     ContainerFactory,
-    effects_on,
     power_of,
     set_pace,
 )
 from tests.conftest import Clock, Worker
-from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation, look
+from tests.containers.acts import ask_and_wait, broken, fresh, last_operation
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +74,67 @@ def test_what_cannot_be_put_right_in_time_is_left_behind(
     assert len(signs) < 10
 
 
+@pytest.mark.parametrize(("action", "status"), [("create", "ordered"), ("migrate", "running")])
+def test_what_the_node_is_too_busy_to_put_right_is_left_behind_at_the_deadline(
+    action: str,
+    status: str,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(job: work.Job) -> work.Steps:
+        yield from ()
+        raise Refused("no")
+
+    def busy(kind: str, job: work.Job) -> work.Steps:
+        yield from ()
+        raise Conflict("busy")
+
+    instead(action, refused)
+    monkeypatch.setattr(work, "undo", busy)
+    on = {} if status == "ordered" else {"node": node}
+    container = ContainerFactory.create(status=status, **on)
+    container = ask_and_wait(container, action, worker, ada)
+    assert last_operation(container).is_open, "there is time left"
+    clock.advance(by=Container.deadline_of(action))
+    operations.sweep()
+    worker.carry_out_all()
+    assert (fresh(container).status, fresh(container).problem) == (status, Refused.sentence)
+
+
+def test_a_move_that_is_given_up_in_the_middle_of_its_copy_runs_again_where_it_was(
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    every_step: None,
+) -> None:
+    """Its node is copying and too busy to start it, until it is told to give up."""
+    container = ContainerFactory.create(status=Status.RUNNING, node=node)
+
+    def steps(job: work.Job) -> work.Steps:
+        yield from job.node.stop(job.name)
+        set_pace(node, 1000)
+        assert job.target is not None
+        for step in job.node.move(job.name, job.target):
+            clock.advance(by=Container.deadline_of("migrate"))
+            set_pace(node, 0)
+            yield step
+
+    instead("migrate", steps)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert (container.status, container.node) == (Status.RUNNING, node)
+    assert container.problem == concluding.Overdue.sentence
+    assert power_of(container) is Power.RUNNING
+    assert simulated(other_node).instance(container.instance_name) is None
+
+
 def test_the_time_that_work_may_take_runs_from_its_beginning(
     container: Container, lena: User, worker: Worker, clock: Clock, instead: Any
 ) -> None:
@@ -94,186 +152,3 @@ def test_the_time_that_work_may_take_runs_from_its_beginning(
     worker.carry_out_all()
     assert fresh(container).status == Status.STOPPED
     assert fresh(container).problem == concluding.Overdue.sentence
-
-
-@pytest.fixture
-def stubborn(lena: User, node: Node) -> Container:
-    """Runs, and ignores every gentle stop."""
-    container = ContainerFactory.create(
-        customer=lena, status=Status.RUNNING, node=node, on_node=False
-    )
-    simulated(node).seed(spec_of(container), Power.RUNNING, stubborn=True)
-    return container
-
-
-def test_force_off_hardens_the_open_operation_instead_of_opening_a_second(
-    stubborn: Container,
-    lena: User,
-    ada: User,
-    node: Node,
-    worker: Worker,
-    clock: Clock,
-    meanwhile: Any,
-    settings: Any,
-) -> None:
-    def force() -> None:
-        with pytest.raises(NotAllowed):
-            operations.request(stubborn.pk, "force_off", by=ada)
-        clock.advance(by=settings.STOP_PATIENCE)
-        with pytest.raises(NotAllowed):
-            operations.request(stubborn.pk, "force_off", by=lena)
-        forced = operations.request(stubborn.pk, "force_off", by=ada)
-        assert forced == last_operation(stubborn)
-
-    meanwhile("stop", force)
-    container = ask_and_wait(stubborn, "stop", worker, lena)
-    assert (container.status, container.problem) == (Status.STOPPED, "")
-    assert power_of(container) is Power.STOPPED
-    assert effects_on(node, of=container)[-1] == "forced"
-    assert container.operations.count() == 1
-    assert last_operation(container).forced
-    assert history(container) == [
-        ("running", "stopping"),
-        ("stopping", "stopping"),
-        ("stopping", "stopped"),
-    ]
-    assert [change.by for change in container.changes.order_by("pk")] == [lena, ada, None]
-
-
-def test_force_off_of_a_restart_goes_on_to_boot(
-    stubborn: Container,
-    lena: User,
-    ada: User,
-    node: Node,
-    worker: Worker,
-    clock: Clock,
-    meanwhile: Any,
-    settings: Any,
-) -> None:
-    def force() -> None:
-        clock.advance(by=settings.STOP_PATIENCE)
-        operations.request(stubborn.pk, "force_off", by=ada)
-
-    meanwhile("restart", force)
-    container = ask_and_wait(stubborn, "restart", worker, lena)
-    assert container.status == Status.RUNNING
-    assert effects_on(node, of=container)[-2:] == ["forced", "started"]
-
-
-def test_force_off_while_nobody_is_at_work_is_there_when_somebody_is(
-    stubborn: Container,
-    lena: User,
-    ada: User,
-    node: Node,
-    worker: Worker,
-    clock: Clock,
-    settings: Any,
-) -> None:
-    operations.request(stubborn.pk, "stop", by=lena)
-    worker.lose_everything()
-    clock.advance(by=settings.STOP_PATIENCE)
-    operations.request(stubborn.pk, "force_off", by=ada)
-    worker.carry_out_all()
-    assert fresh(stubborn).status == Status.STOPPED
-    assert effects_on(node, of=stubborn)[-1] == "forced"
-
-
-@pytest.mark.parametrize(
-    ("action", "ends"), [("stop", "stopped"), ("restart", "running"), ("migrate", "running")]
-)
-def test_the_plug_is_pulled_by_itself_where_stopping_takes_for_ever(
-    action: str,
-    ends: str,
-    stubborn: Container,
-    ada: User,
-    node: Node,
-    other_node: Node,
-    worker: Worker,
-    clock: Clock,
-    meanwhile: Any,
-    settings: Any,
-) -> None:
-    meanwhile(action, lambda: clock.advance(by=settings.STOP_LIMIT + timedelta(seconds=1)))
-    container = ask_and_wait(stubborn, action, worker, ada)
-    assert container.status == ends
-    assert "forced" in effects_on(node, of=container)
-    assert container.changes.latest("pk").because.endswith("forced off")
-
-
-@pytest.mark.parametrize("action", ["stop", "restart", "migrate"])
-def test_what_waited_long_for_its_turn_is_asked_to_shut_down_all_the_same(
-    action: str,
-    lena: User,
-    ada: User,
-    node: Node,
-    other_node: Node,
-    worker: Worker,
-    clock: Clock,
-    settings: Any,
-    every_step: None,
-) -> None:
-    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
-    set_pace(node, 0.1)
-    operations.request(container.pk, action, by=ada)
-    clock.advance(by=settings.STOP_LIMIT + timedelta(seconds=1))
-    worker.carry_out_all()
-    assert "forced" not in effects_on(node, of=container)
-    assert not last_operation(container).forced
-
-
-def test_work_taken_up_again_after_an_outage_gives_the_system_inside_all_its_time(
-    lena: User,
-    node: Node,
-    worker: Worker,
-    watcher: Watcher,
-    clock: Clock,
-    meanwhile: Any,
-    settings: Any,
-) -> None:
-    """The node goes off-line as it is asked to stop; back again, the work waits for its turn."""
-    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
-    set_pace(node, 0.1)
-
-    def outage() -> None:
-        broken(node, unplugged=True)
-        look(watcher, settings.MISSES_UNTIL_OFFLINE)
-        simulated(node).power(container.instance_name, Power.RUNNING)
-
-    meanwhile("stop", outage)
-    ask_and_wait(container, "stop", worker, lena)
-    broken(node)
-    clock.advance(by=settings.LEASE + timedelta(seconds=1))
-    look(watcher)
-    clock.advance(by=settings.STOP_LIMIT + timedelta(seconds=1))
-    worker.carry_out_all()
-    assert fresh(container).status == Status.STOPPED
-    assert effects_on(node, of=container)[-1] == "stopped"
-    assert not last_operation(container).forced
-
-
-def test_the_plug_is_not_said_to_be_pulled_while_one_that_has_stopped_is_copied(
-    lena: User,
-    ada: User,
-    node: Node,
-    other_node: Node,
-    worker: Worker,
-    clock: Clock,
-    instead: Any,
-    settings: Any,
-    every_step: None,
-) -> None:
-    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
-    set_pace(node, 0.1)
-    real = work.STEPS["migrate"]
-
-    def slow_copy(job: work.Job) -> work.Steps:
-        for step in real(job):
-            if isinstance(step, Progress) and step.step.startswith("Copying"):
-                clock.advance(by=settings.STOP_LIMIT / 2)
-            yield step
-
-    instead("migrate", slow_copy)
-    container = ask_and_wait(container, "migrate", worker, ada)
-    assert (container.status, container.node) == (Status.RUNNING, other_node)
-    assert not last_operation(container).forced
-    assert "forced" not in container.changes.latest("pk").because

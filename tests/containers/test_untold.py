@@ -1,0 +1,109 @@
+"""What becomes of a container whose node answers, and cannot tell how it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from containers import operations
+from containers.connect import simulated
+from containers.drivers import Power, Refused
+from containers.models import Container, Node
+from containers.observe import Watcher
+from containers.operations import concluding, work
+from containers.statuses import Status
+from panel.models import User
+from tests.cast import ContainerFactory
+from tests.conftest import Clock, Worker
+from tests.containers.acts import ask_and_wait, fresh, last_operation, look
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("power", [Power.BUSY, Power.ERROR])
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize(
+    ("action", "was"),
+    [
+        ("start", "stopped"),
+        ("stop", "running"),
+        ("stop", "repairing"),
+        ("restart", "running"),
+        ("migrate", "stopped"),
+        ("migrate", "running"),
+        ("destroy", "stopped"),
+        ("destroy", "repairing"),
+    ],
+)
+def test_what_the_node_cannot_tell_by_the_deadline_ends_as_it_was_and_says_so(
+    action: str,
+    was: str,
+    refused: bool,
+    power: Power,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    watcher: Watcher,
+    clock: Clock,
+    instead: Any,
+    cannot_tell: Any,
+) -> None:
+    def steps(job: work.Job) -> work.Steps:
+        yield from ()
+        if refused:
+            raise Refused("forkstart")
+
+    instead(action, steps)
+    container = ContainerFactory.create(status=was, node=node)
+    cannot_tell(power)
+    container = ask_and_wait(container, action, worker, ada)
+    clock.advance(by=Container.deadline_of(action) / 2)
+    operations.sweep()
+    worker.carry_out_all()
+    assert last_operation(container).is_open, "there is time left"
+
+    clock.advance(by=Container.deadline_of(action))
+    operations.sweep()
+    worker.carry_out_all()
+    container = fresh(container)
+    assert (container.status, container.node) == (was, node)
+    assert container.problem == concluding.Untold.sentence
+    operation = last_operation(container)
+    assert (operation.outcome, operation.error) == ("failed", concluding.Untold.sentence)
+    assert operation.error_detail == ("forkstart" if refused else f"the node reports {power}")
+
+    clock.advance(5)
+    look(watcher)
+    assert fresh(container).status == was, "it still cannot tell"
+    cannot_tell(None)
+    simulated(node).power(container.instance_name, Power.RUNNING)
+    clock.advance(5)
+    look(watcher)
+    assert (fresh(container).status, fresh(container).is_transient) == ("running", False)
+
+
+@pytest.mark.parametrize("power", [Power.BUSY, Power.ERROR])
+def test_what_is_where_it_should_be_is_there_though_the_node_cannot_tell_what_it_does(
+    power: Power,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    cannot_tell: Any,
+) -> None:
+    created = ContainerFactory.create(status=Status.ORDERED)
+    moved = ContainerFactory.create(status=Status.RUNNING, node=node)
+    cannot_tell(power)
+    ask_and_wait(created, "create", worker, ada)
+    ask_and_wait(moved, "migrate", worker, ada)
+    clock.advance(by=Container.deadline_of("migrate"))
+    operations.sweep()
+    worker.carry_out_all()
+    assert (fresh(created).status, fresh(created).node) == (Status.STOPPED, node)
+    assert (fresh(moved).status, fresh(moved).node) == (Status.RUNNING, other_node)
+    for container in (created, moved):
+        assert last_operation(container).outcome == "done"
+        assert fresh(container).problem == concluding.Untold.sentence
