@@ -86,9 +86,13 @@ def migrate(job: Job) -> Steps:
     if job.target.instance(job.name) is None:
         # Before anything is stopped for it.
         job.node.check_move(job.name, job.target)
-        # One that is on its way already is too busy to be stopped; its move is joined below.
-        with suppress(Conflict):
+        try:
             yield from job.node.stop(job.name, force=job.forced)
+        except Conflict:
+            # One that is on its way already is too busy to be stopped; its move is joined below.
+            here = job.node.instance(job.name)
+            if here is not None and here.power is not Power.BUSY:
+                raise
     yield HALTED
     yield from job.node.move(job.name, job.target)
     if job.was_running:

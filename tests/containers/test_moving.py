@@ -12,6 +12,7 @@ import pytest
 from containers import operations, reports
 from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused
+from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation
 from containers.operations import concluding, work
 from containers.placement import NoRoomAnywhere
@@ -232,6 +233,25 @@ def test_a_move_that_fails_half_way_leaves_nothing_on_the_target(
     assert (container.status, container.node) == (Status.RUNNING, node)
     assert last_operation(container).outcome == Operation.Outcome.FAILED
     assert not simulated(other_node).unfinished()
+
+
+def test_a_move_waits_for_a_node_that_is_busy_with_one_that_runs(
+    lena: User, ada: User, node: Node, other_node: Node, worker: Worker, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Somebody there restarts it just then."""
+    container = ContainerFactory.create(customer=lena, status=Status.RUNNING, node=node)
+
+    def busy(*_: object, **__: object) -> NoReturn:
+        raise Conflict('Instance is busy running a "restart" operation')
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(SimulatedDriver, "stop", busy)
+        container = ask_and_wait(container, "migrate", worker, ada)
+    assert (container.status, container.problem) == (Status.MIGRATING, Conflict.sentence)
+    container = settle(container, worker, clock)
+    assert (container.status, container.node) == (Status.RUNNING, other_node)
+    assert container.problem == ""
 
 
 def test_an_administrator_may_choose_the_target(
