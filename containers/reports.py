@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Case, F, OuterRef, QuerySet, Subquery, Value, When
 from django.utils import timezone
 
 from containers.drivers import Instance, Power
@@ -25,7 +25,13 @@ from containers.statuses import TRANSIENT, Status
 logger = logging.getLogger(__name__)
 
 # What a report is compared with: a look at thousands of containers reads no more of them.
-COMPARED = ("node", "status", "status_since", "missing", "address")
+COMPARED = ("node", "status", "status_since", "missing", "address", "problem")
+
+# What is said of one whose node is back, has it, and reports no power.
+CANNOT_TELL = (
+    "Its node answers again, but cannot say whether it runs. "
+    "The status is read from the node as soon as it can."
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Step:
     transition: str = ""
     now: str = ""
     gone: bool = False
+    untold: bool = False
 
 
 @transaction.atomic
@@ -58,7 +65,8 @@ def lose(node: Node, error: str) -> None:
     """A node has not answered for too long: it is off-line, and all that is on it Off-line."""
     now = timezone.now()
     here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
-    locked = here.select_for_update().order_by("pk").values_list("pk")
+    untold = Container.objects.filter(node=node, status=Status.OFFLINE, problem=CANNOT_TELL)
+    locked = (here | untold).select_for_update().order_by("pk").values_list("pk")
     # Containers are locked before nodes, as in placing; and again, for those placed since.
     list(locked)
     if not Node.objects.filter(pk=node.pk, online=True).update(online=False, online_since=now):
@@ -66,9 +74,10 @@ def lose(node: Node, error: str) -> None:
     list(locked.all())
     # The sources and the target are those that the table gives this transition.
     _keep_history(here, Status.OFFLINE, now, f"node {node.name} does not answer")
-    here.update(
+    already = When(status=Status.OFFLINE, then="status_since")
+    (here | untold).update(
         status=Status.OFFLINE,
-        status_since=now,
+        status_since=Case(already, default=Value(now)),
         revision=F("revision") + 1,
         problem=f"The connection to node {node.name} is broken. "
         "Nothing is lost: the status is read from the node as soon as it is back.",
@@ -79,7 +88,7 @@ def lose(node: Node, error: str) -> None:
 def step_of(container: Container, look: Look, during: str | None) -> Step | None:
     """What makes a row say what its node reports.
 
-    None where they agree, and where the node cannot tell yet. `during` is the transient
+    None where they agree, and where the node cannot tell of one at rest. `during` is the transient
     status of an open Operation.
     """
     if container.status_since >= look.began or container.status in TRANSIENT:
@@ -96,6 +105,8 @@ def step_of(container: Container, look: Look, during: str | None) -> Step | None
         return Step(was, was_missing, "found_running")
     if seen.power is Power.STOPPED and was in Container.sources_of("found_stopped"):
         return Step(was, was_missing, "found_stopped")
+    if was == Status.OFFLINE and container.problem != CANNOT_TELL:
+        return Step(was, was_missing, untold=True)
     if seen.address and seen.address != container.address:
         return Step(was, was_missing)
     return None
@@ -141,8 +152,13 @@ def _move(alike: list[Container], step: Step, node: Node, now: datetime) -> None
 
 
 def _show(alike: list[Container], step: Step, node: Node) -> None:
-    """Where the status stays, the page shows another address, or that it is gone."""
-    words = {"missing": True, "problem": _gone_from(node)} if step.gone else {}
+    """Where the status stays, the page shows another address, that it is gone, or that its node
+    cannot tell."""
+    words: dict[str, Any] = {}
+    if step.gone:
+        words = {"missing": True, "problem": _gone_from(node)}
+    elif step.untold:
+        words = {"missing": False, "problem": CANNOT_TELL}
     rows = Container.objects.filter(pk__in=[row.pk for row in alike])
     rows.update(revision=F("revision") + 1, **words)
 

@@ -324,7 +324,7 @@ def test_one_in_repair_is_not_taken_for_stopped(node: Node, lena: User, watcher:
 
 @pytest.mark.parametrize("power", [Power.BUSY, Power.ERROR])
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.STOPPED, Status.OFFLINE])
-def test_where_the_node_cannot_tell_nothing_is_written(
+def test_where_the_node_cannot_tell_the_status_stays(
     power: Power, status: Status, node: Node, lena: User
 ) -> None:
     container = ContainerFactory.create(customer=lena, node=node, status=status)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from containers import operations
-from containers.connect import simulated
+from containers import operations, reports
+from containers.connect import simulated, spec_of
 from containers.drivers import Power, Refused
 from containers.models import Container, Node
 from containers.observe import Watcher
@@ -16,7 +16,7 @@ from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory
 from tests.conftest import Clock, Worker
-from tests.containers.acts import ask_and_wait, fresh, last_operation, look
+from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation, look
 
 pytestmark = pytest.mark.django_db
 
@@ -107,3 +107,47 @@ def test_what_is_where_it_should_be_is_there_though_the_node_cannot_tell_what_it
     for container in (created, moved):
         assert last_operation(container).outcome == "done"
         assert fresh(container).problem == concluding.Untold.sentence
+
+
+@pytest.mark.parametrize("power", [Power.BUSY, Power.ERROR])
+def test_after_an_outage_it_is_not_said_that_the_connection_is_broken_but_what_is_true(
+    power: Power, ada: User, node: Node, watcher: Watcher, cannot_tell: Any
+) -> None:
+    container = ContainerFactory.create(node=node, status=Status.RUNNING)
+
+    def off_line() -> None:
+        broken(node, unplugged=True)
+        look(watcher, 3)
+        broken(node)
+
+    off_line()
+    assert "connection to node node-a is broken" in fresh(container).problem
+    cannot_tell(power)
+    look(watcher)
+    waits = fresh(container)
+    assert (waits.status, waits.problem) == (Status.OFFLINE, reports.CANNOT_TELL)
+    look(watcher)
+    assert fresh(container).revision == waits.revision, "nothing new"
+
+    off_line()
+    assert "connection to node node-a is broken" in fresh(container).problem
+    assert fresh(container).revision > waits.revision
+    look(watcher)
+    cannot_tell(None)
+    look(watcher)
+    assert (fresh(container).status, fresh(container).problem) == (Status.RUNNING, "")
+    assert history(container) == [("running", "offline"), ("offline", "running")]
+
+
+def test_one_that_was_missing_is_there_again_though_its_node_cannot_tell_how_it_is(
+    container: Container, node: Node, watcher: Watcher, cannot_tell: Any
+) -> None:
+    simulated(node).lose(container.instance_name)
+    look(watcher)
+    assert fresh(container).is_gone()
+    simulated(node).seed(spec_of(container))
+    cannot_tell(Power.ERROR)
+    look(watcher)
+    waits = fresh(container)
+    assert (waits.status, waits.missing) == (Status.OFFLINE, False)
+    assert waits.problem == reports.CANNOT_TELL
