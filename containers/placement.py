@@ -1,11 +1,13 @@
-"""Which node gets a container: the on-line one that can make it and has the most room, reserved
-in the same breath."""
+"""Which node gets a container: the on-line one that can make it and has the most room, after
+those on which it has failed less often; reserved in the same breath."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from copy import copy
 
-from containers.models import Container, Node, Stray
+from containers.models import Container, Node, Operation, Stray
 from containers.models.node import NodeQuerySet
 from containers.room import with_room
 
@@ -54,11 +56,15 @@ class NoRoomThere(NoRoomAnywhere):
 
 def candidates(container: Container) -> list[Node]:
     """The nodes that could take it, most room first; never the one it is on. One that moves
-    brings its files along, to a node of the same kind; a new one is made of an image."""
+    brings its files along, to a node of the same kind; a new one is made of an image, and goes
+    last to where its creation has failed before."""
     if container.node is not None:
         return targets([container])
     able = with_room(_at_work().able_to_create(container.image))
-    return _most_room_first(node for node in able if _fits(container, node))
+    fit = _most_room_first(node for node in able if _fits(container, node))
+    failed = container.operations.filter(kind="create", outcome=Operation.Outcome.FAILED)
+    failures = Counter(failed.values_list("node", flat=True))
+    return sorted(fit, key=lambda node: failures[node.pk])
 
 
 def targets(containers: Iterable[Container]) -> list[Node]:
@@ -88,15 +94,12 @@ def _most_room_first(nodes: Iterable[Node]) -> list[Node]:
 def that_fit(containers: Iterable[Container], nodes: Iterable[Node]) -> list[Container]:
     """Those that find room if they are moved to these nodes one after the other, as `place`
     would have it."""
-    left = [(node.memory_left, node.disk_left) for node in nodes]
+    left = [copy(node) for node in nodes]
     fit = []
     for container in containers:
-        wants = container.memory_mb, container.disk_gb
-        able = [room for room in left if room[0] >= wants[0] and room[1] >= wants[1]]
-        if able:
-            most = max(able)
-            left.remove(most)
-            left.append((most[0] - wants[0], most[1] - wants[1]))
+        if able := _most_room_first(node for node in left if _fits(container, node)):
+            able[0].memory_promised += container.memory_mb
+            able[0].disk_promised += container.disk_gb
             fit.append(container)
     return fit
 

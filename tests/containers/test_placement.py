@@ -7,11 +7,13 @@ from pytest_django import DjangoAssertNumQueries
 
 from containers import operations
 from containers.models import Container, Node
-from containers.placement import NoRoomAnywhere, candidates, place
+from containers.placement import NoRoomAnywhere, candidates, place, that_fit
 from containers.room import with_room
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import ContainerFactory, NodeFactory, room_on
+from tests.cast import ContainerFactory, NodeFactory, OperationFactory, room_on
+from tests.conftest import Clock, Worker
+from tests.containers.acts import broken
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +33,12 @@ def fill(node: Node, memory_mb: int, status: str = Status.STOPPED, disk_gb: int 
     )
 
 
+def has_failed(container: Container, node: Node, **fields: object) -> None:
+    """An Operation on it, a creation unless something else is said, has ended on a node."""
+    ended = {"kind": "create", "outcome": "failed", "was": "ordered", "during": "creating"} | fields
+    OperationFactory.create(container=container, node=node, **ended)
+
+
 def test_the_node_with_the_most_room_is_taken(ordered: Container) -> None:
     a_node("a-small", memory_mb=4096)
     most = a_node("b-large", memory_mb=8192)
@@ -42,6 +50,56 @@ def test_it_is_the_room_left_that_counts(ordered: Container) -> None:
     fill(a_node("large", memory_mb=8192), 6000)
     small = a_node("small", memory_mb=4096)
     assert place(ordered) == small
+
+
+def test_the_node_on_which_it_has_failed_less_often_is_tried_next(ordered: Container) -> None:
+    broken_one, other, last = a_node("a", memory_mb=65536), a_node("b"), a_node("c", memory_mb=4096)
+    tried = []
+    for _ in range(4):
+        tried.append(place(ordered))
+        has_failed(ordered, tried[-1])
+    assert tried == [broken_one, other, last, broken_one]
+
+
+def test_what_failed_of_another_container_or_went_well_is_not_held_against_a_node(
+    ordered: Container,
+) -> None:
+    most, _ = a_node("most", memory_mb=65536), a_node("other")
+    has_failed(ContainerFactory.create(status=Status.ORDERED), most)
+    has_failed(ordered, most, kind="create", outcome="done")
+    has_failed(ordered, most, kind="start")
+    assert place(ordered) == most
+
+
+def test_one_node_that_fails_keeps_no_order_from_being_created_on_another(
+    ordered: Container, worker: Worker, clock: Clock
+) -> None:
+    most, other = a_node("most", memory_mb=65536), a_node("other")
+    broken(most, failing=True)
+    operations.request(ordered.pk, "create", by=None)
+    worker.carry_out_all()
+    clock.advance(60)
+    operations.sweep()
+    worker.carry_out_all()
+    ordered.refresh_from_db()
+    assert (ordered.status, ordered.node) == (Status.STOPPED, other)
+
+
+def test_who_fits_elsewhere_is_who_finds_room_when_all_are_moved(ada: User) -> None:
+    """Two with as much memory left, of which one has little disk: by name it is the first."""
+    full = a_node("full", memory_mb=65536, disk_gb=1000)
+    a_node("a-thin", memory_mb=8192, disk_gb=50)
+    a_node("b-wide", memory_mb=8192, disk_gb=100)
+    a_node("c-small", memory_mb=2048, disk_gb=200)
+    moving = [
+        fill(full, memory, disk_gb=disk)
+        for memory, disk in ((1024, 40), (1024, 80), (7000, 60), (2048, 20), (512, 90))
+    ]
+    elsewhere = with_room(Node.objects.exclude(pk=full.pk))
+    promised = [each.pk for each in that_fit(moving, elsewhere)]
+    moved = [each.pk for each in moving if not operations.refusal(each.pk, "migrate", by=ada)]
+    assert promised == moved
+    assert 0 < len(moved) < len(moving)
 
 
 @pytest.mark.parametrize("why", [{"online": False}, {"in_service": False}])
