@@ -107,7 +107,7 @@ def step_of(container: Container, look: Look, during: str | None) -> Step | None
         return Step(was, was_missing, "found_stopped")
     if was == Status.OFFLINE and container.problem != CANNOT_TELL:
         return Step(was, was_missing, untold=True)
-    if seen.address and seen.address != container.address:
+    if _has_another_address(container, seen):
         return Step(was, was_missing)
     return None
 
@@ -163,12 +163,18 @@ def _show(alike: list[Container], step: Step, node: Node) -> None:
     rows.update(revision=F("revision") + 1, **words)
 
 
+def _has_another_address(container: Container, seen: Instance) -> bool:
+    """Of one that runs, a node that tells none may only not have found it out yet."""
+    tells = bool(seen.address) or seen.power is Power.STOPPED
+    return tells and seen.address != container.address
+
+
 def _take_addresses(rows: list[Container], instances: dict[str, Instance]) -> None:
     seen = ((instances.get(row.instance_name), row) for row in rows)
     differing = [
         (instance.address, row.pk)
         for instance, row in seen
-        if instance and instance.address and instance.address != row.address
+        if instance and _has_another_address(row, instance)
     ]
     if differing:
         # A CASE with thousands of arms, as bulk_update() writes, takes seconds.

@@ -109,7 +109,8 @@ def end(operation: Operation, verdict: Verdict) -> None:
     container.problem = verdict.error
     if verdict.ok and fresh.target_id:
         container.node = fresh.target
-    if verdict.address:
+    # Of one that runs on as it did the node may only not have found it out again.
+    if verdict.address or verdict.ok or verdict.now != Status.RUNNING:
         container.address = verdict.address
     if container.is_nowhere:
         container.node, container.address = None, ""
