@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 # What a report is compared with: a look at thousands of containers reads no more of them.
 COMPARED = ("node", "status", "status_since", "missing", "address", "problem")
+
+# The clocks of machines differ by less: a change that lies further ahead was written before the
+# clock was set back.
+AHEAD = timedelta(minutes=1)
 
 # What is said of one whose node is back, has it, and reports no power.
 CANNOT_TELL = (
@@ -91,7 +95,7 @@ def step_of(container: Container, look: Look, during: str | None) -> Step | None
     None where they agree, and where the node cannot tell of one at rest. `during` is the transient
     status of an open Operation.
     """
-    if container.status_since >= look.began or container.status in TRANSIENT:
+    if container.status in TRANSIENT or _has_changed_since(look, container):
         return None
     was, was_missing = container.status, container.missing
     if was == Status.OFFLINE and during:
@@ -110,6 +114,10 @@ def step_of(container: Container, look: Look, during: str | None) -> Step | None
     if _has_another_address(container, seen):
         return Step(was, was_missing)
     return None
+
+
+def _has_changed_since(look: Look, container: Container) -> bool:
+    return look.began <= container.status_since <= timezone.now() + AHEAD
 
 
 @transaction.atomic

@@ -23,15 +23,16 @@ class DriverError(Exception):
     """A node did not do what it was asked.
 
     `sentence` is for the customer: plain words, what to do next. `detail` is the technical
-    reason, for staff. `final` says that asking again would bring the same answer.
+    reason, for staff, without the NULs that PostgreSQL would refuse. `final` says that asking
+    again would bring the same answer.
     """
 
     sentence = "The node could not do this. It will be tried again."
     final = False
 
     def __init__(self, detail: str, sentence: str = "") -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = detail.replace("\0", "")
+        super().__init__(self.detail)
         if sentence:
             self.sentence = sentence
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from containers import observe, operations, reports
-from containers.connect import simulated
-from containers.drivers import Power
+from containers.connect import connect, simulated
+from containers.drivers import Power, Unreachable
 from containers.models import Container, Node
 from containers.observe import Watcher, look_at
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, power_of
-from tests.conftest import Worker
-from tests.containers.acts import broken, fresh, history, look
+from tests.conftest import Clock, Worker
+from tests.containers.acts import ask_and_wait, broken, fresh, history, look
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +62,28 @@ def test_a_look_that_began_before_a_move_says_nothing_about_what_moved(
     observe.found({node: old_here})
     observe.found({other_node: old_there})
     assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
+
+
+def test_what_happens_on_a_node_is_shown_though_the_clock_was_set_back(
+    container: Container, node: Node, lena: User, worker: Worker, watcher: Watcher, clock: Clock
+) -> None:
+    clock.advance(3600)
+    ask_and_wait(container, "start", worker, lena)
+    clock.advance(-3600)
+    simulated(node).power(container.instance_name, Power.STOPPED)
+    look(watcher)
+    assert fresh(container).status == Status.STOPPED
+
+
+def test_a_change_by_a_worker_whose_clock_is_a_little_ahead_is_newer_than_the_look_before_it(
+    container: Container, node: Node, lena: User, worker: Worker, clock: Clock
+) -> None:
+    old = look_at(node)
+    clock.advance(10)
+    ask_and_wait(container, "start", worker, lena)
+    clock.advance(-10)
+    observe.found({node: old})
+    assert fresh(container).status == Status.RUNNING
 
 
 def test_what_somebody_asked_for_meanwhile_is_not_overwritten(
@@ -163,6 +185,25 @@ def test_a_bug_in_a_driver_counts_as_a_miss(
     node.refresh_from_db()
     assert node.misses == 1
     assert "ZeroDivisionError" in node.problem
+
+
+def test_an_error_that_no_database_takes_as_it_is_costs_no_other_node_its_answer(
+    container: Container, node: Node, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL keeps no NUL."""
+    odd = NodeFactory.create()
+
+    def answer(asked: Node, **more: Any) -> Any:
+        if asked == odd:
+            raise Unreachable("bad \x00 answer")
+        return connect(asked, **more)
+
+    monkeypatch.setattr(observe, "connect", answer)
+    simulated(node).power(container.instance_name, Power.RUNNING)
+    look(watcher)
+    odd.refresh_from_db()
+    assert (odd.misses, odd.problem) == (1, "bad  answer")
+    assert fresh(container).status == Status.RUNNING
 
 
 def test_the_panel_and_the_node_agree_after_whatever_was_done_to_it(
