@@ -86,15 +86,18 @@ def migrate(job: Job) -> Steps:
     if job.target.instance(job.name) is None:
         # Before anything is stopped for it.
         job.node.check_move(job.name, job.target)
-        try:
+        # One that is on its way already is too busy to be stopped; its move is joined below.
+        with suppress(Conflict):
             yield from job.node.stop(job.name, force=job.forced)
-        except Conflict:
-            # One that is on its way already is too busy to be stopped; its move is joined below.
-            here = job.node.instance(job.name)
-            if here is not None and here.power is not Power.BUSY:
-                raise
     yield HALTED
-    yield from job.node.move(job.name, job.target)
+    try:
+        yield from job.node.move(job.name, job.target)
+    except Refused as refusal:
+        here = job.node.instance(job.name)
+        if here is None or here.power is not Power.RUNNING:
+            raise
+        # Too busy to be stopped, or somebody there has started it since: stop it once more.
+        raise Conflict(refusal.detail) from refusal
     if job.was_running:
         yield from job.target.start(job.name)
 

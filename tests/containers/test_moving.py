@@ -235,18 +235,23 @@ def test_a_move_that_fails_half_way_leaves_nothing_on_the_target(
     assert not simulated(other_node).unfinished()
 
 
-def test_a_move_waits_for_a_node_that_is_busy_with_one_that_runs(
-    lena: User, ada: User, node: Node, other_node: Node, worker: Worker, clock: Clock,
+def too_busy(*_: object, **__: object) -> NoReturn:
+    raise Conflict('Instance is busy running a "restart" operation')
+
+
+def found_stopped(*_: object, **__: object) -> work.Steps:
+    """It was, for a moment."""
+    yield from ()
+
+
+@pytest.mark.parametrize("stop", [too_busy, found_stopped])
+def test_a_move_waits_where_somebody_on_the_node_restarts_the_container_just_then(
+    stop: Any, lena: User, ada: User, node: Node, other_node: Node, worker: Worker, clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Somebody there restarts it just then."""
     container = ContainerFactory.create(customer=lena, status=Status.RUNNING, node=node)
-
-    def busy(*_: object, **__: object) -> NoReturn:
-        raise Conflict('Instance is busy running a "restart" operation')
-
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(SimulatedDriver, "stop", busy)
+        meanwhile.setattr(SimulatedDriver, "stop", stop)
         container = ask_and_wait(container, "migrate", worker, ada)
     assert (container.status, container.problem) == (Status.MIGRATING, Conflict.sentence)
     container = settle(container, worker, clock)
