@@ -42,7 +42,8 @@ class Operation(models.Model):
     `was` is the status at rest that it began in, `during` the transient one it is in. `forced`
     hardens a stop. `restored` says that it was open in a back-up which was put back: nothing is
     done for it any more, its node is only asked what became of it. `request_id` is that of the
-    click, "" where there was none: every line of the log about this work bears it. A worker that
+    click, "" where there was none: every line of the log about this work bears it. `started_at` is
+    when a worker first took it, or took it up again after its node was off-line. A worker that
     carries it out holds it until `held_until`; while that lies ahead no other touches it.
     """
 
