@@ -86,7 +86,8 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
     Reads the row again, with all that is shown, so that the page is never older than what
     was just done.
     """
-    [fresh] = with_buttons(as_shown(Container.objects.filter(pk=container.pk)), request.user)
+    shown = as_shown(Container.objects.filter(pk=container.pk)).select_related("order")
+    [fresh] = with_buttons(shown, request.user)
     last = fresh.operations.order_by("-pk").first()
     return {
         "section": "containers",
