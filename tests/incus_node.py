@@ -112,10 +112,10 @@ class IncusNode:
     def destroy(self) -> None:
         """Containers, daemon, monitors, mounts and files: nothing is left, whatever happened."""
         self.resume()
-        for pid in self._processes():
+        for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self._processes())
+        wait_until(lambda: not self.processes())
         for mount in sorted(self._mounts(), reverse=True):
             subprocess.run(["umount", "--lazy", mount], check=False, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -137,9 +137,9 @@ class IncusNode:
         return {**os.environ, "INCUS_DIR": str(self.folder), "INCUS_CONF": str(self.folder / "cli")}
 
     def _daemons(self) -> list[int]:
-        return [pid for pid in self._processes() if _words(pid)[1:2] == ["--group"]]
+        return [pid for pid in self.processes() if _words(pid)[1:2] == ["--group"]]
 
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
         """The daemon, what it started, and what runs in its containers."""
         own = f"INCUS_DIR={self.folder}".encode()
         parents: dict[int, int] = {}

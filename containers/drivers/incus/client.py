@@ -93,8 +93,12 @@ class Client:
 
     def find(self, path: str, **params: str | int) -> Any:
         """The same, or None where there is no such thing."""
+        return self.find_within(self.server.timeout, path, **params)
+
+    def find_within(self, seconds: float, path: str, **params: str | int) -> Any:
+        """The same, for what is not worth the whole time-out."""
         try:
-            return self.get(path, **params)
+            return self.get_within(seconds, path, **params)
         except (NotFound, NoSuchInstance):
             return None
 

@@ -135,6 +135,13 @@ class Found:
         )
 
 
+def silent(name: str, location: str) -> dict[str, Any]:
+    """One of which nothing is known but that it is there: as ours and whole, for what the panel
+    does not find listed counts as lost."""
+    config = {ID: "", STATE: WHOLE}
+    return {"name": name, "status": "Error", "location": location, "config": config}
+
+
 def _bytes(size: str) -> int:
     """What a size as Incus writes it stands for; 0 where it is relative or none."""
     found = re.fullmatch(r"(\d+)([kKMGTPE]?)(i?)B?", size.strip())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -22,10 +25,12 @@ from containers.drivers import (
 from .addresses import Addresses
 from .client import Client, Server
 from .errors import NotTrusted
-from .instances import Found, is_name
+from .instances import Found, is_name, silent
 from .usage import of_instance, of_node
 
 _MIB, _GIB = 2**20, 2**30
+_AT_ONCE = 16  # questions to a node of which one container holds up the others
+_SILENT = 4  # containers without an answer, beyond which it is the node that does not answer
 
 
 class NodeReader:
@@ -70,13 +75,27 @@ class NodeReader:
         running = [
             found for found in self.everything() if found.is_whole and found.power is Power.RUNNING
         ]
+        used, missed = {}, 0
         pool = ThreadPoolExecutor(max_workers=4)
         try:
-            asked = list(pool.map(lambda found: self._with_state(found.name), running))
+            for found in pool.map(lambda found: self._soon_with_state(found.name), running):
+                missed += isinstance(found, Unreachable)
+                if isinstance(found, Unreachable) and missed > _SILENT:
+                    raise found
+                if isinstance(found, Found) and (told := of_instance(found)):
+                    used[found.name] = told
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        used = {found.name: used for found in asked if found and (used := of_instance(found))}
         return used | {"": of_node(*self._room())}
+
+    def _soon_with_state(self, name: str) -> Found | Unreachable | None:
+        """The error in place of one that gives no answer: the others have theirs."""
+        try:
+            return self._with_state(name, within=self.timeout / 2)
+        except NotTrusted:
+            raise
+        except Unreachable as failure:
+            return failure
 
     def _room(self) -> tuple[dict[str, Any], dict[str, Any]]:
         has: dict[str, Any] = self.client.get("/1.0/resources", **self.at_member)
@@ -89,7 +108,7 @@ class NodeReader:
     def instances(self) -> dict[str, Instance]:
         found = [each for each in self.everything() if each.is_whole or each.is_by_hand]
         for each in self._addresses.due(found):
-            self._with_state(each.name)
+            self._with_state(each.name, within=self.timeout)
         return {
             each.name: Instance(
                 each.name, each.power, self._addresses.of(each), by_hand=each.is_by_hand
@@ -101,35 +120,81 @@ class NodeReader:
         return [each.name for each in self.everything() if each.is_ours and not each.is_whole]
 
     def everything(self) -> list[Found]:
-        """Whatever is on the node in the panel's project, whole or not, ours or not."""
-        if not self.member:
-            raws = self.client.get("/1.0/instances", recursion=1)
-        else:
+        """Whatever is on the node in the panel's project, whole or not, ours or not. Of one that
+        gives no answer no more is known than that it is there."""
+        if self.member:
             raws = [raw for raw in self._cluster(self.member) if raw["location"] == self.member]
+        else:
+            raws = self._server()
         return [known for raw in raws if (known := self._known(raw))]
+
+    def _server(self) -> list[dict[str, Any]]:
+        """What is on a server. In one call, unless one container holds that up: Incus waits five
+        seconds for a monitor that hangs."""
+        try:
+            return self._listed()
+        except NotTrusted:
+            raise
+        except Unreachable:
+            return self._each(self.client.get_within(self.timeout / 4, "/1.0/instances"))
 
     def _cluster(self, member: str) -> list[dict[str, Any]]:
         """What is on a member, and maybe on others. In one call, unless another member hangs: that
         call would wait for all of them."""
-        half = self.timeout / 2
         try:
-            raws: list[dict[str, Any]] = self.client.get_within(half, "/1.0/instances", recursion=1)
+            raws = self._listed()
         except NotTrusted:
             raise
         except Unreachable:
-            return self._one_by_one(member, half)
+            return self._one_by_one(member)
         if not any(raw["location"] == member for raw in raws):
             self._check_member(member)
         return raws
 
-    def _one_by_one(self, member: str, seconds: float) -> list[dict[str, Any]]:
+    def _listed(self) -> list[dict[str, Any]]:
+        raws: list[dict[str, Any]] = self.client.get_within(
+            self.timeout / 2, "/1.0/instances", recursion=1
+        )
+        return raws
+
+    def _one_by_one(self, member: str) -> list[dict[str, Any]]:
         """Names and disks come from the cluster's database, whichever member hangs."""
-        disks = self.client.get_within(seconds, f"{self._pool}/volumes/container", recursion=1)
+        half = self.timeout / 2
+        disks = self.client.get_within(half, f"{self._pool}/volumes/container", recursion=1)
         here = {disk["name"] for disk in disks if disk["location"] == member}
         elsewhere = {disk["name"] for disk in disks} - here
-        urls = [url.partition("?")[0] for url in self.client.get("/1.0/instances")]
-        asked = [url for url in urls if url.rpartition("/")[2] not in elsewhere]
-        return [raw for url in asked if (raw := self.client.find(url))]
+        urls = self.client.get("/1.0/instances")
+        unknown = [url for url in urls if _name_in(url) not in here | elsewhere]
+        found = [self.client.find(url.partition("?")[0]) for url in unknown]
+        return [raw for raw in found if raw] + self._each(
+            [url for url in urls if _name_in(url) in here]
+        )
+
+    def _each(self, urls: Collection[str]) -> list[dict[str, Any]]:
+        """Asked one by one, as many as there is time for; the node itself is known to answer."""
+        until = time.monotonic() + self.timeout / 4
+        # In another order each time: else those at the end would never be asked.
+        order = random.sample(list(urls), len(urls))
+
+        def ask(url: str) -> dict[str, Any] | None:
+            left = until - time.monotonic()
+            try:
+                if left > 0:
+                    raw: dict[str, Any] | None = self.client.find_within(
+                        left, url.partition("?")[0]
+                    )
+                    return raw
+            except NotTrusted:
+                raise
+            except Unreachable:
+                pass
+            return silent(_name_in(url), self.member or "none")
+
+        pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+        try:
+            return [raw for raw in pool.map(ask, order) if raw]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def instance(self, name: str) -> Instance | None:
         # Its address comes with `instances`: Incus goes into the container to find it out, and
@@ -145,12 +210,13 @@ class NodeReader:
             return None
         return self._here(self.client.find(f"/1.0/instances/{name}"))
 
-    def _with_state(self, name: str) -> Found | None:
+    def _with_state(self, name: str, *, within: float) -> Found | None:
         """The same, with addresses and use, which take longer to find out."""
         if not is_name(name):
             return None
+        url = f"/1.0/instances/{name}"
         try:
-            found = self._here(self.client.find(f"/1.0/instances/{name}", recursion=1))
+            found = self._here(self.client.find_within(within, url, recursion=1))
         except Unreachable:
             raise
         except DriverError:
@@ -201,3 +267,7 @@ class NodeReader:
         found = self.client.get(f"/1.0/cluster/members/{member}")
         if found["status"] == "Offline":
             raise Unreachable(f"{member}: {found['message']}")
+
+
+def _name_in(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]

@@ -1,0 +1,107 @@
+"""What one container that hangs may cost the others on its Incus server: nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from containers.drivers import Power, Spec, Unreachable
+from containers.drivers.incus import IncusDriver
+from tests.incus_node import IMAGE, IncusNode
+
+from .conftest import finish
+
+pytestmark = pytest.mark.incus
+
+_numbers = count(1)
+
+
+@contextmanager
+def several_running(driver: IncusDriver) -> Iterator[list[str]]:
+    names = [f"ct-{os.getpid()}-s{next(_numbers)}" for _ in range(3)]
+    try:
+        for name in names:
+            finish(driver.create(Spec(name, "web.example.org", IMAGE, 1, 64, 1)))
+            finish(driver.start(name))
+        yield names
+    finally:
+        for name in names:
+            finish(driver.stop(name, force=True))
+            finish(driver.delete(name))
+
+
+@contextmanager
+def stuck(node: IncusNode, name: str) -> Iterator[None]:
+    """As the system's own monitor of a container is that waits for a dead disk."""
+    monitors = [pid for pid in node.processes() if _is_monitor(pid, name)]
+    assert monitors
+    for pid in monitors:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in monitors:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _is_monitor(pid: int, name: str) -> bool:
+    words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"lxc monitor" in words and f"_{name}\0".encode() in words
+
+
+def test_a_container_that_hangs_does_not_take_its_node_away(
+    servers: list[IncusNode], incus_drivers: list[IncusDriver]
+) -> None:
+    with several_running(incus_drivers[0]) as names:
+        watching = IncusDriver(replace(incus_drivers[0].server, timeout=3))
+        before = watching.instances()
+        assert all(before[name].power is Power.RUNNING for name in names)
+        with stuck(servers[0], names[0]):
+            start = time.monotonic()
+            seen = watching.instances()
+            assert time.monotonic() - start < 3
+            assert [seen[name].power for name in names] == [
+                Power.ERROR,
+                Power.RUNNING,
+                Power.RUNNING,
+            ]
+            start = time.monotonic()
+            used = watching.usage()
+            assert time.monotonic() - start < 6
+            assert {"", *names[1:]} <= used.keys()
+            assert names[0] not in used
+            assert names[0] not in watching.unfinished()
+        assert watching.instances() == before
+
+
+def test_a_member_of_a_cluster_is_there_with_a_container_that_hangs(
+    members: list[IncusNode], member_drivers: list[IncusDriver]
+) -> None:
+    with several_running(member_drivers[0]) as names, stuck(members[0], names[1]):
+        start = time.monotonic()
+        seen = member_drivers[0].instances()
+        assert time.monotonic() - start < member_drivers[0].timeout + 1
+        assert [seen[name].power for name in names] == [Power.RUNNING, Power.ERROR, Power.RUNNING]
+
+
+def test_a_server_that_hangs_as_a_whole_is_not_asked_of_each(
+    servers: list[IncusNode], incus_drivers: list[IncusDriver]
+) -> None:
+    with several_running(incus_drivers[0]):
+        servers[0].pause()
+        try:
+            for look in (incus_drivers[0].instances, incus_drivers[0].usage):
+                start = time.monotonic()
+                with pytest.raises(Unreachable):
+                    look()
+                assert time.monotonic() - start < incus_drivers[0].timeout + 0.5
+        finally:
+            servers[0].resume()
