@@ -12,11 +12,23 @@ listening. Leaving a generator early does not stop the node: ask again to find o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import BinaryIO, Protocol
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+MAX_PATH = 4096  # bytes
+MAX_LINKS = 40  # one after the other on a way, as Linux has it
+MAX_DEPTH = 100  # folders within each other: keeps every walk far from the limits of a process
+
+
+def is_name(name: str) -> bool:
+    """Whether an instance can be called so, on a node of any kind."""
+    return bool(_NAME.fullmatch(name))
 
 
 class DriverError(Exception):
@@ -308,4 +320,5 @@ class Driver(Protocol):
         """Give a file, folder or link another path. Raises BadPath where `to` is taken."""
 
     def remove(self, name: str, path: str) -> None:
-        """Delete a file, a link (not what it points to) or a folder with all that is in it."""
+        """Delete a file, a link (not what it points to) or a folder with all that is in it. Raises
+        Refused where only a part could be deleted, and BadPath where nothing was."""

@@ -239,7 +239,7 @@ def _problem(error: DriverError, bad_path: str, *, changing: bool) -> FileProble
     elif isinstance(error, NoSuchInstance):
         sentence = "The node does not have this container any more. Ask support."
     else:
-        sentence = "The node refused this. Try again, or ask support if it happens twice."
+        sentence = error.sentence
     return FileProblem(sentence, error.detail)
 
 

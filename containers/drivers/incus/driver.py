@@ -19,6 +19,7 @@ from containers.drivers import (
     Refused,
     Spec,
     Unreachable,
+    is_name,
 )
 
 from . import files, moving
@@ -31,7 +32,6 @@ from .instances import (
     WHOLE,
     Found,
     creation,
-    is_name,
     refuse_unless_stopped,
 )
 from .operations import Doing, follow, follow_creation, under_way

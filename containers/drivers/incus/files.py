@@ -23,6 +23,9 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from containers.drivers import (
+    MAX_DEPTH,
+    MAX_LINKS,
+    MAX_PATH,
     BadPath,
     BrokenOff,
     FileChanged,
@@ -36,10 +39,9 @@ from containers.drivers import (
 from .client import Client
 from .sftp import LATEST, WINDOW, Attributes, Sftp, SftpError
 
-MAX_DEPTH = 100  # folders within each other that are deleted or compared
-MAX_PATH = 4096
-MAX_LINKS = 40  # as Linux
 _SOON = 60  # seconds
+
+_PARTLY = "Only a part of this folder could be deleted. Look what is left, or ask support."
 
 _NO_ROOM = ("no space left", "quota exceeded", "file too large")
 _BROKEN = ("input/output error", "read-only file system", "stale file handle")
@@ -167,26 +169,52 @@ def remove(sftp: Sftp, path: str) -> None:
     if found is None:
         raise BadPath(f"{path!r} does not exist")
     if found.is_folder:
-        _remove_folders(sftp, [path], MAX_DEPTH)
+        _remove_folders(sftp, path)
     else:
         sftp.remove([path])
 
 
-def _remove_folders(sftp: Sftp, paths: Sequence[str], depth: int) -> None:
-    if not depth:
-        raise BadPath(f"{paths[0]!r} is nested too deeply")
-    for start in range(0, len(paths), WINDOW):
-        batch = paths[start : start + WINDOW]
-        entries = [
-            (f"{folder}/{name}", found)
+def _remove_folders(sftp: Sftp, path: str) -> None:
+    levels = _folders_below(sftp, path)
+    begun = False
+    try:
+        for folders in reversed(levels):
+            for batch in _batches(folders):
+                inside = [
+                    f"{folder}/{name}"
+                    for folder, listed in zip(batch, sftp.folders(batch), strict=True)
+                    for name, found in listed
+                    if not found.is_folder
+                ]
+                begun = True
+                sftp.remove(inside)
+                sftp.remove_folders(batch)
+    except SftpError as error:
+        if not begun:
+            raise
+        raise Refused(f"{path!r}: {error}", _PARTLY) from error
+
+
+def _folders_below(sftp: Sftp, path: str) -> list[list[str]]:
+    """A folder and those within it, by their depth. Raises BadPath where that is too much."""
+    levels = [[path]]
+    while len(levels) <= MAX_DEPTH:
+        inner = [
+            f"{folder}/{name}"
+            for batch in _batches(levels[-1])
             for folder, listed in zip(batch, sftp.folders(batch), strict=True)
             for name, found in listed
+            if found.is_folder
         ]
-        sftp.remove(path for path, found in entries if not found.is_folder)
-        inner = [path for path, found in entries if found.is_folder]
-        if inner:
-            _remove_folders(sftp, inner, depth - 1)
-        sftp.remove_folders(batch)
+        if not inner:
+            return levels
+        levels.append(inner)
+    raise BadPath(f"{path!r} is nested too deeply")
+
+
+def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many of them at a time as are asked about at once."""
+    return (paths[start : start + WINDOW] for start in range(0, len(paths), WINDOW))
 
 
 class Survey:

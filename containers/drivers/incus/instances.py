@@ -31,8 +31,6 @@ _UNPACKED = {
     "volatile.last_state.power",
 }
 
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
-
 _POWERS = {
     "Running": Power.RUNNING,
     "Ready": Power.RUNNING,
@@ -41,10 +39,6 @@ _POWERS = {
     "Stopped": Power.STOPPED,
     "Error": Power.ERROR,
 }
-
-
-def is_name(name: str) -> bool:
-    return bool(_NAME.fullmatch(name))
 
 
 @dataclass(frozen=True)

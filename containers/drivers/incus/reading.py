@@ -20,12 +20,13 @@ from containers.drivers import (
     Spec,
     Unreachable,
     Usage,
+    is_name,
 )
 
 from .addresses import Addresses
 from .client import Client, Server
 from .errors import NotTrusted
-from .instances import Found, is_name, silent
+from .instances import Found, silent
 from .usage import of_instance, of_node
 
 _MIB, _GIB = 2**20, 2**30

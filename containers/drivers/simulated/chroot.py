@@ -16,11 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from containers.drivers import BadPath, NoRoom, Refused
-
-MAX_DEPTH = 100  # keeps every walk, here and in shutil, far from the limits of the process
-MAX_PATH = 4096
-MAX_LINKS = 40  # as Linux
+from containers.drivers import MAX_DEPTH, MAX_LINKS, MAX_PATH, BadPath, NoRoom, Refused
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BAD_PATH = {

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from containers.drivers import BadPath, FileChanged, FileInfo, FileKind
+from containers.drivers import MAX_DEPTH, BadPath, FileChanged, FileInfo, FileKind
 
 from .chroot import (
-    MAX_DEPTH,
     Place,
     driver_errors,
     every_entry,

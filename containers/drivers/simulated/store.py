@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -29,12 +28,10 @@ from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-from containers.drivers import DriverError, NoRoom, Power, Refused, Spec, Unreachable
+from containers.drivers import DriverError, NoRoom, Power, Refused, Spec, Unreachable, is_name
 
 from .chroot import room_errors
 from .rootfs import Rootfs
-
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Doing(StrEnum):
@@ -189,11 +186,11 @@ class Store:
 
     def state_of_any(self, name: str) -> State | None:
         """The same, also of one made by hand."""
-        return read_state(self.instances / name) if _NAME.fullmatch(name) else None
+        return read_state(self.instances / name) if is_name(name) else None
 
     def creation(self, name: str) -> State | None:
         """The state of one that is being created, or failed to be."""
-        return read_state(self.creating / name) if _NAME.fullmatch(name) else None
+        return read_state(self.creating / name) if is_name(name) else None
 
     def save(self, name: str, state: State) -> None:
         write_state(self.instances / name, state)
@@ -206,7 +203,7 @@ class Store:
 
     def is_free(self, name: str) -> bool:
         """Whether a container can be given this name; a stranger's folder keeps its own."""
-        return bool(_NAME.fullmatch(name)) and not os.path.lexists(self.instances / name)
+        return is_name(name) and not os.path.lexists(self.instances / name)
 
     def free_address(self) -> str:
         states = map(read_state, self.instances.iterdir())

@@ -239,6 +239,18 @@ def test_what_a_node_may_have_done_stays_in_the_history(
     assert disk.history() == [("edited", CONF)]
 
 
+def test_a_folder_of_which_only_a_part_was_deleted_is_in_the_history(
+    disk: Disk, as_lena: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise Refused("operation not permitted", "Only a part of this folder could be deleted.")
+
+    monkeypatch.setattr(SimulatedDriver, "remove", fail)
+    answer = as_lena.post(disk.url("file_delete", "/etc"))
+    assert "Only a part of this folder could be deleted." in answer.content.decode()
+    assert disk.history() == [("deleted", "/etc")]
+
+
 def _edited(disk: Disk) -> dict[str, str]:
     return {"content": "typed by hand", "version": version(disk, CONF)}
 
