@@ -27,10 +27,12 @@ Counts = dict[tuple[str, str], Counter[str]]
 
 
 def fold() -> None:
-    """Add to the tally what has ended by a minute ago. Where several do so at once, one has an
-    effect."""
+    """Add to the tally what has ended by a minute ago. Where several do so at once, or with clocks
+    that differ, each is counted once."""
     tally, _ = Tally.objects.get_or_create(pk=OPERATIONS)
     until = timezone.now() - LATE
+    if tally.until and until <= tally.until:
+        return  # one whose clock is ahead has counted further
     counts = _add(_kept(tally), _count(_ended_since(tally).filter(ended_at__lte=until)))
     rows = [[kind, outcome, counted] for (kind, outcome), counted in sorted(counts.items())]
     unchanged = Tally.objects.filter(pk=OPERATIONS, until=tally.until)

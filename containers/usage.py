@@ -50,14 +50,15 @@ class Rates(NamedTuple):
 
 
 def rates(before: Usage, now: Usage, seconds: float) -> Rates | None:
-    """What was used between two readings; None where the node cannot tell. Counters of which
-    one went backwards began anew at 0 in between."""
+    """What was used between two readings; None where the node cannot tell. Where the processor's
+    counter went backwards, all began anew at 0 in between."""
     was, counted = _counters(before), _counters(now)
     if was is None or counted is None:
         return None
-    if any(new < old for old, new in zip(was, counted, strict=True)):
+    if counted.cpu < was.cpu:
         was = Rates(0, 0, 0)
-    return Rates(*((new - old) / seconds for old, new in zip(was, counted, strict=True)))
+    # A network card that was taken out has taken along what it had counted.
+    return Rates(*(max(new - old, 0) / seconds for old, new in zip(was, counted, strict=True)))
 
 
 def _counters(usage: Usage) -> Rates | None:
@@ -185,7 +186,9 @@ def _sum_up(fine: Span, coarse: Span, until: datetime) -> None:
     """Make every row of a `coarse` span before `until` that is missing."""
     rows = UsageSample.objects.filter(span=fine, at__lt=until)
     # They are made oldest first: of those that are there, only the newest may be incomplete.
-    newest = UsageSample.objects.filter(span=coarse).aggregate(at=Max("at"))["at"]
+    # Those of a clock that was ahead are none of them.
+    made = UsageSample.objects.filter(span=coarse, at__lt=until)
+    newest = made.aggregate(at=Max("at"))["at"]
     if newest:
         rows = rows.filter(at__gte=newest)
     while first := rows.aggregate(at=Min("at"))["at"]:

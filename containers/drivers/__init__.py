@@ -180,8 +180,9 @@ class Usage:
     """What a running instance, or a node as a whole, uses.
 
     `memory_bytes` (without caches) and `disk_bytes` are what it holds now; the others are
-    counters that begin at 0 at each boot and only grow. What a node cannot tell is None; of
-    an instance every node can tell the processor, the memory and the network.
+    counters that begin at 0 at each boot and only grow, but that a network card which is taken
+    out takes along what it has counted. What a node cannot tell is None; of an instance every
+    node can tell the processor, the memory and the network.
     """
 
     cpu_seconds: float | None

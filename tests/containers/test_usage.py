@@ -123,7 +123,7 @@ def test_what_was_used_in_a_minute_is_the_difference_of_two_readings(
     assert running.usage.get().span == Span.MINUTE
 
 
-def test_a_counter_that_went_backwards_began_again_at_nothing(
+def test_a_processor_that_went_backwards_began_again_at_nothing(
     running: Container, told: Told, sampler: Sampler, clock: Time
 ) -> None:
     told.says(running, 1000.0, 5000, 800, 1_000_000, 10)
@@ -133,6 +133,17 @@ def test_a_counter_that_went_backwards_began_again_at_nothing(
     told.says(running, 6.0, 5000, 800, 600, 1200)
     sampler.sample()
     assert values(running.usage.all()) == [(NOON, 1, 0.1, 5000, 800, 10.0, 20.0)]
+
+
+def test_a_network_card_that_was_taken_out_is_no_boot(
+    running: Container, told: Told, sampler: Sampler, clock: Time
+) -> None:
+    told.says(running, 864_000.0, 5000, 800, 10_000_000_000, 5_000_000_000)
+    sampler.sample()
+    clock.passes()
+    told.says(running, 864_030.0, 5000, 800, 9_000_000_000, 5_000_000_600)
+    sampler.sample()
+    assert values(running.usage.all()) == [(NOON, 1, 0.5, 5000, 800, 0.0, 10.0)]
 
 
 def test_what_has_just_begun_to_run_is_measured_from_its_first_whole_minute_on(

@@ -138,6 +138,19 @@ def test_an_hour_that_is_there_is_not_made_again(container: Container, minutes: 
     assert [row[2] for row in rows(HOUR, container=container)] == [7.0, 29.5]
 
 
+def test_hours_of_a_clock_that_was_ahead_do_not_stop_those_of_now(
+    container: Container, minutes: None
+) -> None:
+    put(container, HOUR, MIDNIGHT + timedelta(hours=9), 5.0)
+    thin()
+    made = UsageSample.objects.filter(span=HOUR, container=container, at__lt=MIDNIGHT + DAY.length)
+    assert list(made.order_by("at").values_list("at", flat=True)) == [
+        MIDNIGHT,
+        MIDNIGHT + HOUR.length,
+        MIDNIGHT + timedelta(hours=9),
+    ]
+
+
 def test_whenever_it_is_killed_the_next_one_completes_it(
     node: Node, minutes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,10 +16,12 @@ from containers.drivers import (
     Power,
     Refused,
     Unreachable,
+    Usage,
 )
 from containers.drivers.incus.addresses import Addresses
 from containers.drivers.incus.errors import NotFound, error
 from containers.drivers.incus.instances import Found
+from containers.drivers.incus.usage import of_instance
 
 
 def found(**more: Any) -> Found:
@@ -127,3 +129,41 @@ def test_addresses_are_asked_for_in_turn_and_remembered_for_a_run() -> None:
     assert addresses.of(again[0]) == ""
     assert addresses.due(again) == again
     assert not addresses.due([found(name="ct-9", last_used_at="1", status="Stopped")])
+
+
+def told_to_use(**state: Any) -> Found:
+    counters = {"bytes_received": 700, "bytes_sent": 70}
+    cards = {name: {"counters": counters} for name in ("lo", "eth0", "eth1", "docker0", "veth9")}
+    whole = {
+        "pid": 7,
+        "cpu": {"usage": 2_000_000_000},
+        "memory": {"usage": 4096},
+        "disk": None,
+        "network": cards,
+    }
+    devices = {
+        "root": {"type": "disk", "path": "/"},
+        "eth0": {"type": "nic", "name": "eth0"},
+        "second": {"type": "nic"},
+    }
+    return found(
+        state=whole | state, expanded_devices=devices, config={"volatile.second.name": "eth1"}
+    )
+
+
+def test_traffic_is_that_of_the_cards_that_a_container_was_given() -> None:
+    assert of_instance(told_to_use()) == Usage(2.0, 4096, None, 1400, 140)
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        {"cpu": {"usage": -1}},
+        {"cpu": {"usage": 0}},
+        {"memory": {"usage": -1}},
+        {"network": None},
+        {"pid": 0},
+    ],
+)
+def test_what_cannot_be_read_just_now_is_no_reading(unread: dict[str, Any]) -> None:
+    assert of_instance(told_to_use(**unread)) is None

@@ -161,6 +161,20 @@ def test_two_that_count_at_once_count_once(
     assert ended("start") == (1, 1, 1)
 
 
+def test_two_whose_clocks_differ_count_once(
+    container: Container, ada: User, worker: Worker, clock: Clock
+) -> None:
+    tally.fold()
+    ask_and_wait(container, "start", worker, ada)
+    clock.advance(90)
+    tally.fold()
+    clock.advance(-60)
+    tally.fold()
+    clock.advance(120)
+    tally.fold()
+    assert ended("start") == (1, 1, 1)
+
+
 def test_nodes_say_whether_they_answer_and_how_fast(node: Node, other_node: Node) -> None:
     broken(other_node, unplugged=True)
     look(Watcher(), times=3)

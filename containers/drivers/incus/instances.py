@@ -98,6 +98,15 @@ class Found:
         return self.config.get("image.variant") == "cloud"
 
     @property
+    def cards(self) -> set[str]:
+        """What the network cards that it was given are called inside."""
+        return {
+            device.get("name") or self.config.get(f"volatile.{key}.name", key)
+            for key, device in self.raw["expanded_devices"].items()
+            if device["type"] == "nic"
+        }
+
+    @property
     def address(self) -> str:
         """Its address in the network: of IPv4 where it has one."""
         networks = (self.raw.get("state") or {}).get("network") or {}

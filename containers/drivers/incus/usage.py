@@ -13,10 +13,14 @@ from .instances import Found
 def of_instance(found: Found) -> Usage | None:
     """None where it does not run, or cannot tell just now."""
     state = found.raw.get("state")
-    if not state or not state["pid"]:
+    if not state or not state["pid"] or not state["network"]:
+        return None
+    # What could not be read stands as -1 or 0.
+    if state["cpu"]["usage"] <= 0 or state["memory"]["usage"] < 0:
         return None
     root = (state["disk"] or {}).get("root")  # a pool of kind `dir` cannot tell
-    cards = [card for name, card in (state["network"] or {}).items() if name != "lo"]
+    # Others are made inside: what passes between those never leaves the container.
+    cards = [card for name, card in state["network"].items() if name in found.cards]
     return Usage(
         cpu_seconds=state["cpu"]["usage"] / 1e9,
         memory_bytes=state["memory"]["usage"],

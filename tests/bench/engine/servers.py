@@ -46,6 +46,7 @@ def instance(pk: int, status: str) -> dict[str, Any]:
         "config": config,
         "devices": {"root": {"path": "/", "pool": "default", "type": "disk", "size": "20GiB"}},
         "expanded_config": config,
+        "expanded_devices": {"eth0": {"type": "nic", "name": "eth0", "network": "incusbr0"}},
     }
 
 
