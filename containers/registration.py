@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
@@ -138,7 +141,7 @@ def _own(server: Server, member: Member) -> Server:
 def rotate() -> list[str]:
     """Give the panel a new key and certificate, at every server that it knows. Returns the
     addresses; asked again after a crash it goes on. Raises DriverError, with the old key still
-    in use, where a server cannot be told."""
+    in use everywhere, where a server cannot be told."""
     fresh = make_identity(settings.INCUS_IDENTITY.with_suffix(".new"))
     known = Node.objects.filter(kind=Node.Kind.INCUS).values_list("settings", flat=True)
     servers = {
@@ -146,10 +149,43 @@ def rotate() -> list[str]:
         for has in known
         if not has["address"].startswith("/")
     }
-    for server in sorted(servers, key=lambda server: server.address):
-        renew(server, fresh)
+    told = sorted(servers, key=lambda server: server.address)
+    _check_all_answer(told, fresh)
+    for number, server in enumerate(told):
+        try:
+            renew(server, fresh)
+        except DriverError:
+            for changed in told[:number]:
+                with suppress(DriverError):
+                    renew(replace(changed, identity=fresh), settings.INCUS_IDENTITY)
+            raise
     fresh.replace(settings.INCUS_IDENTITY)
-    return sorted(server.address for server in servers)
+    return [server.address for server in told]
+
+
+def _check_all_answer(servers: list[Server], fresh: Path) -> None:
+    """Before the first is told of the new key: after that it does not know the old one any more.
+    Raises Unreachable, which names all that do not answer."""
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        problems = pool.map(lambda server: _problem_of(server, fresh), servers)
+        silent = [problem for problem in problems if problem]
+    if silent:
+        raise Unreachable("; ".join(silent), "Not all servers answer: none was changed.")
+
+
+def _problem_of(server: Server, fresh: Path) -> str:
+    """Why a server could not be told of the new key; "" where it could, or has been already."""
+    try:
+        for known in (server, replace(server, identity=fresh)):
+            client = Client(known)
+            try:
+                if client.is_trusted:
+                    return ""
+            finally:
+                client.close()
+    except DriverError as error:
+        return error.detail
+    return f"{server.address}: it does not accept the panel's certificate"
 
 
 def _row(server: Server, pool: str, member: str | None, name: str) -> Node:

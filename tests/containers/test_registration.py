@@ -15,7 +15,10 @@ from django.test import Client
 
 from containers import observe, operations, registration
 from containers.connect import connect, incus
+from containers.drivers import Unreachable
+from containers.drivers.incus import Server
 from containers.drivers.incus.errors import NotTrusted
+from containers.drivers.incus.trust import renew
 from containers.models import Container, Node
 from containers.statuses import Status
 from panel.models import User
@@ -182,6 +185,46 @@ def test_the_panel_gets_a_new_certificate_everywhere(server: IncusNode, settings
     settings.INCUS_IDENTITY = old
     with pytest.raises(NotTrusted):
         incus(node).instances()
+
+
+@pytest.fixture
+def two_servers(server: IncusNode, cluster: tuple[IncusNode, IncusNode]) -> list[Node]:
+    """Nodes on two servers that know nothing of each other."""
+    add(server.prepare(), name="alone")
+    add(cluster[0].prepare(), member="node1")
+    return list(Node.objects.order_by("name"))
+
+
+def test_one_server_that_hangs_does_not_cost_the_others_their_certificate(
+    server: IncusNode, cluster: tuple[IncusNode, IncusNode], two_servers: list[Node]
+) -> None:
+    for hanging, node in ((server, two_servers[1]), (cluster[0], two_servers[0])):
+        hanging.pause()
+        try:
+            with pytest.raises(Unreachable, match=hanging.address):
+                registration.rotate()
+            assert connect(node).instances() == {}
+        finally:
+            hanging.resume()
+    assert len(registration.rotate()) == 2
+    assert [connect(node).instances() for node in two_servers] == [{}, {}]
+
+
+def test_a_server_that_is_lost_while_certificates_change_takes_no_other_away(
+    two_servers: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Server] = []
+
+    def once(server: Server, identity: Path) -> Server:
+        told.append(server)
+        if len(told) == 2:
+            raise Unreachable("it was switched off")
+        return renew(server, identity)
+
+    monkeypatch.setattr(registration, "renew", once)
+    with pytest.raises(Unreachable, match="switched off"):
+        registration.rotate()
+    assert [connect(node).instances() for node in two_servers] == [{}, {}]
 
 
 def test_an_order_becomes_a_real_container_that_is_run_repaired_moved_and_destroyed(

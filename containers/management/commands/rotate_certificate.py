@@ -18,7 +18,7 @@ class Command(BaseCommand):
             told = registration.rotate()
         except DriverError as error:
             raise CommandError(
-                f"{error.sentence} ({error.detail}) Servers that have been told already do not "
-                "let the old certificate in: repeat this as soon as all of them answer."
+                f"{error.sentence} ({error.detail}) The old certificate stays in use: repeat this "
+                "as soon as all servers answer."
             ) from error
         self.stdout.write(f"The panel has a new certificate at {', '.join(told) or 'no server'}.")
