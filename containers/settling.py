@@ -185,7 +185,11 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
         if not noted:
             raise NotPossible("This is settled already.")
         _tell(fresh, by, f"asked to remove the old copy on node {node.name}")
-    return _begin_deletion(node, fresh.instance_name, f"The old copy of {fresh.name}")
+    # In the meantime that copy may have gone, and the container have come here itself.
+    container = _container(number)
+    _check_at_rest(container)
+    _check_left_over(node, container)
+    return _begin_deletion(node, container.instance_name, f"The old copy of {container.name}")
 
 
 def clear_away(node: Node, number: int, *, by: User) -> str:
@@ -254,9 +258,11 @@ def _check_unfinished(node: Node, name: str) -> None:
 
 def _begin_deletion(node: Node, name: str, what: str) -> str:
     try:
-        next(iter(connect(node).delete(name)), None)
+        sign = next(iter(connect(node).delete(name)), None)
     except DriverError as error:
         raise _not_done(node, error) from error
+    if sign is not None and not sign.begun:
+        raise NotPossible(f"Node {node.name} is still at work on {name}. Try again later.")
     return f"{what} on node {node.name} is being deleted."
 
 

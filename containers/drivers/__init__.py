@@ -194,10 +194,12 @@ class Usage:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the node is: 0 to 100, or None where it cannot tell; `step` in plain words."""
+    """How far the node is: 0 to 100, or None where it cannot tell; `step` in plain words. `begun`
+    is false while it ends something else first: whoever leaves then has asked for nothing."""
 
     percent: int | None = None
     step: str = ""
+    begun: bool = True
 
 
 class FileKind(StrEnum):

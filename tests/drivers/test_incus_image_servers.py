@@ -192,6 +192,9 @@ def test_a_server_that_says_nothing_is_given_up_and_joined_again(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(operations, "SILENCE", 1)
     servers[1].pause()
+    walk_away(driver.create(spec(name, incus_server)))
+    sign = next(driver.delete(name))
+    assert not sign.begun  # Incus deletes nothing that it is still creating
     asked: list[DriverError] = [
         refusal(driver.create(spec(name, incus_server))),
         refusal(driver.create(spec(name, incus_server))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, BinaryIO
 from urllib.parse import quote
 from uuid import uuid4
@@ -122,8 +123,9 @@ class IncusDriver(NodeReader):
                 return
 
     def delete(self, name: str) -> Iterator[Progress]:
-        for doing in (Doing.CREATE, Doing.DELETE):
-            yield from self._join(name, doing, "Deleting its files")
+        for progress in self._join(name, Doing.CREATE, "Deleting its files"):
+            yield replace(progress, begun=False)
+        yield from self._join(name, Doing.DELETE, "Deleting its files")
         found = self.look(name)
         if found is None or not found.is_ours:
             return

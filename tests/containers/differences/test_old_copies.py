@@ -141,6 +141,27 @@ def test_of_two_who_remove_it_at_the_same_moment_one_does(
     assert left_over.changes.filter(because__contains="to remove").count() == 1
 
 
+def test_a_container_that_has_come_there_itself_meanwhile_is_no_copy(
+    left_over: Container, node: Node, other_node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = settling._check_left_over
+
+    def overtaken(at: Node, container: Container) -> None:
+        real(at, container)
+        monkeypatch.setattr(settling, "_check_left_over", real)
+        monkeypatch.setattr(settling, "_tell", moved)
+
+    def moved(container: Container, by: User, because: str) -> None:
+        list(simulated(other_node).delete(container.instance_name))
+        list(simulated(node).move(container.instance_name, simulated(other_node)))
+        Container.objects.filter(pk=container.pk).update(node=other_node)
+
+    monkeypatch.setattr(settling, "_check_left_over", overtaken)
+    with pytest.raises(NotPossible, match="on another node"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(left_over.instance_name)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_who_remove_it_at_once_one_does(
     left_over: Container, other_node: Node, ada: User

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
@@ -11,7 +12,7 @@ from django.test import Client
 
 from containers import inventory, operations
 from containers.connect import simulated, spec_of
-from containers.drivers import NoRoom, Power, Spec
+from containers.drivers import NoRoom, Power, Progress, Spec
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Stray
 from containers.placement import place
@@ -59,6 +60,19 @@ def test_it_goes_and_the_container_stays(
     assert told(other_node) == []
     take_stock(other_node)
     assert told(other_node) == []
+
+
+def test_what_its_node_is_still_at_work_on_is_not_called_deleted(
+    left: Container, other_node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(self: SimulatedDriver, name: str) -> Iterator[Progress]:
+        yield Progress(begun=False)
+
+    monkeypatch.setattr(SimulatedDriver, "delete", busy)
+    with pytest.raises(NotPossible, match="still at work on"):
+        clear_away(other_node, left.pk, by=ada)
+    take_stock(other_node)
+    assert told(other_node) == [(left.instance_name, True, ["clear_away"])]
 
 
 def test_half_a_copy_goes_like_half_a_creation(
