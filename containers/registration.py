@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 
 from containers import inventory
 from containers.connect import incus, server_at
@@ -20,13 +21,18 @@ from containers.drivers.incus.trust import join, make_identity, read_token, rene
 from containers.models import Node
 from containers.models.node import NodeQuerySet
 
+# Any number that stands for nothing else in this database.
+_ADDING = 0x_BE27
+
 
 class CannotAdd(Exception):
-    """The server cannot be worked with; `sentences` say why, to an administrator."""
+    """The server cannot be worked with; `sentences` say why, to an administrator. `name` is the one
+    that is at fault, if it is a name."""
 
-    def __init__(self, *sentences: str) -> None:
+    def __init__(self, *sentences: str, name: str | None = None) -> None:
         super().__init__(" ".join(sentences))
         self.sentences = sentences
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -108,21 +114,44 @@ def _offer(server: Server, pool: str, name: str, member: str | None) -> Offer:
 
 def add(server: Server, *, pool: str, chosen: Iterable[tuple[str, str | None]]) -> list[Node]:
     """Make a Node of each chosen pair of name and member. All of them, or none: raises
-    CannotAdd where a name is taken or a server is a Node already, and DriverError where one
-    does not answer."""
+    CannotAdd where a name is taken or cannot be one, or a server is a Node already, and DriverError
+    where one does not answer."""
     chosen = list(chosen)
     own = _by_member(server) if any(member for _, member in chosen) else {}
     nodes = [_row(own.get(member, server), pool, member, name) for name, member in chosen]
+    for node in nodes:
+        _check_name(node)
     found = [inventory.ask(node) for node in nodes]
     with transaction.atomic():
+        _wait_for_others()
         for node, has in zip(nodes, found, strict=True):
             if Node.objects.filter(name=node.name).exists():
-                raise CannotAdd(f"There is a node called {node.name} already. Choose another name.")
+                taken = f"There is a node called {node.name} already. Choose another name."
+                raise CannotAdd(taken, name=node.name)
             if same := _same(server, node.settings["member"]).first():
                 raise CannotAdd(f"This server is node {same.name} already.")
             node.save()
             inventory.keep_all(node, has)
     return nodes
+
+
+def _check_name(node: Node) -> None:
+    try:
+        node.clean_fields()
+    except ValidationError as error:
+        sentence = (
+            f"{node.name!r} cannot be the name of a node: use letters, digits, hyphens and "
+            "underscores, 63 at most."
+        )
+        raise CannotAdd(sentence, name=node.name) from error
+
+
+def _wait_for_others() -> None:
+    """Until the transaction ends nobody else adds a node, so that of two who add the same one finds
+    it. On SQLite one writes at a time as it is."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADDING])
 
 
 def _by_member(server: Server) -> dict[str | None, Server]:

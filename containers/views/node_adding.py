@@ -7,7 +7,6 @@ from dataclasses import asdict
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_slug
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -75,6 +74,7 @@ def choose(request: Request) -> HttpResponse:
         return redirect("containers:node_add")
     server = server_at(reached["address"], reached["certificate"], reached["project"])
     errors: list[str] = []
+    wrong: str | None = None
     found: list[Offer] = []
     try:
         found = registration.offers(server, pool=reached["pool"])
@@ -86,15 +86,16 @@ def choose(request: Request) -> HttpResponse:
             messages.success(request, f"Added {names}.")
             return redirect("containers:nodes")
     except CannotAdd as reason:
-        errors = list(reason.sentences)
+        errors, wrong = list(reason.sentences), reason.name
     except DriverError as error:
         errors = [in_words(error)]
     context = {
         "section": "nodes",
         "errors": errors,
         "address": server.address,
+        "wrong": wrong,
         "offers": [
-            asdict(offer) | {"typed": request.POST.get(f"name-{number}", offer.name)}
+            asdict(offer) | {"typed": request.POST.get(f"name-{number}", offer.name).strip()}
             for number, offer in enumerate(found)
         ],
     }
@@ -111,12 +112,6 @@ def _chosen(request: Request, found: list[Offer]) -> list[tuple[str, str | None]
     ]
     if not ticked:
         raise CannotAdd("Tick at least one.")
-    for name, _ in ticked:
-        try:
-            validate_slug(name)
-        except ValidationError as error:
-            raise CannotAdd(f"{name!r} cannot be the name of a node: use letters, digits, "
-                            "hyphens and underscores.") from error  # fmt: skip
     if len({name for name, _ in ticked}) < len(ticked):
         raise CannotAdd("Two of them have the same name.")
     return ticked

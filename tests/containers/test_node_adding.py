@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import base64
 import socket
+import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
-from containers import registration
+from containers import inventory, registration
 from containers.connect import server_at
+from containers.drivers import Resources
+from containers.drivers.incus import Server
+from containers.models import Node
+from containers.registration import CannotAdd, Offer
+from tests.cast import NodeFactory
+from tests.containers.test_concurrency import all_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -64,3 +74,50 @@ def test_a_server_that_is_gone_before_it_is_added_is_promised_no_work(
     ).content.decode()
     assert "The server does not answer." in page
     assert "The work goes on" not in page
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers, without being there."""
+    monkeypatch.setattr(inventory, "ask", _has_little)
+    monkeypatch.setattr(registration, "offers", lambda server, pool: [Offer("fsn-1", None)])
+
+
+def _has_little(node: Node) -> inventory.Inventory:
+    time.sleep(0.2)  # those who ask at once have all been answered before one of them goes on
+    return inventory.Inventory(timezone.now(), Resources(4, 8192, 100), frozenset(), frozenset())
+
+
+def chooses(browser: Client, name: str) -> HttpResponse:
+    session = browser.session
+    address = {"address": "https://192.0.2.1:8443", "certificate": "PEM"}
+    session["node_reached"] = address | {"project": "berth", "pool": "default"}
+    session.save()
+    return cast(HttpResponse, browser.post("/nodes/add/choose/", {"add-0": "on", "name-0": name}))
+
+
+@pytest.mark.parametrize("name", ["n" * 80, "fsn 1", "", "taken"])
+def test_a_name_that_a_node_cannot_have_is_said_beside_its_field(
+    name: str, as_ada: Client, offered: None
+) -> None:
+    NodeFactory.create(name="taken")
+    answer = chooses(as_ada, name)
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert 'aria-invalid="true" aria-describedby="name-0-error"' in page
+    assert f'value="{name}"' in page
+    assert Node.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_is_added_twice_at_once_is_one_node(offered: None) -> None:
+    server = Server("https://192.0.2.1:8443", "PEM")
+
+    def add(name: str) -> list[Node]:
+        return registration.add(server, pool="default", chosen=[(name, None)])
+
+    for names in (["fsn-1", "fsn-1"], ["hel-1", "hel-2"]):
+        Node.objects.all().delete()
+        results = all_at_once([partial(add, name) for name in names])
+        assert {type(result) for result in results} == {list, CannotAdd}
+        assert Node.objects.count() == 1
