@@ -9,6 +9,7 @@ from django.conf import settings
 
 from containers.drivers import Driver, ImageSource, Spec
 from containers.drivers.incus import IncusDriver, Server
+from containers.drivers.incus.addresses import Addresses
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
 from containers.models.server_image import server_of
@@ -72,4 +73,11 @@ def _age(server: Server) -> int:
 
 @lru_cache(maxsize=2048)
 def _kept(server: Server, member: str | None, pool: str, age: int) -> IncusDriver:
-    return IncusDriver(server, member=member, pool=pool)
+    addresses = _addresses(server.address, server.project, member)
+    return IncusDriver(server, member=member, pool=pool, addresses=addresses)
+
+
+@lru_cache(maxsize=2048)
+def _addresses(address: str, project: str, member: str | None) -> Addresses:
+    """What one driver of a node learns of its containers, those with another time-out know too."""
+    return Addresses()

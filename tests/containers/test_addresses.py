@@ -17,6 +17,7 @@ from django.test import Client
 from containers.connect import connect
 from containers.models import Container, Node
 from containers.observe import Watcher
+from containers.usage import Sampler
 from panel.models import User
 from tests.cast import ContainerFactory
 from tests.conftest import Worker
@@ -84,3 +85,18 @@ def test_the_address_that_a_container_gets_is_on_its_page(
     state = server.query(f"/1.0/instances/{container.instance_name}/state?project={PROJECT}")
     assert address in {each["address"] for each in state["network"]["eth0"]["addresses"]}
     assert address in as_lena.get(container.get_absolute_url()).content.decode()
+
+
+def test_an_address_that_changes_is_the_new_one_as_soon_as_usage_is_measured(
+    node: Node, server: IncusNode, worker: Worker, lena: User, ada: User
+) -> None:
+    ordered = ContainerFactory.create(customer=lena, status="ordered", image=IMAGE, disk_gb=1)
+    container = ask_and_wait(ordered, "create", worker, ada)
+    ask_and_wait(container, "start", worker, lena)
+    watcher, sampler = Watcher(), Sampler()
+    for address in (f"{NETWORK}201", f"{NETWORK}202"):
+        inside = ["ifconfig", "eth0", address, "netmask", "255.255.255.0"]
+        server.incus("exec", container.instance_name, f"--project={PROJECT}", "--", *inside)
+        sampler.sample()
+        look(watcher)
+        assert fresh(container).address == address

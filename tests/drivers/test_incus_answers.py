@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -129,6 +130,34 @@ def test_addresses_are_asked_for_in_turn_and_remembered_for_a_run() -> None:
     assert addresses.of(again[0]) == ""
     assert addresses.due(again) == again
     assert not addresses.due([found(name="ct-9", last_used_at="1", status="Stopped")])
+
+
+def test_an_address_that_is_known_is_asked_for_again_and_no_more_of_them_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    addresses = Addresses()
+
+    def told(number: int, address: str) -> Found:
+        network = {"network": {"eth0": card((address, "global"))}}
+        return found(name=f"ct-{number}", last_used_at="1", state=network)
+
+    listed = [told(number, f"10.0.3.{number}") for number in range(5)]
+    for each in listed:
+        addresses.learn(each)
+        now[0] += 1
+    assert not addresses.due(listed)
+    now[0] += 88
+    assert [each.name for each in addresses.due(listed)] == ["ct-0", "ct-1", "ct-2"]
+    now[0] += 5
+    assert [each.name for each in addresses.due(listed)] == ["ct-3", "ct-4"]
+    assert addresses.of(listed[4]) == "10.0.3.4"
+    addresses.learn(told(4, "10.0.3.44"))
+    assert addresses.of(listed[4]) == "10.0.3.44"
+    now[0] += 300
+    addresses.learn(told(4, "10.0.3.44"))  # such as when its usage is measured
+    assert "ct-4" not in {each.name for each in addresses.due(listed)}
 
 
 def told_to_use(**state: Any) -> Found:

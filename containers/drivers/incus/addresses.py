@@ -1,8 +1,10 @@
 """The addresses of running containers: Incus looks each up in the container itself, which takes
-tens of milliseconds, so they are asked for now and then and remembered."""
+tens of milliseconds, so they are asked for now and then and remembered. Whoever asks for its state,
+as what is used is measured, learns its address too."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 
@@ -11,7 +13,9 @@ from containers.drivers import Power
 from .instances import Found
 
 _AT_ONCE = 3
-_PAUSE = 10.0  # seconds
+# Seconds until one without an address is asked again, and one that has told its own: that may have
+# changed. Where usage is measured every minute, that is soon enough for the latter.
+_PAUSE, _AGAIN = 10.0, 90.0
 
 
 class Addresses:
@@ -28,16 +32,19 @@ class Addresses:
     def learn(self, found: Found) -> None:
         """Remember the address of an instance that was read with its state."""
         self._known[_run(found)] = found.address
+        self._asked[_run(found)] = time.monotonic()
 
     def due(self, listed: Iterable[Found]) -> list[Found]:
-        """The few to ask now: they run, and have told no address yet. What is not listed any more
-        is forgotten."""
+        """The few to ask now of those that run, the longest unasked first. What is not listed any
+        more is forgotten."""
         runs = {_run(found): found for found in listed if found.power is Power.RUNNING}
         self._known = {run: told for run, told in list(self._known.items()) if run in runs}
-        asked = {run: self._asked.get(run, -_PAUSE) for run in runs if not self._known.get(run)}
+        asked = {run: self._asked.get(run, -math.inf) for run in runs}
         now = time.monotonic()
         waiting = [
-            run for run in sorted(asked, key=asked.__getitem__) if asked[run] <= now - _PAUSE
+            run
+            for run in sorted(asked, key=asked.__getitem__)
+            if asked[run] <= now - (_AGAIN if self._known.get(run) else _PAUSE)
         ]
         self._asked = asked | dict.fromkeys(waiting[:_AT_ONCE], now)
         return [runs[run] for run in waiting[:_AT_ONCE]]

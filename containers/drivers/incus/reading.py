@@ -37,15 +37,22 @@ _SILENT = 4  # containers without an answer, beyond which it is the node that do
 class NodeReader:
     """The node at `server`; in a cluster, the one member of that name. Containers get their
     disks from `pool`. Keeps connections open and remembers addresses: make one for a node and
-    keep it. May be shared between threads."""
+    keep it; several of one node may share its `addresses`. May be shared between threads."""
 
-    def __init__(self, server: Server, *, member: str | None = None, pool: str = "default") -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        member: str | None = None,
+        pool: str = "default",
+        addresses: Addresses | None = None,
+    ) -> None:
         self.server = server
         self.member = member
         self.pool = pool
         self.timeout = server.timeout
         self.client = Client(server)
-        self._addresses = Addresses()
+        self._addresses = addresses or Addresses()
 
     @property
     def label(self) -> str:
@@ -79,7 +86,7 @@ class NodeReader:
         used, missed = {}, 0
         pool = ThreadPoolExecutor(max_workers=4)
         try:
-            for found in pool.map(lambda found: self._soon_with_state(found.name), running):
+            for found in pool.map(self._used_by, running):
                 missed += isinstance(found, Unreachable)
                 if isinstance(found, Unreachable) and missed > _SILENT:
                     raise found
@@ -89,10 +96,13 @@ class NodeReader:
             pool.shutdown(wait=False, cancel_futures=True)
         return used | {"": of_node(*self._room())}
 
-    def _soon_with_state(self, name: str) -> Found | Unreachable | None:
+    def _used_by(self, found: Found) -> Found | Unreachable | None:
+        return self._soon_with_state(found.name, within=self.timeout / 2)
+
+    def _soon_with_state(self, name: str, *, within: float) -> Found | Unreachable | None:
         """The error in place of one that gives no answer: the others have theirs."""
         try:
-            return self._with_state(name, within=self.timeout / 2)
+            return self._with_state(name, within=within)
         except NotTrusted:
             raise
         except Unreachable as failure:
@@ -109,7 +119,7 @@ class NodeReader:
     def instances(self) -> dict[str, Instance]:
         found = [each for each in self.everything() if each.is_whole or each.is_by_hand]
         for each in self._addresses.due(found):
-            self._with_state(each.name, within=self.timeout)
+            self._soon_with_state(each.name, within=self.timeout / 4)
         return {
             each.name: Instance(
                 each.name, each.power, self._addresses.of(each), by_hand=each.is_by_hand
