@@ -24,6 +24,8 @@ _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 MAX_PATH = 4096  # bytes
 MAX_LINKS = 40  # one after the other on a way, as Linux has it
 MAX_DEPTH = 100  # folders within each other: keeps every walk far from the limits of a process
+MAX_LISTED = 10_000  # entries of one folder
+MAX_COUNTED = 100  # entries of each folder in a list
 
 
 def is_name(name: str) -> bool:
@@ -211,7 +213,8 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True)
 class FileInfo:
-    """One file of a container. `size` in bytes (a folder: number of entries).
+    """One file of a container. `size` in bytes (a folder: number of entries, or MAX_COUNTED + 1
+    where it has more).
 
     `mode` holds the permission bits only (0o644); `uid` and `gid` are as seen inside the
     container; `version` changes whenever the content does; `target` is where a link points.
@@ -226,6 +229,11 @@ class FileInfo:
     modified: datetime | None = None
     version: str = ""
     target: str = ""
+
+    @property
+    def items(self) -> str:
+        """How many entries a folder has."""
+        return f"{MAX_COUNTED}+" if self.size > MAX_COUNTED else str(self.size)
 
 
 class Driver(Protocol):
@@ -298,13 +306,14 @@ class Driver(Protocol):
         is none, nor to a move that the nodes do by themselves."""
 
     def list_folder(self, name: str, path: str) -> list[FileInfo]:
-        """The entries of a folder of a stopped instance, folders first, then by name.
-        `path` is absolute inside the container; links are followed inside it only.
-        Raises BadPath, NoSuchInstance, and Conflict where it is not stopped; so do the
-        calls below."""
+        """The entries of a folder of a stopped instance, folders first, then by name; of more
+        than MAX_LISTED as many, whichever come first on its disk. `path` is absolute inside
+        the container; links are followed inside it only. Raises BadPath, NoSuchInstance, and
+        Conflict where it is not stopped; so do the calls below."""
 
-    def file_info(self, name: str, path: str) -> FileInfo:
-        """One file or folder; a link is followed."""
+    def file_info(self, name: str, path: str, *, follow: bool = True) -> FileInfo:
+        """One file or folder. A link at its end is followed, unless it is itself asked about, as an
+        entry of a folder."""
 
     def read_file(self, name: str, path: str) -> Iterator[bytes]:
         """The content in pieces, so that a large file never stands in memory."""

@@ -11,6 +11,7 @@ from django.db import transaction
 from containers import who
 from containers.connect import connect
 from containers.drivers import (
+    MAX_LISTED,
     BadPath,
     BrokenOff,
     Conflict,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from panel.models import User
 
 __all__ = [
+    "MAX_LISTED",
     "Changed",
     "Closed",
     "FileInfo",
@@ -105,7 +107,7 @@ class Files:
         self._name = container.instance_name
 
     def list(self, path: str) -> list[FileInfo]:
-        """The entries of a folder, folders first, then by name."""
+        """The entries of a folder, folders first, then by name; no more than MAX_LISTED."""
         with _plainly():
             return self._node.list_folder(self._name, path)
 
@@ -116,10 +118,8 @@ class Files:
 
     def entry(self, path: str) -> FileInfo:
         """One entry of a folder; a link is itself."""
-        for entry in self.list(paths.folder_of(path)):
-            if entry.name == paths.name_of(path):
-                return entry
-        raise NotThere("It is not there any more.", f"{path!r} is not in its folder")
+        with _plainly("It is not there any more."):
+            return self._node.file_info(self._name, path, follow=False)
 
     def read(self, path: str) -> Iterator[bytes]:
         """The content in pieces. That it can be read is known when this returns."""
@@ -217,12 +217,12 @@ def _driver(container: Container) -> Driver:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _plainly(bad_path: str = "There is no such file or folder.") -> Iterator[None]:
     """Say in plain words what a node says while it is read from."""
     try:
         yield
     except DriverError as error:
-        raise _problem(error, "There is no such file or folder.", changing=False) from error
+        raise _problem(error, bad_path, changing=False) from error
 
 
 def _problem(error: DriverError, bad_path: str, *, changing: bool) -> FileProblem:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_safe
 from containers.models import Container
 from containers.repair import paths
 from containers.repair.files import (
+    MAX_LISTED,
     Changed,
     Closed,
     FileInfo,
@@ -100,6 +101,7 @@ def browse(request: Request, pk: int) -> HttpResponseBase:
     number = request.GET.get("page", at // ENTRIES_PER_PAGE + 1)
     context = {
         "page_obj": pages.get_page(number),
+        "most_listed": f"{MAX_LISTED:,}" if len(entries) >= MAX_LISTED else None,
         "query": f"path={paths.quoted(path)}&",
         "file_changes": container.file_changes.select_related("by")[:8],
     }

@@ -167,6 +167,37 @@ def test_the_empty_version_stands_for_no_file(files: Files) -> None:
     assert files.read("/box/page") == b"first"
 
 
+def test_a_long_folder_is_listed_and_counted_as_far_as_anybody_reads(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        files.write(f"/box/{number}", b"")
+    counted = files.info("/box")
+    assert (counted.size, counted.items) == (8, "8")
+    for module in ("incus.files", "simulated.rootfs"):
+        monkeypatch.setattr(f"containers.drivers.{module}.MAX_LISTED", 5)
+        monkeypatch.setattr(f"containers.drivers.{module}.MAX_COUNTED", 5)
+    assert files.info("/box").size == 6
+    assert len(files.list("/box")) == 5
+    assert {files.info(f"/box/{number}").name for number in range(8)} == set("01234567")
+
+
+def test_an_entry_of_a_folder_that_is_a_link_can_be_asked_about_itself(files: Files) -> None:
+    files.write("/box/file", b"content")
+    files.link("/box/link", "file")
+    files.link("/box/dangling", "none")
+
+    def entry(path: str) -> FileInfo:
+        return files.nodes.here.file_info(files.name, path, follow=False)
+
+    assert [entry(f"/box/{name}") for name in ("dangling", "file", "link")] == list(
+        files.list("/box").values()
+    )
+    assert entry("/box").kind is FileKind.FOLDER
+    for path in ("/", "/box/none", "/box/.."):
+        bad(entry, path)
+
+
 def test_a_new_folder_is_open_to_all_and_owned_by_root(files: Files) -> None:
     files.make_folder("/box/inner")
     made = files.list("/box")["inner"]

@@ -5,7 +5,7 @@ operations  its work in the background, found again and followed
 instances   an instance, and the panel's notes on it
 reading     what a node says; addresses, usage
 driver      the driver itself; moving: from one server to another
-files       the files of a stopped container; sftp: the protocol beneath
+files       the files of a stopped container; survey: all of them; sftp: the protocol beneath
 trust       key pair, join token, registration
 about       what a server is, and what stands in the way of working with it
 news        what happens on it, as it happens

@@ -161,9 +161,9 @@ class IncusDriver(NodeReader):
         with self._files(name) as sftp:
             return files.list_folder(sftp, path)
 
-    def file_info(self, name: str, path: str) -> FileInfo:
+    def file_info(self, name: str, path: str, *, follow: bool = True) -> FileInfo:
         with self._files(name) as sftp:
-            return files.file_info(sftp, path)
+            return files.file_info(sftp, path, follow=follow)
 
     def read_file(self, name: str, path: str) -> Iterator[bytes]:
         pieces = self._pieces(name, path)

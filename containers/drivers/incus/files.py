@@ -10,7 +10,6 @@ and every write through here makes that time differ from the one before.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import stat
@@ -23,8 +22,10 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from containers.drivers import (
+    MAX_COUNTED,
     MAX_DEPTH,
     MAX_LINKS,
+    MAX_LISTED,
     MAX_PATH,
     BadPath,
     BrokenOff,
@@ -32,7 +33,6 @@ from containers.drivers import (
     FileInfo,
     FileKind,
     NoRoom,
-    Progress,
     Refused,
 )
 
@@ -71,13 +71,13 @@ def list_folder(sftp: Sftp, path: str) -> list[FileInfo]:
     path, found = _followed(sftp, path)
     if found is None or not found.is_folder:
         raise BadPath(f"{path!r} is not a folder")
-    [entries] = sftp.folders([path])
+    [entries] = sftp.folders([path], most=MAX_LISTED)
     infos = _infos(sftp, path, entries)
     return sorted(infos, key=lambda info: (info.kind is not FileKind.FOLDER, info.name))
 
 
-def file_info(sftp: Sftp, path: str) -> FileInfo:
-    path, found = _followed(sftp, path)
+def file_info(sftp: Sftp, path: str, *, follow: bool = True) -> FileInfo:
+    path, found = _followed(sftp, path) if follow else (_entry(path), sftp.lstat(_entry(path)))
     if found is None:
         raise BadPath(f"{path!r} does not exist")
     folder, name = posixpath.split(path.rstrip("/"))
@@ -217,38 +217,6 @@ def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
     return (paths[start : start + WINDOW] for start in range(0, len(paths), WINDOW))
 
 
-class Survey:
-    """Looks at every file of a container; `digest` is the same for two of them only where
-    names, kinds, permissions, owners, and the sizes and times of files are."""
-
-    def __init__(self) -> None:
-        self._sum = 0
-
-    @property
-    def digest(self) -> str:
-        return f"{self._sum % 2**256:064x}"
-
-    def look(self, sftp: Sftp, step: str) -> Iterator[Progress]:
-        """Yields after each round of questions."""
-        waiting = [""]
-        while waiting:
-            batch, waiting = waiting[-WINDOW:], waiting[:-WINDOW]
-            for folder, entries in zip(
-                batch, sftp.folders([folder or "/" for folder in batch]), strict=True
-            ):
-                for name, found in entries:
-                    self._add(f"{folder}/{name}", found)
-                    if found.is_folder:
-                        waiting.append(f"{folder}/{name}")
-            yield Progress(None, step)
-
-    def _add(self, path: str, found: Attributes) -> None:
-        told = [os.fsencode(path), found.mode, found.uid, found.gid]
-        if found.is_file:
-            told += [found.size, found.modified]
-        self._sum += int.from_bytes(hashlib.sha256(repr(told).encode()).digest())
-
-
 def _followed(sftp: Sftp, path: str) -> tuple[str, Attributes | None]:
     """Where a path leads once the links at its end are followed, and what is there."""
     path = _checked(path)
@@ -298,9 +266,8 @@ def _infos(sftp: Sftp, folder: str, entries: Sequence[tuple[str, Attributes]]) -
     inner = [name for name, found in entries if found.is_folder]
     links = [name for name, found in entries if found.is_link]
     sizes: dict[str, int] = {}
-    for start in range(0, len(inner), WINDOW):
-        batch = inner[start : start + WINDOW]
-        listed = sftp.folders([path(name) for name in batch])
+    for batch in _batches(inner):
+        listed = sftp.folders([path(name) for name in batch], most=MAX_COUNTED + 1)
         sizes |= {name: len(found) for name, found in zip(batch, listed, strict=True)}
     targets = dict(zip(links, sftp.readlinks([path(name) for name in links]), strict=True))
     return [

@@ -35,6 +35,7 @@ from containers.drivers import (
 from . import files
 from .instances import ID, MOVE, WHOLE, Found, copy_of, refuse_unless_stopped
 from .operations import Doing, cancel, follow, under_way
+from .survey import Survey
 
 if TYPE_CHECKING:
     from .driver import IncusDriver
@@ -214,7 +215,7 @@ def _verify(
 ) -> Iterator[Progress]:
     surveys = []
     for driver in (source, target):
-        surveys.append(files.Survey())
+        surveys.append(Survey())
         with files.session(driver.client, here.name) as sftp:
             yield from surveys[-1].look(sftp, _VERIFYING)
     if surveys[0].digest != surveys[1].digest:

@@ -102,8 +102,10 @@ class Sftp:
         answers = self._many(_NAME, [(_READLINK, path) for path in paths])
         return [_names(answer)[0][0] for answer in answers]
 
-    def folders(self, paths: Sequence[str]) -> list[list[tuple[str, Attributes]]]:
-        """The entries of several folders, each in no order."""
+    def folders(
+        self, paths: Sequence[str], *, most: int | None = None
+    ) -> list[list[tuple[str, Attributes]]]:
+        """The entries of several folders, each in no order; of each no more than `most`."""
         handles = [_Body(b).text() for b in self._many(_HANDLE, [(_OPENDIR, p) for p in paths])]
         found: list[list[tuple[str, Attributes]]] = [[] for _ in handles]
         unread = dict(enumerate(handles))
@@ -112,13 +114,15 @@ class Sftp:
             for n, number in asked:
                 kind, body = self._receive(number)
                 if kind == _NAME:
-                    found[n] += _names(body)
+                    found[n] += [each for each in _names(body) if each[0] not in (".", "..")]
+                    if most is not None and len(found[n]) >= most:
+                        del unread[n]
                 elif _status(body).code == _EOF:
                     del unread[n]
                 else:
                     raise _status(body)
         self._many(_STATUS, [(_CLOSE, handle) for handle in handles])
-        return [[(n, a) for n, a in entries if n not in (".", "..")] for entries in found]
+        return [entries[:most] for entries in found]
 
     def make_folder(self, path: str) -> None:
         self._one(_STATUS, _MKDIR, path, 0)

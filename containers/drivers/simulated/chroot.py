@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from containers.drivers import MAX_DEPTH, MAX_LINKS, MAX_PATH, BadPath, NoRoom, Refused
@@ -68,9 +69,10 @@ def every_entry(folder: int, above: str = "") -> Iterator[tuple[int, str, os.sta
                 yield from every_entry(inner, f"{above}/{name}")
 
 
-def names_in(folder: int) -> list[str]:
-    """What is in an open folder."""
-    return os.listdir(folder)
+def names_in(folder: int, *, most: int | None = None) -> list[str]:
+    """What is in an open folder, no more than `most`."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in islice(entries, most)]
 
 
 def _open_folder(name: str, at: int | None = None) -> int:

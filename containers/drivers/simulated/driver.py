@@ -204,9 +204,9 @@ class SimulatedDriver:
         with self._files(name) as files:
             return files.list_folder(path)
 
-    def file_info(self, name: str, path: str) -> FileInfo:
+    def file_info(self, name: str, path: str, *, follow: bool = True) -> FileInfo:
         with self._files(name) as files:
-            return files.file_info(path)
+            return files.file_info(path, follow=follow)
 
     def read_file(self, name: str, path: str) -> Iterator[bytes]:
         with self._files(name) as files:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from containers.drivers import MAX_DEPTH, BadPath, FileChanged, FileInfo, FileKind
+from containers.drivers import (
+    MAX_COUNTED,
+    MAX_DEPTH,
+    MAX_LISTED,
+    BadPath,
+    FileChanged,
+    FileInfo,
+    FileKind,
+)
 
 from .chroot import (
     Place,
@@ -43,14 +51,14 @@ class Rootfs:
                 raise BadPath(f"{path!r} is not a folder")
             entries = []
             with opened_folder(place.name, place.folder) as folder:
-                for name in names_in(folder):
+                for name in names_in(folder, most=MAX_LISTED):
                     with suppress(FileNotFoundError):  # gone since it was listed
                         entries.append(self._info(name, lstat(name, folder), folder))
         return sorted(entries, key=lambda entry: (entry.kind is not FileKind.FOLDER, entry.name))
 
-    def file_info(self, path: str) -> FileInfo:
-        with located(self.root, path) as place:
-            if place.stat is None:
+    def file_info(self, path: str, *, follow: bool = True) -> FileInfo:
+        with located(self.root, path, follow=follow) as place:
+            if place.stat is None or (place.depth == 0 and not follow):
                 raise BadPath(f"{path!r} does not exist")
             return self._info(place.name, place.stat, place.folder)
 
@@ -150,7 +158,7 @@ class Rootfs:
         elif kind is FileKind.FOLDER:
             size = 0
             with suppress(OSError), opened_folder(name, at) as folder:
-                size = len(names_in(folder))
+                size = len(names_in(folder, most=MAX_COUNTED + 1))
         modified = None
         with suppress(OverflowError, ValueError, OSError):  # a file may bear any date at all
             modified = datetime.fromtimestamp(found.st_mtime, UTC)

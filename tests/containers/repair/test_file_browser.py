@@ -60,6 +60,22 @@ def test_a_large_folder_comes_in_pages(disk: Disk, as_lena: Client) -> None:
     assert 'class="selected"' in marked
 
 
+def test_a_folder_that_is_too_long_to_be_shown_says_so(
+    disk: Disk, as_lena: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (disk.root / "srv/many").mkdir()
+    for number in range(101):
+        (disk.root / f"srv/many/f{number:04}").touch()
+    assert "of its entries are shown" not in page_of(as_lena, disk, "/srv/many")
+    assert "100+ items" in page_of(as_lena, disk, "/srv")
+    assert "100+ items" in as_lena.get(disk.url("file_delete", "/srv/many")).content.decode()
+    for module in ("views.files", "drivers.simulated.rootfs"):
+        monkeypatch.setattr(f"containers.{module}.MAX_LISTED", 7)
+    assert "Only 7 of its entries are shown" in page_of(as_lena, disk, "/srv/many")
+    for number in (0, 50, 100):
+        assert as_lena.get(disk.url("file_rename", f"/srv/many/f{number:04}")).status_code == 200
+
+
 @pytest.mark.parametrize("name", NASTY)
 def test_an_odd_name_can_be_opened_downloaded_renamed_and_deleted(
     name: str, disk: Disk, as_lena: Client
