@@ -18,6 +18,7 @@ from containers import who
 from containers.connect import connect
 from containers.drivers import DriverError, Instance, Power, Refused, Spec
 from containers.models import Container, Node, StatusChange, Stray
+from containers.models.stray import HIGHEST
 from containers.operations.asking import open_operation
 from containers.operations.outcomes import record
 from containers.statuses import Status
@@ -52,6 +53,7 @@ class Found:
 def proposal(node: Node, number: int) -> Found:
     """What can be adopted, as the node reports it now. Raises NotPossible."""
     name = Stray(number=number).name
+    _check_leaves_room(number)
     _check_unknown(number)
     instance = _at_rest(node, name)
     try:
@@ -225,6 +227,13 @@ def _container(number: int) -> Container:
     if container is None:
         raise NotPossible("The database has no container of this number.")
     return container
+
+
+def _check_leaves_room(number: int) -> None:
+    """New numbers go on from the highest that is known, and are to stay readable."""
+    if number >= HIGHEST:
+        name = Stray(number=number).name
+        raise NotPossible(f"The number of {name} is too high for the panel. Rename it there first.")
 
 
 def _check_unknown(number: int) -> None:

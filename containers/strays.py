@@ -11,7 +11,8 @@ from django.db.models import Q
 
 from containers.drivers import Instance
 from containers.models import Container, Node, Operation, Stray
-from containers.models.stray import reserve
+from containers.models.stray import last_given, reserve
+from containers.rejoining import LEAP
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +21,8 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
     """Keep which instances on a node the database does not know there; nothing is done to
     them. `known` are the ids of the containers that it has there: what bears the name of one
     and was made by hand is not that container. `began` is before the node was asked."""
-    numbers = {Stray.number_of(each.name): each.by_hand for each in found}
-    unknown = {n: by_hand for n, by_hand in numbers.items() if n and (by_hand or n not in known)}
+    numbers = {n: each.by_hand for each in found if (n := Stray.number_of(each.name))}
+    unknown = {n: by_hand for n, by_hand in numbers.items() if by_hand or n not in known}
     if unknown:
         arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
         since_then = Q(status_since__gte=began, missing=False)
@@ -29,15 +30,13 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
         explained = Container.objects.filter(arriving | since_then | ours, pk__in=unknown)
         for number in set(explained.values_list("pk", flat=True)):
             del unknown[number]
-    noted = {stray.number: stray for stray in node.strays.all()}
-    settled = {
-        n
-        for n, stray in noted.items()
-        if (n in numbers if stray.unfinished else unknown.get(n) is not stray.by_hand)
-    }
-    if settled:
-        node.strays.filter(number__in=settled).delete()
-    if new := sorted(unknown.keys() - (noted.keys() - settled)):
+    noted = {stray.number: (stray.by_hand, stray.unfinished) for stray in node.strays.all()}
+    # What was never finished is not listed before it is whole.
+    wanted = {n: what for n, what in noted.items() if what[1] and n not in numbers}
+    wanted |= {n: (by_hand, False) for n, by_hand in unknown.items()}
+    if outdated := [n for n in noted if wanted.get(n) != noted[n]]:
+        node.strays.filter(number__in=outdated).delete()
+    if new := sorted(n for n in wanted if noted.get(n) != wanted[n]):
         strays = [Stray(node=node, number=number, by_hand=unknown[number]) for number in new]
         _keep(node, strays, "not known to be on node %s: %s")
 
@@ -46,19 +45,30 @@ def note_unfinished(node: Node, names: Iterable[str], *, began: datetime) -> Non
     """Keep which instances that are not whole nobody is at work on any more. `began` is before
     the node was asked."""
     left = {number for name in names if (number := Stray.number_of(name))}
-    noted = set(node.strays.filter(unfinished=True).values_list("number", flat=True))
+    strays = dict(node.strays.values_list("number", "unfinished"))
+    if strays:
+        _keep_free(strays)
+    noted = {number for number, unfinished in strays.items() if unfinished}
     if not left | noted:
         return
     under_way = Q(operations__outcome=Operation.Outcome.OPEN) | Q(operations__ended_at__gte=began)
     left -= set(Container.objects.filter(under_way, pk__in=left).values_list("pk", flat=True))
     node.strays.filter(number__in=noted - left, unfinished=True).delete()
     if new := sorted(left - set(node.strays.values_list("number", flat=True))):
-        strays = [Stray(node=node, number=number, unfinished=True) for number in new]
-        _keep(node, strays, "never finished on node %s: %s")
+        begun = [Stray(node=node, number=number, unfinished=True) for number in new]
+        _keep(node, begun, "never finished on node %s: %s")
 
 
 def _keep(node: Node, strays: list[Stray], told: str) -> None:
     """No container made from now on gets one of their numbers."""
-    reserve(max(stray.number for stray in strays))
+    _keep_free(stray.number for stray in strays)
     Stray.objects.bulk_create(strays, ignore_conflicts=True)
     logger.warning(told, node.name, ", ".join(map(str, strays)))
+
+
+def _keep_free(numbers: Iterable[int]) -> None:
+    """Of those that the panel will come to before long. One that is far off has time until then,
+    and would make all numbers after it too long to be known again."""
+    last = last_given()
+    if near := [number for number in numbers if last < number <= last + LEAP]:
+        reserve(max(near))

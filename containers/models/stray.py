@@ -10,7 +10,8 @@ from django.utils import timezone
 from containers.models.container import Container
 from containers.models.node import Node
 
-# More digits than any panel will ever count to: somebody else's.
+# No container gets a number beyond this. More digits still are somebody else's.
+HIGHEST = 10**11
 _NAME = re.compile(r"ct-([1-9][0-9]{0,11})")
 
 
@@ -45,6 +46,20 @@ class Stray(models.Model):
         `ct-web`: no container will ever bear it, so it is none of the panel's business."""
         found = _NAME.fullmatch(name)
         return int(found[1]) if found else None
+
+
+def last_given() -> int:
+    """The highest id that a container was given, or that is reserved."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST[connection.vendor].format(table=Container._meta.db_table))
+        found = cursor.fetchone()
+    return int(found[0]) if found else 0
+
+
+_LAST = {
+    "postgresql": "SELECT last_value FROM {table}_id_seq",
+    "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = '{table}'",
+}
 
 
 @transaction.atomic

@@ -58,7 +58,7 @@ class Text:
         head = _alike(old, new)
         tail = _alike(old[head:][::-1], new[head:][::-1])
         middle = [(line, end and self.newline) for line, end in new[head : len(new) - tail]]
-        lines = old[:head] + middle + old[len(old) - tail :]
+        lines = _told_apart(old[:head] + middle + old[len(old) - tail :])
         return (_MARK if self.marked else b"") + "".join(a + b for a, b in lines).encode()
 
     @property
@@ -94,6 +94,14 @@ def _split(content: str) -> list[tuple[str, str]]:
     """Lines, each with its end; the last may have none."""
     found = _LINES.findall(content)
     return found[:-1] if len(found) > 1 and found[-1] == ("", "") else found
+
+
+def _told_apart(lines: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The same lines, where none that is empty would make one end of two: CR, then LF."""
+    before = ""
+    for line, end in lines:
+        before = "\r" if (before, line, end) == ("\r", "", "\n") else end
+        yield line, before
 
 
 def _alike(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> int:

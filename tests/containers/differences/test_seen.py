@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from containers import operations
+from containers import inventory, operations
 from containers.connect import simulated, spec_of
 from containers.differences import differences_on
 from containers.drivers import Power
@@ -14,7 +14,8 @@ from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation, Stray
 from containers.models.stray import reserve
 from containers.observe import found, look_at
-from containers.settling import adopt
+from containers.rejoining import LEAP
+from containers.settling import NotPossible, adopt
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory
@@ -174,6 +175,28 @@ def test_numbers_go_on_from_where_they_were_beyond_a_reserved_one(lena: User) ->
     assert second == first + 1
     reserve(second + 20)
     assert ContainerFactory.create(customer=lena, on_node=False).pk == second + 21
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_number_that_is_far_off_does_not_make_the_next_one_unreadable(
+    node: Node, lena: User, ada: User, by_hand: bool
+) -> None:
+    before = ContainerFactory.create(customer=lena, on_node=False).pk
+    put(node, 999_999_999_999, by_hand=by_hand)
+    look()
+    assert strays() == [("node-a", 999_999_999_999)]
+    with pytest.raises(NotPossible, match="Rename it there first"):
+        adopt(node, 999_999_999_999, customer=lena, name="old", by=ada)
+    assert ContainerFactory.create(customer=lena, on_node=False).pk == before + 1
+
+
+def test_a_number_that_was_far_off_is_kept_free_once_it_is_near(node: Node, lena: User) -> None:
+    far = ContainerFactory.create(customer=lena, on_node=False).pk + LEAP + 10
+    put(node, far)
+    look()
+    reserve(far - 5)
+    inventory.keep(node, inventory.ask(node))
+    assert ContainerFactory.create(customer=lena, on_node=False).pk == far + 1
 
 
 def test_ordering_goes_on_after_an_adoption(node: Node, stray: int, lena: User, ada: User) -> None:

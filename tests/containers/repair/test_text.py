@@ -46,6 +46,8 @@ def test_what_was_typed_is_what_the_file_says(content: str, typed: str) -> None:
         (b"a\n", "a", b"a"),
         (b"", "a\r\n", b"a\n"),
         (MARK + b"a\r\n", "b\r\n", MARK + b"b\r\n"),
+        (b"\ra\n", "\r\n\r\na\r\n", b"\r\ra\n"),
+        (b"a\rb\n\nc\n", "a\r\n\r\nc\r\n", b"a\r\rc\n"),
     ],
 )
 def test_an_edited_line_ends_like_the_others(data: bytes, typed: str, edited: bytes) -> None:
