@@ -95,11 +95,16 @@ def named(text: str, alias: str, of: str = "") -> Q:
 
 
 def people(text: str) -> QuerySet[User, Any]:
-    """The keys of those whose name the text is in, or whose address it is."""
-    found = User.objects.with_whole_name().filter(
-        Q(username__icontains=text) | Q(whole_name__icontains=text) | Q(email__iexact=text)
-    )
-    return found.order_by().values("pk")
+    """The keys of those whose name the text is in, or whose address it is. Everybody is looked
+    through, and so for no more than the text can mean."""
+    meant = Q(username__icontains=text)
+    if " " in text:
+        meant |= Q(whole_name__icontains=text)
+    else:
+        meant |= Q(first_name__icontains=text) | Q(last_name__icontains=text)
+    if "@" in text:
+        meant |= Q(email__iexact=text)
+    return User.objects.with_whole_name().filter(meant).order_by().values("pk")
 
 
 def of_people(text: str, alias: str) -> Q:
