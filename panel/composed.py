@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from threading import local
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -50,13 +51,8 @@ class Reader:
         self._models = [(each, [f.attname for f in each._meta.concrete_fields]) for each in models]
         fields = [field for model in models for field in model._meta.concrete_fields]
         self.columns = ", ".join(f"{each.model._meta.db_table}.{each.column}" for each in fields)
-        connection = connections[self._alias]
-        self._converted = [
-            (place, field.cached_col)
-            for place, field in enumerate(fields)
-            if connection.ops.get_db_converters(field.cached_col)
-            or field.get_db_converters(connection)
-        ]
+        self._converted = [field.cached_col for field in fields]
+        self._kept = local()
 
     def read(self, statement: str, params: Any) -> list[tuple[Any, ...]]:
         """A row of each model for every row of the statement."""
@@ -65,18 +61,32 @@ class Reader:
         return [self._as_models(list(row), connection) for row in rows]
 
     def _as_models(self, row: list[Any], connection: Any) -> tuple[Any, ...]:
-        for place, column in self._converted:
-            if row[place] is None:
-                continue
-            for convert in connection.ops.get_db_converters(column):
-                row[place] = convert(row[place], column, connection)
-            for convert in column.get_db_converters(connection):
-                row[place] = convert(row[place], column, connection)
+        for place, column, converters in self._converters_of(connection):
+            if row[place] is not None:
+                for convert in converters:
+                    row[place] = convert(row[place], column, connection)
         values = iter(row)
         return tuple(
             model.from_db(self._alias, names, list(islice(values, len(names))))
             for model, names in self._models
         )
+
+    def _converters_of(self, connection: Any) -> list[tuple[int, Any, list[Any]]]:
+        """What makes of a column what its field wants, put together once for a connection, which
+        is its thread's alone."""
+        if getattr(self._kept, "connection", None) is not connection:
+            self._kept.connection, ops = connection, connection.ops
+            made = [
+                (
+                    place,
+                    column,
+                    [*ops.get_db_converters(column), *column.get_db_converters(connection)],
+                )
+                for place, column in enumerate(self._converted)
+            ]
+            self._kept.converters = [each for each in made if each[2]]
+        kept: list[tuple[int, Any, list[Any]]] = self._kept.converters
+        return kept
 
 
 def ask(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:

@@ -24,16 +24,12 @@ from panel.composed import Reader
 def claim(operation_id: int) -> Operation | None:
     """The Operation, held by this thread for one lease, with an attempt counted; None where
     another holds it or it has ended, its time has not come, its node is off-line or has its
-    hands full."""
+    hands full. The time that it may take runs from its beginning, however long it had to wait."""
     now = timezone.now()
     ops = connections[router.db_for_write(Operation)].ops
-    times = {
-        "now": now,
-        "until": now + settings.LEASE,
-        **{kind: now + Container.deadline_of(kind) for kind in _kinds()},
-    }
     params = {
-        **{name: ops.adapt_datetimefield_value(time) for name, time in times.items()},
+        "now": ops.adapt_datetimefield_value(now),
+        "until": ops.adapt_datetimefield_value(now + settings.LEASE),
         "id": operation_id,
         "holder": f"{_host()}:{os.getpid()}:{threading.get_ident()}:{token_hex(4)}",
         "offline": Status.OFFLINE.value,
@@ -43,16 +39,19 @@ def claim(operation_id: int) -> Operation | None:
     if not claimed:
         return None
     operation: Operation = claimed[0][0]
+    assert operation.started_at is not None
+    operation.deadline_at = operation.started_at + Container.deadline_of(operation.kind)
     [(container, node)] = _on_node().read(_container_and_node(), [operation.container_id])
     operation.container, container.node = container, node
     return operation
 
 
 def hold(operation: Operation, **shown: object) -> None:
-    """Hold a claimed Operation for another lease, and write down what the node showed of it.
-    Raises LeaseLost."""
+    """Hold a claimed Operation for another lease, and write down its deadline and what the node
+    showed of it. Raises LeaseLost."""
     until = timezone.now() + settings.LEASE
-    if not Operation.objects.held_as(operation).update(held_until=until, **shown):
+    written = {"held_until": until, "deadline_at": operation.deadline_at, **shown}
+    if not Operation.objects.held_as(operation).update(**written):
         raise LeaseLost
     operation.held_until = until
 
@@ -68,11 +67,6 @@ def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
 @cache
 def _host() -> str:
     return socket.gethostname()[:32]
-
-
-@cache
-def _kinds() -> list[str]:
-    return [name for name, action in Container.actions().items() if action.deadline]
 
 
 @cache
@@ -97,16 +91,12 @@ def _container_and_node() -> str:
 @cache
 def _statement() -> str:
     """Written out, as what is read after it: to have it put together anew for each click takes
-    longer than the claim. The time that the work may take runs from its beginning, however long
-    it had to wait."""
-    deadlines = " ".join(f"WHEN '{kind}' THEN %({kind})s" for kind in _kinds())
+    longer than the claim."""
     return f"""
         UPDATE containers_operation SET
             held_by = %(holder)s,
             held_until = %(until)s,
             attempts = attempts + 1,
-            deadline_at = CASE WHEN started_at IS NULL
-                THEN CASE kind {deadlines} END ELSE deadline_at END,
             started_at = COALESCE(started_at, %(now)s)
         WHERE id = %(id)s AND outcome = '' AND not_before <= %(now)s
             AND (held_until IS NULL OR held_until < %(now)s)
@@ -120,4 +110,4 @@ def _statement() -> str:
                     AND other.outcome = '' AND other.held_until > %(now)s
             )
         RETURNING {_operation().columns}
-    """  # noqa: S608  # kinds are names of methods
+    """  # noqa: S608  # columns are names of fields
