@@ -51,7 +51,7 @@ class Reader:
         self._models = [(each, [f.attname for f in each._meta.concrete_fields]) for each in models]
         fields = [field for model in models for field in model._meta.concrete_fields]
         self.columns = ", ".join(f"{each.model._meta.db_table}.{each.column}" for each in fields)
-        self._converted = [field.cached_col for field in fields]
+        self._selected = [field.cached_col for field in fields]
         self._kept = local()
 
     def read(self, statement: str, params: Any) -> list[tuple[Any, ...]]:
@@ -82,7 +82,7 @@ class Reader:
                     column,
                     [*ops.get_db_converters(column), *column.get_db_converters(connection)],
                 )
-                for place, column in enumerate(self._converted)
+                for place, column in enumerate(self._selected)
             ]
             self._kept.converters = [each for each in made if each[2]]
         kept: list[tuple[int, Any, list[Any]]] = self._kept.converters

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.text import capfirst
 
 from containers import who
 from containers.models import Container, StatusChange
@@ -74,24 +73,12 @@ def _check_unpaid(customer: User) -> None:
     """Those cancelled within the hour count, or else ordering and cancelling went on for ever."""
     an_hour_ago = timezone.now() - timedelta(hours=1)
     counted = Q(status=Order.Status.UNPAID) | Q(paid_at=None, ordered_at__gt=an_hour_ago)
-    unpaid = list(customer.orders.filter(counted).values_list("status", "ordered_at"))
-    if len(unpaid) < settings.UNPAID_ORDERS:
-        return
-    still_open = [at for status, at in unpaid if status == Order.Status.UNPAID]
-    any_cancelled = len(still_open) < len(unpaid)
-    cancelling_helps = any(at <= an_hour_ago for at in still_open)
-    ways = []
-    if still_open:
-        ways.append(f"pay for {'or cancel ' if cancelling_helps else ''}one of them")
-    if any_cancelled:
-        ways.append("come back in an hour")
-    elif not cancelling_helps:
-        ways.append("cancel one and come back in an hour")
-    those = ", those made and cancelled within the last hour counted" if any_cancelled else ""
-    raise TooManyUnpaid(
-        f"{len(unpaid)} of your orders are not paid{those}: no more can be made. "
-        f"{capfirst(', or '.join(ways))}."
-    )
+    unpaid = customer.orders.filter(counted).count()
+    if unpaid >= settings.UNPAID_ORDERS:
+        raise TooManyUnpaid(
+            f"{unpaid} of your orders are not paid: no more can be made. Pay for one of them, or "
+            "cancel one: it counts until an hour after it was ordered."
+        )
 
 
 def _place(
