@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from allauth.mfa.admin import AuthenticatorAdmin
 from allauth.mfa.base.internal.flows import delete_dangling_recovery_codes
@@ -13,24 +12,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.views.decorators.http import require_safe
+from django.http import HttpRequest
 
 from panel.models import User
-
-admin.site.site_title = admin.site.site_header = "Berth"
-admin.site.index_title = "Plans, orders and accounts"
-# One door for everybody: Django's own would count no failures and ask for no second factor.
-admin.site.login = require_safe(secure_admin_login(admin.site.login))  # type: ignore[method-assign]
-
-
-def _password_of_ones_own(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-    """Nor would it count them where a password that somebody has is asked for before a new one."""
-    return redirect("account_change_password")
-
-
-admin.site.password_change = _password_of_ones_own  # type: ignore[method-assign, assignment]
 
 
 @admin.register(User)

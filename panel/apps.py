@@ -1,6 +1,7 @@
 """The shell around containers and orders: people, dashboard, health."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 from django.core.checks import register
 from django.db.models.signals import post_migrate
 
@@ -16,3 +17,7 @@ class PanelConfig(AppConfig):
         register(checks.demo_people, deploy=True)
         register(checks.dummy_gateway, deploy=True)
         register(checks.proxy, deploy=True)
+
+
+class PanelAdminConfig(AdminConfig):
+    default_site = "panel.admin_site.PanelAdminSite"
