@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
 from payments import PaymentError
@@ -22,10 +23,11 @@ _news: ContextVar[list[int] | None] = ContextVar("news", default=None)
 
 
 def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """A view to which a gateway reports, with each report counted. What the gateway's provider
-    does not believe is refused, and nothing of it stays. Where a gateway reports nothing there is
-    nothing."""
+    """A view to which a gateway reports, with each report counted. Nobody signs in for it: what a
+    gateway sends, it signs. What the gateway's provider does not believe is refused, and nothing
+    of it stays. Where a gateway reports nothing there is nothing."""
 
+    @login_not_required
     @wraps(view)
     def taken(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         news: list[int] = []

@@ -1,17 +1,11 @@
 """The panel's table of contents."""
 
 from django.contrib import admin
-from django.contrib.auth.decorators import login_not_required
-from django.urls import URLPattern, include, path
-from payments import urls as gateways
+from django.urls import include, path, re_path
+from payments.urls import process_data, static_callback
 
 from orders.notices import notice
 from panel import accounts, failing, views
-
-# Gateways report payments here without signing in; what they send, they sign.
-for pattern in gateways.urlpatterns:
-    assert isinstance(pattern, URLPattern)
-    pattern.callback = login_not_required(notice(pattern.callback))
 
 handler500 = failing.failed
 
@@ -22,7 +16,13 @@ urlpatterns = [
     path("account/login/", accounts.SignIn.as_view(), name="account_login"),
     path("account/", include("allauth.account.urls")),
     path("account/second-factor/", include("allauth.mfa.urls")),
-    path("payments/", include(gateways)),
+    # As django-payments has them, which looks them up by these names.
+    path("payments/process/<uuid:token>/", notice(process_data), name="process_payment"),
+    re_path(
+        r"^payments/process/(?P<variant>[a-z-]+)/$",
+        notice(static_callback),
+        name="static_process_payment",
+    ),
     path("admin/", admin.site.urls),
     path("healthz", views.healthz, name="healthz"),
     path("healthz/live", views.live, name="live"),
