@@ -50,16 +50,7 @@ def open_payment(order: Order, by: User) -> Payment:
     """The one open payment of an order. Raises Refused, for one that is paid already, too."""
     order = _payable(order, by)
     begun = Payment.objects.open().filter(order=order, variant=gateway()).first()
-    return begun or Payment.objects.create(
-        order=order,
-        variant=gateway(),
-        total=order.price,
-        currency=order.currency,
-        description=f"{order.container.plan} for {order.container.name}, order {order.pk}",
-        billing_email=order.customer.email,
-        billing_first_name=order.customer.first_name,
-        billing_last_name=order.customer.last_name,
-    )
+    return begun or Payment.objects.begin(order, gateway())
 
 
 def _payable(order: Order, by: User) -> Order:

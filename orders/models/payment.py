@@ -36,6 +36,20 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         """Money that has arrived and was not given back."""
         return self.filter(status=PaymentStatus.CONFIRMED)
 
+    def begin(self, order: Order, gateway: str, **more: Any) -> Payment:
+        """One more try to pay an order, by the gateway of that name; `more` are further columns."""
+        return self.create(
+            order=order,
+            variant=gateway,
+            total=order.price,
+            currency=order.currency,
+            description=f"{order.container.plan} for {order.container.name}, order {order.pk}",
+            billing_email=order.customer.email,
+            billing_first_name=order.customer.first_name,
+            billing_last_name=order.customer.last_name,
+            **more,
+        )
+
 
 def _is_late(status: str, known: str) -> bool:
     """Whether a notice was overtaken by another one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from payments import PaymentStatus
@@ -32,7 +32,7 @@ class Purchase:
         self._note("", container.ordered_at, by=container.customer)
 
     def pay(self, at: datetime) -> None:
-        payment = self._payment(PaymentStatus.CONFIRMED, at, captured=self.order.price)
+        payment = self._payment(PaymentStatus.CONFIRMED, at, captured_amount=self.order.price)
         self._move("paid", at, because=f"payment {payment.pk}")
         self.order.paid_at = at
 
@@ -64,23 +64,8 @@ class Purchase:
                 self.order.status, given_back, by=staff, because=f"payment {payment.pk} given back"
             )
 
-    def _payment(
-        self, status: str, at: datetime, *, captured: Decimal = Decimal(0), message: str = ""
-    ) -> Payment:
-        order = self.order
-        payment: Payment = Payment.objects.create(
-            order=order,
-            variant=checkout.gateway(),
-            status=status,
-            total=order.price,
-            captured_amount=captured,
-            currency=order.currency,
-            message=message,
-            description=f"{order.container.plan} for {order.container.name}, order {order.pk}",
-            billing_email=order.customer.email,
-            billing_first_name=order.customer.first_name,
-            billing_last_name=order.customer.last_name,
-        )
+    def _payment(self, status: str, at: datetime, **more: Any) -> Payment:
+        payment = Payment.objects.begin(self.order, checkout.gateway(), status=status, **more)
         Payment.objects.filter(pk=payment.pk).update(
             created=at - self._world.minutes(0.3, 0.9), modified=at
         )
