@@ -31,11 +31,24 @@ COMPARED = ("node", "status", "status_since", "missing", "address", "problem")
 # clock was set back.
 AHEAD = timedelta(minutes=1)
 
+# What is said of one whose node does not answer any more.
+CONNECTION_BROKEN = (
+    "The connection to node {node} is broken. "
+    "Nothing is lost: the status is read from the node as soon as it is back."
+)
 # What is said of one whose node is back, has it, and reports no power.
 CANNOT_TELL = (
     "Its node answers again, but cannot say whether it runs. "
     "The status is read from the node as soon as it can."
 )
+
+# What the history gives as the reason of each transition that the watcher makes.
+BECAUSE = {
+    "lost": "node {node} does not answer",
+    "found_running": "node {node} reports that it was started there",
+    "found_stopped": "node {node} reports that it stopped by itself",
+    "vanished": "node {node} does not have it",
+}
 
 
 @dataclass(frozen=True)
@@ -77,14 +90,13 @@ def lose(node: Node, error: str) -> None:
         return
     list(locked.all())
     # The sources and the target are those that the table gives this transition.
-    _keep_history(here, Status.OFFLINE, now, f"node {node.name} does not answer")
+    _keep_history(here, Status.OFFLINE, now, BECAUSE["lost"].format(node=node.name))
     already = When(status=Status.OFFLINE, then="status_since")
     (here | untold).update(
         status=Status.OFFLINE,
         status_since=Case(already, default=Value(now)),
         revision=F("revision") + 1,
-        problem=f"The connection to node {node.name} is broken. "
-        "Nothing is lost: the status is read from the node as soon as it is back.",
+        problem=CONNECTION_BROKEN.format(node=node.name),
     )
     logger.error("node %s is off-line: %s", node.name, error)
 
@@ -220,11 +232,7 @@ def _because(step: Step, node: Node) -> str:
     if step.was == Status.OFFLINE:
         again = "has it again" if step.was_missing else "is back"
         return f"node {node.name} {again}"
-    return {
-        "found_running": f"node {node.name} reports that it was started there",
-        "found_stopped": f"node {node.name} reports that it stopped by itself",
-        "vanished": f"node {node.name} does not have it",
-    }[step.transition]
+    return BECAUSE[step.transition].format(node=node.name)
 
 
 def _take_up_again(work: list[Operation], now: datetime) -> None:

@@ -13,6 +13,7 @@ from containers.drivers import DriverError, NoRoom, Refused
 from containers.models import Container, Node, Operation, StatusChange
 from containers.operations.outcomes import at_rest
 from containers.placement import NoRoomAnywhere
+from containers.reports import BECAUSE, CONNECTION_BROKEN
 from containers.statuses import Status
 from orders.models import Order
 from panel.demo.cast import SYSTEMS, Past
@@ -28,7 +29,7 @@ FAILURES: dict[str, DriverError] = {
     "restart": Refused("Failed to run: forkstart: cgroup2 controller 'memory' is not available"),
     "migrate": Refused("Failed migration: rsync: connection unexpectedly closed (error 12)"),
 }
-# Seconds between the tries of a creation.
+# Seconds between the tries of a creation: the demo fails more often than some settings allow.
 PAUSES = (10, 60, 300, 1800)
 # How long a repair that is under way has been going on.
 REPAIRS_SINCE = timedelta(minutes=40)
@@ -111,15 +112,10 @@ class Story:
             self.container.problem = NoRoomAnywhere.sentence
             self.container.create_again_at = self.at
         elif action == "crash":
-            self._seen(
-                "found_stopped", f"node {self.container.node} reports that it stopped by itself"
-            )
+            self._seen("found_stopped")
         elif action == "lost":
-            self._seen("lost", f"node {self.container.node} does not answer")
-            self.container.problem = (
-                f"The connection to node {self.container.node} is broken. "
-                "Nothing is lost: the status is read from the node as soon as it is back."
-            )
+            self._seen("lost")
+            self.container.problem = CONNECTION_BROKEN.format(node=self.container.node)
         elif action == "repair":
             self._asked("repair", by=self.customer)
         else:
@@ -129,11 +125,11 @@ class Story:
             else:
                 self._ended(operation, FAILURES[operation.kind] if word.endswith("!") else None)
 
-    def _seen(self, name: str, because: str) -> None:
+    def _seen(self, name: str) -> None:
         """The watcher records what its node reports."""
         was = self.container.status
         getattr(self.container, name)()
-        self._change(was, because=because)
+        self._change(was, because=BECAUSE[name].format(node=self.container.node))
 
     def _asked(
         self, action: str, operation: Operation | None = None, *, by: User | None, because: str = ""
