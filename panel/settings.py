@@ -78,7 +78,6 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.humanize",
     "django.forms",
     "allauth",
     "allauth.account",
@@ -322,7 +321,6 @@ CURRENCY = env.str("BERTH_CURRENCY", "EUR", validate=allowed.currency)
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = env.str("BERTH_TIME_ZONE", "UTC", validate=allowed.time_zone)
-USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "/static/"
@@ -344,8 +342,6 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # Health checks and Prometheus ask from near by, over plain http.
 SECURE_REDIRECT_EXEMPT = [r"^healthz", r"^metrics$"]
