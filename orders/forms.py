@@ -33,8 +33,9 @@ class SystemSelect(forms.Select):
         return option
 
 
-def with_availability(system: Any, *notes: str) -> str:
-    """A system to choose, and what would come of it; it is one of those `with_availability()`."""
+def choice_label(system: Any, *notes: str) -> str:
+    """What a choice of a system says: its name, and what would come of it. It is one of those
+    `with_availability()`."""
     if not system.is_available:
         notes = (*notes, "not available just now")
     elif system.is_waiting:
@@ -56,17 +57,17 @@ class SystemField(forms.ModelChoiceField):
         having = [plan.name for plan in self._plans if system in plan.systems.all()]
         lacking = [plan.name for plan in self._plans if plan.name not in having]
         if not lacking:
-            return with_availability(system)
+            return choice_label(system)
         if len(lacking) < len(having):
-            return with_availability(system, f"not with {', '.join(lacking)}")
-        return with_availability(system, f"only with {', '.join(having)}")
+            return choice_label(system, f"not with {', '.join(lacking)}")
+        return choice_label(system, f"only with {', '.join(having)}")
 
 
 class SystemsField(forms.ModelMultipleChoiceField):
     """The systems of a plan, from those `with_availability()`."""
 
     def label_from_instance(self, system: Any) -> str:
-        return with_availability(system)
+        return choice_label(system)
 
 
 class PlanForm(forms.ModelForm):

@@ -48,8 +48,8 @@ def steps(order: Order) -> list[Step]:
     )
     past = [
         *(_changed(order, change) for change in changes),
-        *(step for payment in payments for step in _paid_or_not(payment)),
-        *(_created_or_not(work) for work in creations if not work.is_open),
+        *(step for payment in payments for step in _not_paid(payment)),
+        *(_tried_to_create(work) for work in creations if not work.is_open),
     ]
     past.sort(key=lambda step: step.at or order.ordered_at)
     under_way = next((work for work in creations if work.is_open), None)
@@ -68,7 +68,7 @@ def _changed(order: Order, change: OrderChange) -> Step:
     return Step(DONE, title, change.at, change.by, text)
 
 
-def _paid_or_not(payment: Payment) -> list[Step]:
+def _not_paid(payment: Payment) -> list[Step]:
     """What the order's own history does not say of a payment."""
     if payment.status == PaymentStatus.REJECTED:
         return [Step(FAILED, "Payment refused", payment.modified, text="Nothing was charged.",
@@ -85,7 +85,7 @@ def _to_be_given_back(payment: Payment) -> Step:
     return Step(FAILED, f"{amount} to be given back", text=text)
 
 
-def _created_or_not(work: Operation) -> Step:
+def _tried_to_create(work: Operation) -> Step:
     if work.outcome == Operation.Outcome.FAILED:
         return Step(
             FAILED, "Creation failed", work.ended_at, text=work.error, detail=work.error_detail
