@@ -113,7 +113,7 @@ class Watcher:
                         self._doubted[node.pk] = future.result().began + DOUBT
                 else:
                     looks[node] = future.result()
-            found(looks)
+            record_looks(looks)
             answered |= looks
         if answered:
             _note_answers(answered)
@@ -148,7 +148,7 @@ def missed(node: Node, error: str) -> None:
         reports.lose(node, error)
 
 
-def found(looks: dict[Node, Look]) -> None:
+def record_looks(looks: dict[Node, Look]) -> None:
     """Record what nodes reported: only what differs is written. Asks the database a few
     questions, however many nodes have answered."""
     # Some may have been given up while their answer was on the way.

@@ -295,7 +295,7 @@ class Panel(RuleBasedStateMachine):
         if look.error:
             observe.missed(node, look.error)
         else:
-            observe.found({node: look})
+            observe.record_looks({node: look})
 
     def _break_all(self, faults: Faults) -> None:
         for node in self.nodes:

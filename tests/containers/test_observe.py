@@ -189,7 +189,7 @@ def test_all_containers_of_a_node_that_is_back_change_in_one_statement_for_each_
     clock.advance(1)
     answer = look_at(node)
     with CaptureQueriesContext(connection) as queries:
-        observe.found({node: answer})
+        observe.record_looks({node: answer})
     updates = [q for q in queries if q["sql"].startswith('UPDATE "containers_container" SET "st')]
     assert len(updates) == 4
     assert len(queries) < 40
@@ -330,7 +330,7 @@ def test_where_the_node_cannot_tell_the_status_stays(
     container = ContainerFactory.create(customer=lena, node=node, status=status)
     seen = look_at(node)
     instances = {n: replace(i, power=power) for n, i in seen.instances.items()}
-    observe.found({node: replace(seen, instances=instances)})
+    observe.record_looks({node: replace(seen, instances=instances)})
     assert fresh(container).status == status
 
 

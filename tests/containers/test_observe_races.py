@@ -34,10 +34,10 @@ def test_a_look_that_began_before_a_change_says_nothing_about_it(
 ) -> None:
     old = look_at(node)
     operations.request(container.pk, "start", by=lena)
-    observe.found({node: old})
+    observe.record_looks({node: old})
     assert fresh(container).status == Status.BOOTING
     worker.carry_out_all()
-    observe.found({node: old})
+    observe.record_looks({node: old})
     assert fresh(container).status == Status.RUNNING
     assert history(container) == [("stopped", "booting"), ("booting", "running")]
 
@@ -49,7 +49,7 @@ def test_a_look_that_began_before_a_creation_does_not_take_it_for_vanished(
     old = look_at(node)
     operations.request(container.pk, "create", by=None)
     worker.carry_out_all()
-    observe.found({node: old})
+    observe.record_looks({node: old})
     assert fresh(container).status == Status.STOPPED
 
 
@@ -59,8 +59,8 @@ def test_a_look_that_began_before_a_move_says_nothing_about_what_moved(
     old_here, old_there = look_at(node), look_at(other_node)
     operations.request(container.pk, "migrate", by=ada)
     worker.carry_out_all()
-    observe.found({node: old_here})
-    observe.found({other_node: old_there})
+    observe.record_looks({node: old_here})
+    observe.record_looks({other_node: old_there})
     assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
 
 
@@ -82,7 +82,7 @@ def test_a_change_by_a_worker_whose_clock_is_a_little_ahead_is_newer_than_the_lo
     clock.advance(10)
     ask_and_wait(container, "start", worker, lena)
     clock.advance(-10)
-    observe.found({node: old})
+    observe.record_looks({node: old})
     assert fresh(container).status == Status.RUNNING
 
 
@@ -99,7 +99,7 @@ def test_what_somebody_asked_for_meanwhile_is_not_overwritten(
         real(*args)
 
     monkeypatch.setattr(reports, "correct", late)
-    observe.found({node: seen})
+    observe.record_looks({node: seen})
     assert fresh(container).status == Status.BOOTING
 
 
@@ -166,7 +166,7 @@ def test_a_node_that_was_given_up_while_its_answer_was_on_the_way_is_back_with_i
     broken(node, unplugged=True)
     look(watcher, 3)
     broken(node)
-    observe.found({before: answer})
+    observe.record_looks({before: answer})
     node.refresh_from_db()
     assert node.online
     assert fresh(container).status == Status.OFFLINE, "the answer is older than the loss"

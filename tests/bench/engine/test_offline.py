@@ -107,7 +107,7 @@ def test_off_line_and_back(
     }
     with looking(browser) as more_pages:
         began = time.monotonic()
-        observe.found({node: Look(timezone.now(), reported)})
+        observe.record_looks({node: Look(timezone.now(), reported)})
         back = time.monotonic() - began
     slowest = max(pages + more_pages)
     figures(

@@ -13,7 +13,7 @@ from containers.drivers import Power
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation, Stray
 from containers.models.stray import reserve
-from containers.observe import found, look_at
+from containers.observe import look_at, record_looks
 from containers.rejoining import LEAP
 from containers.settling import NotPossible, adopt
 from containers.statuses import TRANSIENT, Status
@@ -92,7 +92,7 @@ def test_what_was_destroyed_or_moved_since_the_question_was_asked_is_no_differen
     operations.request(container.pk, "migrate", by=ada)
     operations.request(going.pk, "destroy", by=ada)
     worker.carry_out_all()
-    found({node: seen})
+    record_looks({node: seen})
     assert strays() == []
 
 
