@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -32,6 +33,18 @@ def since(at: datetime | None) -> SafeString:
 
 
 @register.filter
+def when(at: datetime | None) -> SafeString:
+    """The `moment` in an element that tells all of it, to the second, to whoever points at it."""
+    if at is None:
+        return SafeString()
+    local = timezone.localtime(at)
+    in_full = date_format(local, "j F Y, H:i:s")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), in_full, moment(at)
+    )
+
+
+@register.filter
 def memory(mib: int) -> str:
     """MiB as people say them: "512 MB", "2 GB"."""
     if mib < 1024:
@@ -39,11 +52,8 @@ def memory(mib: int) -> str:
     return f"{mib / 1024:.1f}".removesuffix(".0") + " GB"
 
 
-@register.filter
-def moment(at: datetime | None) -> str:
+def moment(at: datetime) -> str:
     """When, as short as it can be told: "11:39" today, "24 Nov" this year, "24 Nov 2025"."""
-    if at is None:
-        return ""
     local, now = timezone.localtime(at), timezone.localtime()
     if local.date() == now.date():
         return date_format(local, "H:i")
