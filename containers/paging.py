@@ -9,6 +9,7 @@ from math import ceil
 from typing import Any
 
 from django.db.models import F, QuerySet
+from django.http import HttpRequest
 
 from containers.counting import Count, how_many
 
@@ -145,6 +146,19 @@ class Pages:
         heads = [everything.filter(pk__in=part.values("pk")[:stop]).values("pk") for part in parts]
         picked = heads[0].union(*heads[1:], all=True)
         return everything.filter(pk__in=picked).order_by(*sorting.terms())[start:stop]
+
+
+def links(request: HttpRequest, page: Page) -> dict[str, str]:
+    """For the template of a list: `query`, what the links to its pages begin with, and `here`, the
+    address of the page itself."""
+    query = request.GET.copy()
+    for passing in ("page", "seen"):
+        query.pop(passing, None)
+    asked = query.urlencode()
+    return {
+        "query": f"{asked}&" if asked else "",
+        "here": f"{request.path}?{asked}&page={page.number}",
+    }
 
 
 def _whole(asked: str | None) -> int:

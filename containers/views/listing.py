@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from containers.filters import choices
 from containers.models import Action, Container
+from containers.paging import links
 from containers.statuses import Status
 from containers.views.found import COLUMNS, Found, unchanged
 from containers.views.rows import as_listed, as_rows, with_buttons
@@ -29,9 +30,6 @@ def containers(request: Request) -> HttpResponse:
     page.found = as_listed(page.found)
     shown = with_buttons(page, request.user)
     rows = as_rows(shown, request.user)
-    query = request.GET.copy()
-    for passing in ("page", "seen"):
-        query.pop(passing, None)
     context = {
         "section": "containers",
         "found": found,
@@ -42,8 +40,7 @@ def containers(request: Request) -> HttpResponse:
         "rows": rows,
         "everybodys": request.user.sees_everything,
         "may_act": any(row.looks.may_act for row in rows),
-        "query": f"{query.urlencode()}&" if query else "",
-        "here": f"{request.path}?{query.urlencode()}&page={page.number}",
+        **links(request, page),
         "actions": _offered(shown),
         "seen": found.seen(shown),
         "pace": pace(shown),

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from containers.counting import FAR_ENOUGH, Count, counts_among, counts_by_status, total
 from containers.digest import digest
 from containers.models import Operation
-from containers.paging import Pages
+from containers.paging import Pages, links
 from containers.views.listing import pace
 from orders.models import Order
 from orders.models.order import OrderQuerySet
@@ -34,9 +34,6 @@ def orders(request: Request) -> HttpResponse:
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
 
-    query = request.GET.copy()
-    for passing in ("page", "seen"):
-        query.pop(passing, None)
     context = {
         "section": "orders",
         "page_obj": page,
@@ -44,8 +41,7 @@ def orders(request: Request) -> HttpResponse:
         "total": total(counts),
         "status": status,
         "q": text,
-        "query": f"{query.urlencode()}&" if query else "",
-        "here": f"{request.path}?{query.urlencode()}&page={page.number}",
+        **links(request, page),
         "seen": seen,
         "pace": pace(row.container for row in page),
     }
