@@ -1,5 +1,5 @@
-"""A request as the views of the panel get it: signed in, and knowing about htmx; and how they send
-a person to another page."""
+"""A request as the views of the panel get it: signed in, and knowing about htmx; which
+addresses lead to the panel; and how a person is sent to another page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -19,6 +20,11 @@ class Request(HttpRequest):
 
     user: User
     htmx: HtmxDetails
+
+
+def is_ours(request: HttpRequest, address: str) -> bool:
+    """Whether an address that somebody has sent along leads to this panel, and nowhere else."""
+    return url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure())
 
 
 def go_to(request: Request, to: Any) -> HttpResponse:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
+
+from panel.http import is_ours
 
 
 def typed(request: HttpRequest) -> str:
@@ -21,8 +22,7 @@ def typed(request: HttpRequest) -> str:
 def page_of_form(request: HttpRequest) -> str:
     """The page whose form was sent, as the browser tells it; else the start page."""
     said = request.headers.get("Referer", "")
-    ours = url_has_allowed_host_and_scheme(said, {request.get_host()}, request.is_secure())
-    return said if said and ours else resolve_url(settings.LOGIN_REDIRECT_URL)
+    return said if is_ours(request, said) else resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
 def no_longer_valid(request: HttpRequest, reason: str = "") -> HttpResponse:

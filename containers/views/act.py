@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
@@ -18,7 +18,7 @@ from containers.placement import NoRoomAnywhere, candidates, targets
 from containers.search import number_in
 from containers.views import detail
 from containers.views.rows import as_listed, as_rows, as_shown, with_buttons
-from panel.http import Request, go_to
+from panel.http import Request, go_to, is_ours
 
 # As many as one page of the list shows, with room to spare.
 AT_ONCE = 200
@@ -85,10 +85,9 @@ def _ask(request: Request, container: Container, action: Action) -> HttpResponse
 def _back_to(request: Request, container: Container | None) -> str:
     """Where the button was: an address of this panel, never one elsewhere."""
     wanted = request.POST.get("next", "")
-    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure())
-    if ours and wanted.startswith("/"):
+    if is_ours(request, wanted) and wanted.startswith("/"):
         return wanted
-    return container.get_absolute_url() if container else "/containers/"
+    return container.get_absolute_url() if container else reverse("containers:list")
 
 
 def _answer(request: Request, container: Container, *, status: int = 200) -> HttpResponse:

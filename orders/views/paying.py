@@ -11,7 +11,6 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 from payments import PaymentStatus, RedirectNeeded
 from payments.core import provider_factory
@@ -21,7 +20,7 @@ from orders import checkout
 from orders.checkout import GATEWAY_ERRORS, Refused
 from orders.forms import SimulatedPaymentForm
 from orders.models import Order, Payment
-from panel.http import Request
+from panel.http import Request, is_ours
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ def _follow(request: Request, payment: Payment, url: str) -> HttpResponse:
     if url == payment.get_success_url():
         _tell(request, payment)
         return redirect(payment.order)
-    if url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure()):
+    if is_ours(request, url):
         return redirect(url)
     return _page(request, payment.order, elsewhere=url)
 
