@@ -6,7 +6,6 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.admin import AuthenticatorAdmin
-from allauth.mfa.base.internal.flows import delete_dangling_recovery_codes
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -108,10 +107,16 @@ class SecondFactorAdmin(AuthenticatorAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Authenticator) -> None:
         super().delete_model(request, obj)
-        delete_dangling_recovery_codes(obj.user)
+        _delete_codes_alone([obj.user_id])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Authenticator]) -> None:
-        people = list(User.objects.filter(authenticator__in=queryset).distinct())
+        people = list(queryset.values_list("user", flat=True))
         super().delete_queryset(request, queryset)
-        for person in people:
-            delete_dangling_recovery_codes(person)
+        _delete_codes_alone(people)
+
+
+def _delete_codes_alone(people: list[int]) -> None:
+    """Of these people, by their keys: the codes that stand in for nothing any more."""
+    others = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
+    alone = Authenticator.objects.filter(user__in=people).exclude(user__in=others.values("user"))
+    alone.delete()
