@@ -129,5 +129,5 @@ def demo_people() -> list[dict[str, str]]:
         return []
     return [
         {"username": user.username, "role": user.role_label, "password": DEMO_PASSWORD}
-        for user in User.objects.filter(is_demo=True, is_active=True).order_by("pk")
+        for user in User.objects.of_demo().order_by("pk")
     ]

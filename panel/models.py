@@ -14,6 +14,10 @@ class PeopleManager(UserManager["User"]):
         """People, to be looked for by `whole_name`: the name that pages show, if they have one."""
         return self.alias(whole_name=Concat("first_name", models.Value(" "), "last_name"))
 
+    def of_demo(self) -> models.QuerySet[User]:
+        """Those who can sign in with the password of the demo, which everybody may know."""
+        return self.filter(is_demo=True, is_active=True)
+
     def create_superuser(
         self,
         username: str,
