@@ -20,11 +20,11 @@ from django.utils import timezone
 from containers import reports, strays
 from containers.connect import connect
 from containers.drivers import DriverError, Instance
-from containers.image_servers import ServerStocktaking
 from containers.inventory import Stocktaking
 from containers.models import Container, Node, Operation, Stray
 from containers.news import Listener
 from containers.reports import Look
+from containers.server_inventory import ServerStocktaking
 from containers.statuses import NOWHERE, Status
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from containers import image_servers, inventory, operations
+from containers import inventory, operations, server_inventory
 from containers.connect import source_of
 from containers.drivers import NoImageServer, Progress, Spec
-from containers.drivers.incus.image_server import Catalogue
+from containers.drivers.incus.catalogue import Catalogue
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, NodeImage, ServerImage
 from containers.observe import Watcher
@@ -120,7 +120,7 @@ def test_where_nothing_differs_nothing_is_written(
 ) -> None:
     look(watcher)
     with django_assert_num_queries(1):
-        image_servers.keep("images", frozenset())
+        server_inventory.keep("images", frozenset())
 
 
 def test_a_server_of_which_nothing_is_made_is_left_in_peace(

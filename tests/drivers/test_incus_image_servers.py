@@ -22,7 +22,7 @@ from containers.drivers import (
     Spec,
 )
 from containers.drivers.incus import IncusDriver, operations
-from containers.drivers.incus.image_server import Catalogue
+from containers.drivers.incus.catalogue import Catalogue
 from tests.image_server import Streams, simplestreams
 from tests.incus_node import IMAGE, PROJECT, IncusNode, free_port
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from containers.connect import source_of
 from containers.drivers import DriverError
-from containers.drivers.incus.image_server import Catalogue
+from containers.drivers.incus.catalogue import Catalogue
 from containers.models import ServerImage
 from containers.models.server_image import server_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from containers.drivers import ImageSource, NoImageServer
-from containers.drivers.incus.image_server import Catalogue
+from containers.drivers.incus.catalogue import Catalogue
 from tests.image_server import Streams, simplestreams
 from tests.incus_node import free_port
 
