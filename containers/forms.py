@@ -1,5 +1,5 @@
-"""What people type about the files of a container, what they adopt, and what they tick about a
-simulated node."""
+"""What people type about the files of a container, what they adopt, how a server is reached, and
+what they tick about a simulated node."""
 
 from __future__ import annotations
 
@@ -120,6 +120,23 @@ class AdoptForm(forms.Form):
         customer, name = self.cleaned_data.get("customer"), self.cleaned_data.get("name")
         if customer and name and customer.containers.living().filter(name=name).exists():
             self.add_error("name", f"{customer} already has a container of this name.")
+
+
+class ReachForm(forms.Form):
+    """A join token, or the path of a local socket."""
+
+    where = forms.CharField(
+        label="Join token",
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"}),
+        help_text="What “incus config trust add” or deploy/incus-node prints; "
+        "or the path of a local socket, such as /var/lib/incus/unix.socket.",
+    )
+    project = forms.SlugField(
+        initial="berth", help_text="The Incus project that the panel owns. It touches no other."
+    )
+    pool = forms.CharField(
+        label="Storage pool", initial="default", help_text="Where the containers' disks are made."
+    )
 
 
 class FaultsForm(forms.Form):

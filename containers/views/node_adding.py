@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -15,29 +14,13 @@ from containers import registration
 from containers.connect import server_at
 from containers.drivers import DriverError
 from containers.drivers.incus.about import in_words
+from containers.forms import ReachForm
 from containers.registration import CannotAdd, Offer
 from containers.views.nodes import visible_nodes
 from panel.http import Request
 
 # Where the session keeps the server between the two steps: the token is used up by the first.
 _REACHED = "node_reached"
-
-
-class ReachForm(forms.Form):
-    """A join token, or the path of a local socket."""
-
-    where = forms.CharField(
-        label="Join token",
-        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"}),
-        help_text="What “incus config trust add” or deploy/incus-node prints; "
-        "or the path of a local socket, such as /var/lib/incus/unix.socket.",
-    )
-    project = forms.SlugField(
-        initial="berth", help_text="The Incus project that the panel owns. It touches no other."
-    )
-    pool = forms.CharField(
-        label="Storage pool", initial="default", help_text="Where the containers' disks are made."
-    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -17,7 +17,6 @@ from pytest_django import Settings
 
 from containers import forms
 from containers.filters import ContainerFilter
-from containers.views.node_adding import ReachForm
 from orders.forms import OrderForm, SimulatedPaymentForm
 from orders.ssh_keys import parse
 from tests.security.addresses import Address, addresses
@@ -29,11 +28,11 @@ anew = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 FORMS = (
     OrderForm,
-    ReachForm,
     SimulatedPaymentForm,
     forms.AdoptForm,
     forms.FaultsForm,
     forms.NewTextForm,
+    forms.ReachForm,
     forms.RenameForm,
     forms.UploadForm,
 )
