@@ -160,12 +160,11 @@ def _attempt(operation: Operation) -> None:
     try:
         if operation.restored:
             raise PutBack("it was open in a back-up")
-        while operation.attempts <= ATTEMPTS:
+        if operation.attempts <= ATTEMPTS:
             try:
-                _follow(operation, work.STEPS[operation.kind](_job(operation)))
+                _follow(operation)
             except Hardened:
-                continue
-            break
+                _follow(operation)
     except DriverError as error:
         failure = error
     except (LeaseLost, DatabaseError, InterfaceError):
@@ -187,13 +186,14 @@ def _hold_on(operation: Operation) -> None:
         hold(operation)
 
 
-def _follow(operation: Operation, steps: work.Steps) -> None:
-    """Run steps, renewing the lease with each sign of life. Raises what the driver raises,
-    Hardened where the plug is to be pulled, Overdue, and LeaseLost."""
+def _follow(operation: Operation) -> None:
+    """Do the steps from the first, renewing the lease with each sign of life. Raises what the
+    driver raises, Hardened (at most once) where the plug is to be pulled, Overdue, and
+    LeaseLost."""
     last_pulse = -PULSE
     moves_running = operation.during == Status.MIGRATING and operation.was == Status.RUNNING
     halting = moves_running or operation.during == Status.STOPPING
-    for step in steps:
+    for step in work.STEPS[operation.kind](_job(operation)):
         if not isinstance(step, Progress):
             halting = False
             if step is work.HALF_WAY:
