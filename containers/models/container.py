@@ -29,19 +29,9 @@ host_name = RegexValidator(
 )
 
 
-def outcome(*, ok: bool) -> dict[str, bool]:
-    """Marks a transition as the good or the bad end of the status that it leaves."""
-    return {"ok": ok}
-
-
 def as_reported(*statuses: Status) -> GET_STATE:
     """A target that depends on the node: the status handed to the transition as `now`."""
     return GET_STATE(lambda self, now: now, states=statuses)
-
-
-def ever(*, hours: float = 0, minutes: float = 0) -> timedelta:
-    """How long a kind of work may take."""
-    return timedelta(hours=hours, minutes=minutes)
 
 
 class ContainerQuerySet(models.QuerySet["Container"]):
@@ -206,28 +196,28 @@ class Container(Lifecycle):
     @transition(
         status, Status.ORDERED, Status.CREATING, permission=who.administrator,
         conditions=[lambda self: self.withdrawn_at is None],
-        custom={"label": "Create", "icon": "plus", "deadline": ever(minutes=30)},
+        custom={"label": "Create", "icon": "plus", "deadline": timedelta(minutes=30)},
     )  # fmt: skip
     def create(self) -> None:
         """Make it on a node; asked by a payment, or by an administrator without one."""
 
     @transition(
         status, Status.STOPPED, Status.BOOTING, permission=who.owner,
-        custom={"label": "Start", "icon": "play", "deadline": ever(minutes=5)},
+        custom={"label": "Start", "icon": "play", "deadline": timedelta(minutes=5)},
     )  # fmt: skip
     def start(self) -> None:
         """Boot it."""
 
     @transition(
         status, [Status.RUNNING, Status.REPAIRING], Status.STOPPING, permission=who.owner,
-        custom={"label": "Stop", "icon": "stop", "deadline": ever(minutes=15)},
+        custom={"label": "Stop", "icon": "stop", "deadline": timedelta(minutes=15)},
     )  # fmt: skip
     def stop(self) -> None:
         """Shut it down; out of repair, close its files."""
 
     @transition(
         status, Status.RUNNING, Status.STOPPING, permission=who.owner,
-        custom={"label": "Restart", "icon": "restart", "deadline": ever(minutes=15)},
+        custom={"label": "Restart", "icon": "restart", "deadline": timedelta(minutes=15)},
     )  # fmt: skip
     def restart(self) -> None:
         """Shut it down and boot it again, as one piece of work."""
@@ -253,7 +243,7 @@ class Container(Lifecycle):
     @transition(
         status, [Status.STOPPED, Status.RUNNING], Status.MIGRATING, permission=who.administrator,
         custom={
-            "label": "Migrate", "icon": "move", "deadline": ever(hours=2), "asks_target": True,
+            "label": "Migrate", "icon": "move", "deadline": timedelta(hours=2), "asks_target": True,
             "warning": "A running container is stopped, moved and started again. "
             "It cannot be reached meanwhile, and its address changes.",
         },
@@ -265,7 +255,7 @@ class Container(Lifecycle):
         status, [Status.STOPPED, Status.REPAIRING], Status.DESTROYING,
         permission=who.administrator,
         custom={
-            "label": "Destroy", "icon": "trash", "deadline": ever(minutes=15), "danger": True,
+            "label": "Destroy", "icon": "trash", "deadline": timedelta(minutes=15), "danger": True,
             "typed": True,
             "warning": "What is destroyed is deleted with every file in it. "
             "There is no way to bring it back.",
@@ -275,35 +265,28 @@ class Container(Lifecycle):
         """Delete it from its node; the record stays."""
 
     # --- what came of it: the node has been asked, `now` is the status that it reports -----
+    # `ok` marks the good and the bad end of the status that is left.
 
-    @transition(
-        status, Status.CREATING, Status.STOPPED, permission=who.nobody, custom=outcome(ok=True)
-    )
+    @transition(status, Status.CREATING, Status.STOPPED, permission=who.nobody, custom={"ok": True})
     def created(self, now: str) -> None: ...
 
     @transition(
-        status, Status.CREATING, Status.ORDERED, permission=who.nobody, custom=outcome(ok=False)
+        status, Status.CREATING, Status.ORDERED, permission=who.nobody, custom={"ok": False}
     )
     def creation_failed(self, now: str) -> None: ...
 
-    @transition(
-        status, Status.BOOTING, Status.RUNNING, permission=who.nobody, custom=outcome(ok=True)
-    )
+    @transition(status, Status.BOOTING, Status.RUNNING, permission=who.nobody, custom={"ok": True})
     def booted(self, now: str) -> None: ...
 
-    @transition(
-        status, Status.BOOTING, Status.STOPPED, permission=who.nobody, custom=outcome(ok=False)
-    )
+    @transition(status, Status.BOOTING, Status.STOPPED, permission=who.nobody, custom={"ok": False})
     def boot_failed(self, now: str) -> None: ...
 
-    @transition(
-        status, Status.STOPPING, Status.STOPPED, permission=who.nobody, custom=outcome(ok=True)
-    )
+    @transition(status, Status.STOPPING, Status.STOPPED, permission=who.nobody, custom={"ok": True})
     def halted(self, now: str) -> None: ...
 
     @transition(
         status, Status.STOPPING, as_reported(Status.RUNNING, Status.REPAIRING),
-        permission=who.nobody, custom=outcome(ok=False),
+        permission=who.nobody, custom={"ok": False},
     )  # fmt: skip
     def stop_failed(self, now: str) -> None: ...
 
@@ -313,24 +296,24 @@ class Container(Lifecycle):
 
     @transition(
         status, Status.MIGRATING, as_reported(Status.STOPPED, Status.RUNNING),
-        permission=who.nobody, custom=outcome(ok=True),
+        permission=who.nobody, custom={"ok": True},
     )  # fmt: skip
     def migrated(self, now: str) -> None: ...
 
     @transition(
         status, Status.MIGRATING, as_reported(Status.STOPPED, Status.RUNNING),
-        permission=who.nobody, custom=outcome(ok=False),
+        permission=who.nobody, custom={"ok": False},
     )  # fmt: skip
     def migration_failed(self, now: str) -> None: ...
 
     @transition(
-        status, Status.DESTROYING, Status.DESTROYED, permission=who.nobody, custom=outcome(ok=True)
+        status, Status.DESTROYING, Status.DESTROYED, permission=who.nobody, custom={"ok": True}
     )
     def destroyed(self, now: str) -> None: ...
 
     @transition(
         status, Status.DESTROYING, as_reported(Status.STOPPED, Status.REPAIRING),
-        permission=who.nobody, custom=outcome(ok=False),
+        permission=who.nobody, custom={"ok": False},
     )  # fmt: skip
     def destruction_failed(self, now: str) -> None: ...
 
