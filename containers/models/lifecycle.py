@@ -91,16 +91,18 @@ class Lifecycle(FSMModelMixin, models.Model):
 
 @cache
 def _buttons_of(model: type[Lifecycle]) -> list[tuple[Transition, Action]]:
-    return _buttons(model.transitions())
+    return _buttons(model, model.transitions())
 
 
 @cache
 def _buttons_out_of(model: type[Lifecycle], status: str) -> list[tuple[Transition, Action]]:
     """Read off the table once: a list of rows asks for each of them."""
-    return _buttons(arrow for arrow in model.transitions() if arrow.source == status)
+    return _buttons(model, (arrow for arrow in model.transitions() if arrow.source == status))
 
 
-def _buttons(arrows: Iterable[Transition]) -> list[tuple[Transition, Action]]:
+def _buttons(
+    model: type[Lifecycle], arrows: Iterable[Transition]
+) -> list[tuple[Transition, Action]]:
     labelled = [arrow for arrow in arrows if "label" in arrow.custom]
-    labelled.sort(key=lambda arrow: arrow.method.__code__.co_firstlineno)
+    labelled.sort(key=lambda arrow: list(vars(model)).index(arrow.name))
     return [(arrow, Action(name=arrow.name, **arrow.custom)) for arrow in labelled]
