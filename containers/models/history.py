@@ -5,7 +5,7 @@ But for one kind: a FileChange is deleted where the node is sure that it did not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from django.conf import settings
 from django.db import models
@@ -17,6 +17,8 @@ from containers.statuses import Status
 if TYPE_CHECKING:
     from panel.models import User
 
+Row = TypeVar("Row", bound=models.Model, covariant=True)
+
 
 def on_a_list() -> models.Exists:
     """Whether the container of a row is on a list, asked row by row: the newest rows of everybody
@@ -25,8 +27,11 @@ def on_a_list() -> models.Exists:
     return models.Exists(Container.objects.filter(pk=container, withdrawn_at=None))
 
 
-class HistoryQuerySet(models.QuerySet[models.Model]):
-    def visible_to(self, user: User) -> HistoryQuerySet:
+class HistoryQuerySet(models.QuerySet[Row]):
+    """Rows that belong to a `container`."""
+
+    def visible_to(self, user: User) -> Self:
+        """What happened to the containers that this person may see."""
         if user.sees_everything:
             return self.filter(on_a_list())
         return self.filter(container__withdrawn_at=None, container__customer=user)

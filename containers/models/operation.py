@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from containers.models.history import on_a_list
+from containers.models.history import HistoryQuerySet
 from containers.statuses import Status
 
-if TYPE_CHECKING:
-    from panel.models import User
 
-
-class OperationQuerySet(models.QuerySet["Operation"]):
-    def visible_to(self, user: User) -> OperationQuerySet:
-        if user.sees_everything:
-            return self.filter(on_a_list())
-        return self.filter(container__withdrawn_at=None, container__customer=user)
-
+class OperationQuerySet(HistoryQuerySet["Operation"]):
     def open(self) -> OperationQuerySet:
         return self.filter(outcome="")
 
