@@ -41,7 +41,7 @@ class ContainerFilter(FilterSet):
 
     def on_node(self, found: QuerySet[Container], _: str, node: int) -> QuerySet[Container]:
         """Nodes are the administrators' business alone."""
-        return found.filter(node=node) if self.request.user.is_administrator else found
+        return found.filter(node=node) if self.request.user.administers else found
 
 
 def choices(request: Request, asked: dict[str, Any]) -> tuple[SafeString, SafeString]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils import timezone
 
-from containers import who
 from containers.models import FileChange, Operation
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ TOO_FAST = "You have asked for a great deal within a minute. Wait a moment, then
 def is_too_fast(person: User) -> bool:
     """Whether this person has to wait before anything more is taken on: never an administrator,
     and nobody where the settings know no limit."""
-    if not settings.ASKED_A_MINUTE or who.administrator(Operation, person):
+    if not settings.ASKED_A_MINUTE or person.administers:
         return False
     since = timezone.now() - timedelta(minutes=1)
     asked = Operation.objects.filter(asked_by=person, asked_at__gt=since).count()

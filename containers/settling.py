@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 from django_fsm import can_proceed
 
-from containers import who
 from containers.connect import connect
 from containers.drivers import DriverError, Instance, Power, Refused, Spec
 from containers.models import Container, Node, StatusChange, Stray
@@ -218,7 +217,7 @@ def clear_away(node: Node, number: int, *, by: User) -> str:
 
 
 def _check_permission(by: User) -> None:
-    if not who.administrator(Node, by):
+    if not by.administers:
         raise NotPossible("This is an administrator's to decide.")
 
 

@@ -55,9 +55,14 @@ class User(AbstractUser):
         self.is_demo = False
 
     @property
+    def administers(self) -> bool:
+        """Whether this person runs containers and nodes, and has not been shut out."""
+        return self.is_active and self.is_administrator
+
+    @property
     def sees_everything(self) -> bool:
         """Whether lists show this person everybody's rows, or only their own."""
-        return self.is_active and (self.is_administrator or self.is_staff)
+        return self.administers or (self.is_active and self.is_staff)
 
     @property
     def role_label(self) -> str:

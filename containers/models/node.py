@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class NodeQuerySet(models.QuerySet["Node"]):
     def visible_to(self, user: User) -> NodeQuerySet:
         """Nodes are the administrators' business alone."""
-        return self if user.is_active and user.is_administrator else self.none()
+        return self if user.administers else self.none()
 
     def able_to_create(self, image: str) -> NodeQuerySet:
         """The nodes that have an image; all of them where its image server has it, for they fetch

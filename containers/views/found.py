@@ -206,7 +206,7 @@ def unchanged(request: Request) -> bool:
     user, seen = request.user, request.GET.get("seen", "")
     asked = tuple(item for item in request.GET.items() if item[0] != "seen")
     is_long = seen.startswith(LONG)
-    key = user.pk, user.is_administrator, user.sees_everything, asked, is_long
+    key = user.pk, user.administers, user.sees_everything, asked, is_long
     poll = _polls.get(key)
     if poll is None:
         if len(_polls) >= MOST_POLLS:

@@ -13,7 +13,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from containers import operations, who
+from containers import operations
 from containers.connect import simulated
 from containers.differences import counts_on, differences_on
 from containers.digest import digest
@@ -169,7 +169,7 @@ def faults(request: Request, pk: int) -> HttpResponse:
 
 def visible_nodes(request: Request) -> NodeQuerySet:
     """The nodes; to everybody but administrators there is no such page."""
-    if not who.administrator(Node, request.user):
+    if not request.user.administers:
         raise Http404
     return Node.objects.visible_to(request.user)
 

@@ -8,21 +8,24 @@ from typing import Any
 import pytest
 
 from containers import who
+from panel.models import User
 
 THING = SimpleNamespace(customer_id=7)
 
 
-def person(pk: int = 1, *, may: str = "", **flags: bool) -> Any:
-    usual = {"is_active": True, "is_staff": False, "is_administrator": False}
-    return SimpleNamespace(pk=pk, has_perm=lambda perm: perm == may, **(usual | flags))
+def person(pk: int, *, may: str = "", **flags: bool) -> User:
+    found = User(pk=pk, **flags)
+    # Django keeps here what it has read from the database once.
+    found._perm_cache = {may}  # type: ignore[attr-defined]
+    return found
 
 
 OWNER = person(7)
 OTHER = person(8)
-ADMINISTRATOR = person(is_administrator=True)
-STAFF = person(is_staff=True)
-BOOKKEEPER = person(is_staff=True, may="orders.change_order")
-DISMISSED = person(may="orders.change_order")
+ADMINISTRATOR = person(1, is_administrator=True)
+STAFF = person(2, is_staff=True)
+BOOKKEEPER = person(3, is_staff=True, may="orders.change_order")
+DISMISSED = person(4, may="orders.change_order")
 
 
 @pytest.mark.parametrize(
