@@ -64,7 +64,7 @@ class Operation(models.Model):
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
-    because = models.CharField(max_length=200, blank=True)
+    because = models.TextField(blank=True)
     asked_at = models.DateTimeField(default=timezone.now)
     request_id = models.CharField(max_length=64, blank=True, default="", db_default="")
 

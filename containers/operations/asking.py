@@ -117,10 +117,8 @@ def open_operation(
     target: Node | None = None,
 ) -> Operation:
     """The work on a container that has just been put into a transient status, out of `was`;
-    a worker is woken for it on commit. `kind` is the action whose steps it takes; of `because`
-    it keeps what fits."""
+    a worker is woken for it on commit. `kind` is the action whose steps it takes."""
     now = timezone.now()
-    room = Operation._meta.get_field("because").max_length
     operation = Operation.objects.create(
         container=container,
         kind=kind,
@@ -129,7 +127,7 @@ def open_operation(
         was=was,
         during=container.status,
         asked_by=by,
-        because=because[:room],
+        because=because,
         asked_at=now,
         request_id=request_id(),
         woken_at=now,

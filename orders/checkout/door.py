@@ -55,7 +55,6 @@ def move(order: Order, name: str, *, by: User | None = None, because: str = "") 
 
 def note(order: Order, was: str, *, by: User | None, because: str) -> None:
     """Write a row of history; for what has left the status as it was, too."""
-    room = OrderChange._meta.get_field("because").max_length
     OrderChange.objects.create(
-        order=order, from_status=was, to_status=order.status, by=by, because=because[:room]
+        order=order, from_status=was, to_status=order.status, by=by, because=because
     )

@@ -172,7 +172,7 @@ class OrderChange(models.Model):
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
-    because = models.CharField(max_length=200, blank=True)
+    because = models.TextField(blank=True)
 
     class Meta:
         ordering = ["pk"]

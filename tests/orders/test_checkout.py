@@ -293,7 +293,7 @@ def test_what_is_about_to_be_destroyed_is_not_paid_and_may_be_if_it_is_not(
     assert fresh(created_unpaid).status == Order.Status.FULFILLED
 
 
-def test_why_a_creation_is_tried_again_fits_however_long_the_name(
+def test_why_a_creation_is_tried_again_is_kept_whole_however_long_the_name(
     order: Order, sten: User, pay: Pay
 ) -> None:
     sten.first_name, sten.last_name = "N" * 150, "M" * 150
@@ -302,7 +302,7 @@ def test_why_a_creation_is_tried_again_fits_however_long_the_name(
     NodeFactory.create()
     checkout.try_again(order, sten)
     [operation] = creations(order)
-    assert operation.because == f"{sten} asked to try again"[:200]
+    assert operation.because == f"{sten} asked to try again"
     assert operation.asked_by is None
 
 
