@@ -144,6 +144,7 @@ def _job(operation: Operation) -> work.Job:
     container = operation.container
     assert container.node is not None, "work is always on a node"
     return work.Job(
+        kind=operation.kind,
         node=connect(container.node),
         target=connect(operation.target) if operation.target else None,
         spec=spec_of(container),

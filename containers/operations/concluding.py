@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from containers.drivers import Conflict, DriverError, Instance, Power, Progress
+from containers.drivers import Conflict, DriverError, Power, Progress
 from containers.models import Operation
 from containers.operations import outcomes, work
 from containers.operations.claiming import hold
@@ -41,16 +41,16 @@ UNDOING = timedelta(minutes=10)
 def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -> None:
     """Ask the node what is true after the steps have ended, with `failure` or without, and write
     it down. Raises a DriverError where nothing can be concluded yet, and LeaseLost."""
-    seen, at_target = work.look(operation.kind, job)
-    if not work.complete(operation.kind, job, seen, at_target):
+    seen = work.look(job)
+    if not work.complete(job, seen):
         failure = _given_up(operation, failure or _unlike(seen))
         _undo(operation, job)
-        seen, at_target = work.look(operation.kind, job)
-    if not _tells(seen):
+        seen = work.look(job)
+    if not seen.tells:
         failure = _untold(operation, failure or _unlike(seen))
 
-    verdict = _verdict(operation, job, seen, at_target, failure)
-    half_done = operation.kind == "restart" and operation.during == Status.STOPPING
+    verdict = _verdict(job, seen, failure)
+    half_done = job.kind == "restart" and job.during == Status.STOPPING
     if half_done and not verdict.ok and verdict.now == Status.STOPPED:
         outcomes.half_way(operation)
     outcomes.end(operation, verdict)
@@ -61,13 +61,8 @@ def _is_overdue(operation: Operation) -> bool:
     return timezone.now() >= operation.deadline_at
 
 
-def _unlike(seen: Instance | None) -> Conflict:
-    return Conflict(f"the node reports {seen.power if seen else 'nothing'}")
-
-
-def _tells(seen: Instance | None) -> bool:
-    """Whether the node says what has become of it."""
-    return seen is None or seen.power in {Power.RUNNING, Power.STOPPED}
+def _unlike(seen: work.Seen) -> Conflict:
+    return Conflict(f"the node reports {seen.power or 'nothing'}")
 
 
 def _given_up(operation: Operation, failure: DriverError) -> DriverError:
@@ -95,7 +90,7 @@ def _undo(operation: Operation, job: work.Job) -> None:
     an end with, stays for staff; so does what a node is away or too busy for past the deadline."""
     until = timezone.now() + UNDOING
     try:
-        for step in work.undo(operation.kind, job):
+        for step in work.undo(job):
             if isinstance(step, Progress):
                 hold(operation)
             if timezone.now() > until:
@@ -106,21 +101,14 @@ def _undo(operation: Operation, job: work.Job) -> None:
         logger.warning("operation %s: left behind: %s", operation.pk, error.detail)
 
 
-def _verdict(
-    operation: Operation,
-    job: work.Job,
-    seen: Instance | None,
-    at_target: bool,
-    failure: DriverError | None,
-) -> Verdict:
+def _verdict(job: work.Job, seen: work.Seen, failure: DriverError | None) -> Verdict:
     """What the node's report means. One that cannot tell how it is says at least where it is."""
-    tells = _tells(seen)
-    running = seen is not None and seen.power is Power.RUNNING
-    well = tells and work.complete(operation.kind, job, seen, at_target)
+    running = seen.power is Power.RUNNING
+    well = seen.tells and work.complete(job, seen)
     return Verdict(
-        ok=work.reached(operation.kind, job, seen, at_target),
-        now=outcomes.at_rest(operation.was, running=running) if tells else operation.was,
-        address=seen.address if seen else "",
+        ok=work.reached(job, seen),
+        now=outcomes.at_rest(job.was, running=running) if seen.tells else job.was,
+        address=seen.instance.address if seen.instance else "",
         error=failure.sentence if failure and not well else "",
         detail=failure.detail if failure else "",
     )

@@ -40,9 +40,11 @@ Steps = Iterator[Progress | Mark]
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that the steps need: plain values and the drivers of the nodes involved. What
-    is `restored` comes out of a back-up: nothing may be done for it."""
+    """Everything that the steps need: plain values and the drivers of the nodes involved. `kind`
+    is the action whose work it is. What is `restored` comes out of a back-up: nothing may be done
+    for it."""
 
+    kind: str
     node: Driver
     target: Driver | None
     spec: Spec
@@ -58,6 +60,24 @@ class Job:
     @property
     def was_running(self) -> bool:
         return self.was == Status.RUNNING
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the nodes were found to have: the instance as one of them reports it, and whether it is
+    at the target and only there."""
+
+    instance: Instance | None
+    at_target: bool = False
+
+    @property
+    def power(self) -> Power | None:
+        return self.instance.power if self.instance else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether it says what has become of the container."""
+        return self.power in {None, Power.RUNNING, Power.STOPPED}
 
 
 def create(job: Job) -> Steps:
@@ -111,15 +131,15 @@ STEPS: dict[str, Callable[[Job], Steps]] = {
 }
 
 
-def undo(kind: str, job: Job) -> Steps:
+def undo(job: Job) -> Steps:
     """Put right what a failed try left: no half container anywhere, and running what was
     running."""
     if job.restored:
         return
-    if kind == "create":
+    if job.kind == "create":
         if not is_another(job):
             yield from job.node.delete(job.name)
-    elif kind == "migrate" and job.node.instance(job.name):
+    elif job.kind == "migrate" and job.node.instance(job.name):
         assert job.target is not None
         if job.was_running:
             # Before anything is cleared away; what is being copied runs once that is given up.
@@ -141,40 +161,41 @@ def is_another(job: Job) -> bool:
     return any(labels.get(mark, value) != value for mark, value in job.spec.labels.items())
 
 
-def look(kind: str, job: Job) -> tuple[Instance | None, bool]:
-    """The instance as its node reports it, and whether it is at the target and only there. What
-    a creation has met and is another's does not count.
+def look(job: Job) -> Seen:
+    """What the nodes have of it now. What a creation has met and is another's does not count.
 
     Raises Unreachable; then nothing is known.
     """
     here = job.node.instance(job.name)
-    if here is not None and kind == "create" and is_another(job):
-        return None, False
+    if here is not None and job.kind == "create" and is_another(job):
+        return Seen(None)
     if here is not None or job.target is None:
-        return here, False
+        return Seen(here)
     there = job.target.instance(job.name)
-    return there, there is not None
+    return Seen(there, at_target=there is not None)
 
 
-def reached(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool:
+def reached(job: Job, seen: Seen) -> bool:
     """Whether what the node reports is what was asked for."""
-    if kind == "destroy":
-        # Since the back-up it may have been moved to any other node.
-        return seen is None and not job.restored
-    if seen is None:
-        return False
-    wanted = {
-        "create": True,
-        "start": seen.power is Power.RUNNING,
-        "stop": seen.power is Power.STOPPED,
-        "restart": seen.power is Power.RUNNING and job.during == Status.BOOTING,
-        "migrate": at_target,
-    }
-    return wanted[kind]
+    match job.kind:
+        case "create":
+            return seen.instance is not None
+        case "start":
+            return seen.power is Power.RUNNING
+        case "stop":
+            return seen.power is Power.STOPPED
+        case "restart":
+            return seen.power is Power.RUNNING and job.during == Status.BOOTING
+        case "migrate":
+            return seen.at_target
+        case "destroy":
+            # Since the back-up it may have been moved to any other node.
+            return seen.instance is None and not job.restored
+        case _:
+            raise ValueError(f"no work is called {job.kind}")
 
 
-def complete(kind: str, job: Job, seen: Instance | None, at_target: bool) -> bool:
+def complete(job: Job, seen: Seen) -> bool:
     """Whether nothing is left to be done, either: what ran before a move runs after it."""
-    runs = seen is not None and seen.power is Power.RUNNING
-    resting = kind != "migrate" or not job.was_running or runs
-    return resting and reached(kind, job, seen, at_target)
+    resting = job.kind != "migrate" or not job.was_running or seen.power is Power.RUNNING
+    return resting and reached(job, seen)

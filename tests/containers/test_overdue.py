@@ -60,10 +60,10 @@ def test_what_cannot_be_put_right_in_time_is_left_behind(
 ) -> None:
     signs: list[str] = []
 
-    def far_too_long(kind: str, job: work.Job) -> work.Steps:
+    def far_too_long(job: work.Job) -> work.Steps:
         for _ in range(100):
             clock.advance(by=concluding.UNDOING / 5)
-            signs.append(kind)
+            signs.append(job.kind)
             yield Progress()
 
     monkeypatch.setattr(work, "undo", far_too_long)
@@ -90,7 +90,7 @@ def test_what_the_node_is_too_busy_to_put_right_is_left_behind_at_the_deadline(
         yield from ()
         raise Refused("no")
 
-    def busy(kind: str, job: work.Job) -> work.Steps:
+    def busy(job: work.Job) -> work.Steps:
         yield from ()
         raise Conflict("busy")
 
