@@ -11,47 +11,22 @@ from containers.models import Container, Node, Operation, Stray
 from containers.models.node import NodeQuerySet
 from containers.room import with_room
 
+NO_ROOM = (
+    "No node has room for this container just now. It is tried again by itself, "
+    "and created as soon as there is room."
+)
+
 
 class NoRoomAnywhere(Exception):
     """No node in service can take it now; `sentence` says so to the customer."""
 
-    sentence = (
-        "No node has room for this container just now. It is tried again by itself, "
-        "and created as soon as there is room."
-    )
-
-    def __init__(self, container: Container) -> None:
-        super().__init__(f"no room for {container}")
-        if container.node_id is not None:
-            self.sentence = f"No other node in service has room for {container.name} now."
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class NoImageAnywhere(NoRoomAnywhere):
     """No node in service has the system that was ordered, or can fetch it."""
-
-    def __init__(self, container: Container) -> None:
-        super().__init__(container)
-        self.sentence = (
-            f"No node has {container.system} just now. It is tried again by itself, "
-            "and created as soon as one has it."
-        )
-
-
-class NoRoomThere(NoRoomAnywhere):
-    """The node that was chosen cannot take it; another might."""
-
-    def __init__(self, container: Container, wanted: int) -> None:
-        super().__init__(container)
-        node = Node.objects.filter(pk=wanted).first()
-        if node is None:
-            self.sentence = f"The node that {container.name} was to go to is not there any more."
-        elif node.pk == container.node_id:
-            self.sentence = f"{container.name} is on {node} already."
-        else:
-            self.sentence = (
-                f"{node} cannot take {container.name}: it has no room for it, is off-line, "
-                "out of service or of another kind."
-            )
 
 
 def candidates(container: Container) -> list[Node]:
@@ -112,8 +87,8 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     """Choose a node, `wanted` if it is given and can take it.
 
     Must be called in a transaction that then writes the choice down: the nodes stay locked
-    until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere:
-    NoRoomThere where one was wanted, NoImageAnywhere where it is no room that is missing.
+    until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere, or
+    NoImageAnywhere where it is no room that is missing.
     """
     list(Node.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     found = candidates(container)
@@ -125,14 +100,30 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     if wanted is not None:
         found = [node for node in found if node.pk == wanted]
         if not found:
-            raise NoRoomThere(container, wanted)
+            raise NoRoomAnywhere(_why_not_there(container, wanted))
     if not found:
         raise _why_none(container)
     return found[0]
 
 
+def _why_not_there(container: Container, wanted: int) -> str:
+    node = Node.objects.filter(pk=wanted).first()
+    if node is None:
+        return f"The node that {container.name} was to go to is not there any more."
+    if node.pk == container.node_id:
+        return f"{container.name} is on {node} already."
+    return (
+        f"{node} cannot take {container.name}: it has no room for it, is off-line, "
+        "out of service or of another kind."
+    )
+
+
 def _why_none(container: Container) -> NoRoomAnywhere:
-    is_new = container.node_id is None
-    if is_new and _at_work() and not _at_work().able_to_create(container.image):
-        return NoImageAnywhere(container)
-    return NoRoomAnywhere(container)
+    if container.node_id is not None:
+        return NoRoomAnywhere(f"No other node in service has room for {container.name} now.")
+    if _at_work() and not _at_work().able_to_create(container.image):
+        return NoImageAnywhere(
+            f"No node has {container.system} just now. It is tried again by itself, "
+            "and created as soon as one has it."
+        )
+    return NoRoomAnywhere(NO_ROOM)

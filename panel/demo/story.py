@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from containers.drivers import DriverError, NoRoom, Refused
 from containers.models import Container, Node, Operation, StatusChange
 from containers.operations.outcomes import at_rest
-from containers.placement import NoRoomAnywhere
+from containers.placement import NO_ROOM
 from containers.reports import BECAUSE, CONNECTION_BROKEN
 from containers.statuses import Status
 from orders.models import Order
@@ -109,7 +109,7 @@ class Story:
             getattr(self.purchase, action)(self.at)
             self.container.withdrawn_at = self.at
         elif action == "wait":
-            self.container.problem = NoRoomAnywhere.sentence
+            self.container.problem = NO_ROOM
             self.container.create_again_at = self.at
         elif action == "crash":
             self._seen("found_stopped")

@@ -11,7 +11,7 @@ from containers import operations
 from containers.connect import simulated, spec_of
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed, outcomes
-from containers.placement import NoRoomAnywhere
+from containers.placement import NO_ROOM, NoRoomAnywhere
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -143,7 +143,7 @@ def test_where_no_node_has_room_it_waits_says_so_and_is_tried_again(
         operations.request(ordered.pk, "create", by=None)
     container = fresh(ordered)
     assert (container.status, container.node) == (Status.ORDERED, None)
-    assert container.problem == NoRoomAnywhere.sentence
+    assert container.problem == NO_ROOM
     assert not Operation.objects.exists()
 
     clock.advance(settings.ROOM_PAUSE + 1)
