@@ -8,12 +8,9 @@ from datetime import timedelta
 from django.db.models import F, Max, Model
 from django.utils import timezone
 
+from containers.ids import LEAP, reserve
 from containers.models import Container, Operation
-from containers.models.stray import reserve
 
-# More than were made between the back-up and now: the ids of those containers are on the nodes,
-# the numbers of those orders and payments in the books of the gateway.
-LEAP = 100_000
 # Time for every node to be asked first, before anything is created.
 PAUSE = timedelta(minutes=5)
 
@@ -35,4 +32,4 @@ def rejoin(*numbered: type[Model]) -> None:
     models: tuple[type[Model], ...] = (Container, *numbered)
     for model in models:
         last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
-        reserve(last + LEAP, among=model)
+        reserve(model, last + LEAP)

@@ -10,9 +10,8 @@ from datetime import datetime
 from django.db.models import Q
 
 from containers.drivers import Instance
+from containers.ids import LEAP, last_given, reserve
 from containers.models import Container, Node, Operation, Stray
-from containers.models.stray import last_given, reserve
-from containers.rejoining import LEAP
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,8 @@ def note_unfinished(node: Node, names: Iterable[str], *, began: datetime) -> Non
 
 
 def _keep(node: Node, strays: list[Stray], told: str) -> None:
-    """No container made from now on gets one of their numbers."""
+    """No container made from now on gets one of their numbers: it would find an instance of its
+    name, and be taken for it."""
     _keep_free(stray.number for stray in strays)
     Stray.objects.bulk_create(strays, ignore_conflicts=True)
     logger.warning(told, node.name, ", ".join(map(str, strays)))
@@ -69,6 +69,6 @@ def _keep(node: Node, strays: list[Stray], told: str) -> None:
 def _keep_free(numbers: Iterable[int]) -> None:
     """Of those that the panel will come to before long. One that is far off has time until then,
     and would make all numbers after it too long to be known again."""
-    last = last_given()
+    last = last_given(Container)
     if near := [number for number in numbers if last < number <= last + LEAP]:
-        reserve(max(near))
+        reserve(Container, max(near))

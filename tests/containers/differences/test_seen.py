@@ -11,10 +11,9 @@ from containers.connect import simulated, spec_of
 from containers.differences import differences_on
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
+from containers.ids import LEAP, reserve
 from containers.models import Container, Node, Operation, Stray
-from containers.models.stray import reserve
 from containers.observe import look_at, record_looks
-from containers.rejoining import LEAP
 from containers.settling import NotPossible, adopt
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
@@ -169,11 +168,11 @@ def test_no_new_container_is_given_the_number_of_an_instance_that_is_there(
 
 def test_numbers_go_on_from_where_they_were_beyond_a_reserved_one(lena: User) -> None:
     first = ContainerFactory.create(customer=lena, on_node=False).pk
-    reserve(first - 1)
-    reserve(first)
+    reserve(Container, first - 1)
+    reserve(Container, first)
     second = ContainerFactory.create(customer=lena, on_node=False).pk
     assert second == first + 1
-    reserve(second + 20)
+    reserve(Container, second + 20)
     assert ContainerFactory.create(customer=lena, on_node=False).pk == second + 21
 
 
@@ -194,7 +193,7 @@ def test_a_number_that_was_far_off_is_kept_free_once_it_is_near(node: Node, lena
     far = ContainerFactory.create(customer=lena, on_node=False).pk + LEAP + 10
     put(node, far)
     look()
-    reserve(far - 5)
+    reserve(Container, far - 5)
     inventory.keep(node, inventory.ask(node))
     assert ContainerFactory.create(customer=lena, on_node=False).pk == far + 1
 
