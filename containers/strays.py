@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db.models import Q
 
@@ -16,28 +17,41 @@ from containers.models import Container, Node, Operation, Stray
 logger = logging.getLogger(__name__)
 
 
+class Kind(NamedTuple):
+    """What a note says of an instance, beside its number."""
+
+    by_hand: bool
+    unfinished: bool = False
+
+
 def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[int]) -> None:
     """Keep which instances on a node the database does not know there; nothing is done to
     them. `known` are the ids of the containers that it has there: what bears the name of one
     and was made by hand is not that container. `began` is before the node was asked."""
-    numbers = {n: each.by_hand for each in found if (n := Stray.number_of(each.name))}
-    unknown = {n: by_hand for n, by_hand in numbers.items() if by_hand or n not in known}
-    if unknown:
-        arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
-        since_then = Q(status_since__gte=began, missing=False)
-        ours = Q(node=node, pk__in=[n for n, by_hand in unknown.items() if not by_hand])
-        explained = Container.objects.filter(arriving | since_then | ours, pk__in=unknown)
-        for number in set(explained.values_list("pk", flat=True)):
-            del unknown[number]
-    noted = {stray.number: (stray.by_hand, stray.unfinished) for stray in node.strays.all()}
+    whole = {n: Kind(each.by_hand) for each in found if (n := Stray.number_of(each.name))}
+    unknown = {n: kind for n, kind in whole.items() if kind.by_hand or n not in known}
+    noted = {stray.number: Kind(stray.by_hand, stray.unfinished) for stray in node.strays.all()}
     # What was never finished is not listed before it is whole.
-    wanted = {n: what for n, what in noted.items() if what[1] and n not in numbers}
-    wanted |= {n: (by_hand, False) for n, by_hand in unknown.items()}
+    wanted = {n: kind for n, kind in noted.items() if kind.unfinished and n not in whole}
+    wanted |= _unexplained(node, unknown, began)
     if outdated := [n for n in noted if wanted.get(n) != noted[n]]:
         node.strays.filter(number__in=outdated).delete()
     if new := sorted(n for n in wanted if noted.get(n) != wanted[n]):
-        strays = [Stray(node=node, number=number, by_hand=unknown[number]) for number in new]
+        strays = [Stray(node=node, number=number, by_hand=wanted[number].by_hand) for number in new]
         _keep(node, strays, "not known to be on node %s: %s")
+
+
+def _unexplained(node: Node, unknown: dict[int, Kind], began: datetime) -> dict[int, Kind]:
+    """Those that no container accounts for: one that is on its way to the node, has changed since
+    it was asked, or is on it by now."""
+    if not unknown:
+        return {}
+    arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
+    since_then = Q(status_since__gte=began, missing=False)
+    ours = Q(node=node, pk__in=[n for n, kind in unknown.items() if not kind.by_hand])
+    accounts = Container.objects.filter(arriving | since_then | ours, pk__in=unknown)
+    explained = set(accounts.values_list("pk", flat=True))
+    return {n: kind for n, kind in unknown.items() if n not in explained}
 
 
 def note_unfinished(node: Node, names: Iterable[str], *, began: datetime) -> None:
