@@ -83,22 +83,15 @@ class Client:
         self._lock = threading.Lock()
         self._opened: tuple[int, httpx.Client] | None = None
 
-    def get(self, path: str, **params: str | int) -> Any:
-        """The metadata of an answer."""
-        return self._ask("GET", path, params)["metadata"]
+    def get(self, path: str, *, within: float | None = None, **params: str | int) -> Any:
+        """The metadata of an answer; `within` so many seconds, for what is not worth the whole
+        time-out."""
+        return self._ask("GET", path, params, within=within)["metadata"]
 
-    def get_within(self, seconds: float, path: str, **params: str | int) -> Any:
-        """The same, for what is not worth the whole time-out."""
-        return self._ask("GET", path, params, seconds=seconds)["metadata"]
-
-    def find(self, path: str, **params: str | int) -> Any:
+    def find(self, path: str, *, within: float | None = None, **params: str | int) -> Any:
         """The same, or None where there is no such thing."""
-        return self.find_within(self.server.timeout, path, **params)
-
-    def find_within(self, seconds: float, path: str, **params: str | int) -> Any:
-        """The same, for what is not worth the whole time-out."""
         try:
-            return self.get_within(seconds, path, **params)
+            return self.get(path, within=within, **params)
         except (NotFound, NoSuchInstance):
             return None
 
@@ -162,7 +155,7 @@ class Client:
         path: str,
         params: Mapping[str, str | int],
         body: Mapping[str, Any] | None = None,
-        seconds: float | None = None,
+        within: float | None = None,
     ) -> dict[str, Any]:
         with self._errors(), self._told(method, path) as told:
             response = self._http().request(
@@ -170,7 +163,7 @@ class Client:
                 path,
                 params={"project": self.server.project, **params},
                 json=body,
-                timeout=seconds or self.server.timeout,
+                timeout=within or self.server.timeout,
             )
             told["status"] = response.status_code
         return self._checked(response)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 from containers.drivers import (
@@ -32,6 +32,12 @@ from .usage import of_instance, of_node
 _MIB, _GIB = 2**20, 2**30
 _AT_ONCE = 16  # questions to a node of which one container holds up the others
 _SILENT = 4  # containers without an answer, beyond which it is the node that does not answer
+
+
+class AtMember(TypedDict, total=False):
+    """What to add to a question that a cluster is to answer for one member."""
+
+    target: str
 
 
 class NodeReader:
@@ -60,8 +66,8 @@ class NodeReader:
         return f"{self.member} at {self.server.address}" if self.member else self.server.address
 
     @cached_property
-    def at_member(self) -> dict[str, str | int]:
-        """What to add to a question that a cluster is to answer for this member."""
+    def at_member(self) -> AtMember:
+        """What a question that a cluster is to answer for this member is asked with."""
         return {"target": self.member} if self.member else {}
 
     @property
@@ -147,7 +153,7 @@ class NodeReader:
         except NotTrusted:
             raise
         except Unreachable:
-            return self._each(self.client.get_within(self.timeout / 4, "/1.0/instances"))
+            return self._each(self.client.get("/1.0/instances", within=self.timeout / 4))
 
     def _cluster(self, member: str) -> list[dict[str, Any]]:
         """What is on a member, and maybe on others. In one call, unless another member hangs: that
@@ -163,15 +169,15 @@ class NodeReader:
         return raws
 
     def _listed(self) -> list[dict[str, Any]]:
-        raws: list[dict[str, Any]] = self.client.get_within(
-            self.timeout / 2, "/1.0/instances", recursion=1
+        raws: list[dict[str, Any]] = self.client.get(
+            "/1.0/instances", within=self.timeout / 2, recursion=1
         )
         return raws
 
     def _one_by_one(self, member: str) -> list[dict[str, Any]]:
         """Names and disks come from the cluster's database, whichever member hangs."""
-        half = self.timeout / 2
-        disks = self.client.get_within(half, f"{self._pool}/volumes/container", recursion=1)
+        volumes = f"{self._pool}/volumes/container"
+        disks = self.client.get(volumes, within=self.timeout / 2, recursion=1)
         here = {disk["name"] for disk in disks if disk["location"] == member}
         elsewhere = {disk["name"] for disk in disks} - here
         urls = self.client.get("/1.0/instances")
@@ -191,8 +197,8 @@ class NodeReader:
             left = until - time.monotonic()
             try:
                 if left > 0:
-                    raw: dict[str, Any] | None = self.client.find_within(
-                        left, url.partition("?")[0]
+                    raw: dict[str, Any] | None = self.client.find(
+                        url.partition("?")[0], within=left
                     )
                     return raw
             except NotTrusted:
@@ -227,7 +233,7 @@ class NodeReader:
             return None
         url = f"/1.0/instances/{name}"
         try:
-            found = self._here(self.client.find_within(within, url, recursion=1))
+            found = self._here(self.client.find(url, within=within, recursion=1))
         except Unreachable:
             raise
         except DriverError:
