@@ -14,6 +14,7 @@ from django.utils import timezone
 from huey.contrib.djhuey import HUEY
 
 from containers.models import Beat
+from containers.models.beat import WATCHER
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def queue() -> str:
 
 
 def watcher() -> str:
-    last = Beat.objects.filter(pk="watcher").values_list("at", flat=True).first()
+    last = Beat.objects.last_sign(WATCHER)
     if last is None:
         return "has not run yet"
     silent = timezone.now() - last

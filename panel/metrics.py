@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from containers import tally
 from containers.models import Beat, Container, Node, Operation
+from containers.models.beat import WATCHER
 from containers.statuses import TRANSIENT, Status
 from orders.models import NoticeCount, Order
 
@@ -37,7 +38,7 @@ class Panel(Collector):
         yield _ended()
         yield from _nodes()
         yield from _money()
-        heard = Beat.objects.filter(pk="watcher").aggregate(at=Min("at"))["at"]
+        heard = Beat.objects.last_sign(WATCHER)
         yield _gauge(
             "watcher_silent_seconds",
             "Since the watcher last gave a sign of life, each 10 s; +Inf where it never did.",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
+
+WATCHER = "watcher"
 
 
 class BeatManager(models.Manager["Beat"]):
@@ -14,6 +17,10 @@ class BeatManager(models.Manager["Beat"]):
         now = timezone.now()
         if not self.filter(pk=name).update(at=now):
             self.bulk_create([Beat(name=name, at=now)], ignore_conflicts=True)
+
+    def last_sign(self, name: str) -> datetime | None:
+        """When this process last gave a sign of life; None where it never did."""
+        return self.filter(pk=name).values_list("at", flat=True).first()
 
 
 class Beat(models.Model):

@@ -19,6 +19,7 @@ from django.db import close_old_connections, connections
 
 from containers import operations, tally
 from containers.models import Beat
+from containers.models.beat import WATCHER
 from containers.observe import Watcher
 from containers.usage import Sampler, thin
 from panel.outage import Complaint
@@ -65,7 +66,7 @@ def watch(stop: threading.Event) -> None:
             _surviving(watcher.ask)
         if beat >= next_sign:
             next_sign = beat + SIGN_EVERY
-            _surviving(lambda: Beat.objects.sign("watcher"))
+            _surviving(lambda: Beat.objects.sign(WATCHER))
         _surviving(watcher.ask_out_of_turn)
         _surviving(lambda: watcher.collect(seconds=BEAT))
         _surviving(operations.sweep)
