@@ -360,8 +360,7 @@ def _locked(container: Container) -> Container:
 
 def _still(container: Container) -> Container:
     """The row, fresh and locked, if it is still on the same node."""
-    rows = Container.objects.select_for_update(of=("self",)).select_related("node")
-    fresh = rows.get(pk=container.pk)
+    fresh = Container.objects.locked(container.pk)
     if fresh.node_id != container.node_id:
         raise _not_gone(fresh)
     return fresh

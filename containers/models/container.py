@@ -44,6 +44,10 @@ class ContainerQuerySet(models.QuerySet["Container"]):
         """All but the destroyed and those whose order was cancelled."""
         return self.filter(LISTED)
 
+    def locked(self, pk: int) -> Container:
+        """One container with its node, fresh; it stays locked until the transaction ends."""
+        return self.select_for_update(of=("self",)).select_related("node").get(pk=pk)
+
 
 # The same as `Container.stopping_since`, for statements.
 STOPPING_SINCE = models.Case(models.When(status=Status.STOPPING, then="status_since"))

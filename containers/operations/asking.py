@@ -74,11 +74,7 @@ def refusal(
 def _request(
     container_id: int, name: str, *, by: User | None, because: str, target: int | None
 ) -> Operation | None:
-    container = (
-        Container.objects.select_for_update(of=("self",))
-        .select_related("node")
-        .get(pk=container_id)
-    )
+    container = Container.objects.locked(container_id)
     action = container.action_for(by, name)
     if action is None:
         raise NotAllowed(container, why_not(container, name))

@@ -174,11 +174,7 @@ class Files:
     ) -> Iterator[Driver]:
         """Let one change in, and hand out the node to do it on."""
         with transaction.atomic():
-            fresh = (
-                Container.objects.select_for_update(of=("self",))
-                .select_related("node")
-                .get(pk=self._container.pk)
-            )
+            fresh = Container.objects.locked(self._container.pk)
             _check(fresh, self._person)
             if is_too_fast(self._person):
                 raise TooFast(TOO_FAST)
