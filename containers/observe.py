@@ -168,7 +168,7 @@ def record_looks(looks: dict[Node, Look]) -> None:
         differing = [
             container.pk
             for container in known
-            if reports.step_of(container, look, under_way.get(container.pk))
+            if reports.correction_of(container, look, under_way.get(container.pk))
         ]
         if differing:
             reports.correct(node, look, differing)

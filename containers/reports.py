@@ -65,9 +65,9 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Step:
+class Correction:
     """What a report makes of a row: `transition`, and the status that it is told; without a
-    transition only the words shown differ. Rows in the same case take the same step."""
+    transition only the words shown differ. Rows in the same case take the same correction."""
 
     was: str
     was_missing: bool
@@ -101,7 +101,7 @@ def lose(node: Node, error: str) -> None:
     logger.error("node %s is off-line: %s", node.name, error)
 
 
-def step_of(container: Container, look: Look, during: str | None) -> Step | None:
+def correction_of(container: Container, look: Look, during: str | None) -> Correction | None:
     """What makes a row say what its node reports.
 
     None where they agree, and where the node cannot tell of one at rest. `during` is the transient
@@ -111,20 +111,20 @@ def step_of(container: Container, look: Look, during: str | None) -> Step | None
         return None
     was, was_missing = container.status, container.missing
     if was == Status.OFFLINE and during:
-        return Step(was, was_missing, "resumed", during)
+        return Correction(was, was_missing, "resumed", during)
     seen = look.instances.get(container.instance_name)
     if seen is None:
         if was != Status.OFFLINE:
-            return Step(was, was_missing, "vanished", gone=True)
-        return None if was_missing else Step(was, was_missing, gone=True)
+            return Correction(was, was_missing, "vanished", gone=True)
+        return None if was_missing else Correction(was, was_missing, gone=True)
     if seen.power is Power.RUNNING and was != Status.RUNNING:
-        return Step(was, was_missing, "found_running")
+        return Correction(was, was_missing, "found_running")
     if seen.power is Power.STOPPED and was in Container.sources_of("found_stopped"):
-        return Step(was, was_missing, "found_stopped")
+        return Correction(was, was_missing, "found_stopped")
     if was == Status.OFFLINE and container.problem != CANNOT_TELL:
-        return Step(was, was_missing, untold=True)
+        return Correction(was, was_missing, untold=True)
     if _has_another_address(container, seen):
-        return Step(was, was_missing)
+        return Correction(was, was_missing)
     return None
 
 
@@ -139,45 +139,47 @@ def correct(node: Node, look: Look, containers: Iterable[int]) -> None:
     locked = list(rows.only(*COMPARED).select_for_update().order_by("pk"))
     work = Operation.objects.open().filter(container__in=[row.pk for row in locked])
     work_on = {work.container_id: work for work in work.select_for_update().order_by("pk")}
-    cases: dict[Step, list[Container]] = defaultdict(list)
+    cases: dict[Correction, list[Container]] = defaultdict(list)
     for row in locked:
         operation = work_on.get(row.pk)
-        if step := step_of(row, look, operation.during if operation else None):
-            cases[step].append(row)
+        if correction := correction_of(row, look, operation.during if operation else None):
+            cases[correction].append(row)
     now = timezone.now()
-    for step, alike in cases.items():
+    for correction, alike in cases.items():
         _take_addresses(alike, look.instances)
-        if step.transition:
-            _move(alike, step, node, now)
+        if correction.transition:
+            _move(alike, correction, node, now)
         else:
-            _show(alike, step, node)
-    moved = (row.pk for step, alike in cases.items() if step.transition for row in alike)
+            _show(alike, correction, node)
+    moved = (
+        row.pk for correction, alike in cases.items() if correction.transition for row in alike
+    )
     _take_up_again([work_on[pk] for pk in moved if pk in work_on], now)
 
 
-def _move(alike: list[Container], step: Step, node: Node, now: datetime) -> None:
+def _move(alike: list[Container], correction: Correction, node: Node, now: datetime) -> None:
     """Make a transition of rows that are in the same case. No transition that the watcher makes has
     conditions: what the table says of one row holds for all."""
     one = alike[0]
-    getattr(one, step.transition)(**({"now": step.now} if step.now else {}))
+    getattr(one, correction.transition)(**({"now": correction.now} if correction.now else {}))
     rows = Container.objects.filter(pk__in=[row.pk for row in alike])
-    _keep_history(rows, one.status, now, _because(step, node))
+    _keep_history(rows, one.status, now, _because(correction, node))
     rows.update(
         status=one.status,
         missing=one.missing,
         status_since=now,
         revision=F("revision") + 1,
-        problem=_gone_from(node) if step.gone else "",
+        problem=_gone_from(node) if correction.gone else "",
     )
 
 
-def _show(alike: list[Container], step: Step, node: Node) -> None:
+def _show(alike: list[Container], correction: Correction, node: Node) -> None:
     """Where the status stays, the page shows another address, that it is gone, or that its node
     cannot tell."""
     words: dict[str, Any] = {}
-    if step.gone:
+    if correction.gone:
         words = {"missing": True, "problem": _gone_from(node)}
-    elif step.untold:
+    elif correction.untold:
         words = {"missing": False, "problem": CANNOT_TELL}
     rows = Container.objects.filter(pk__in=[row.pk for row in alike])
     rows.update(revision=F("revision") + 1, **words)
@@ -228,11 +230,11 @@ def _gone_from(node: Node) -> str:
     )
 
 
-def _because(step: Step, node: Node) -> str:
-    if step.was == Status.OFFLINE:
-        again = "has it again" if step.was_missing else "is back"
+def _because(correction: Correction, node: Node) -> str:
+    if correction.was == Status.OFFLINE:
+        again = "has it again" if correction.was_missing else "is back"
         return f"node {node.name} {again}"
-    return BECAUSE[step.transition].format(node=node.name)
+    return BECAUSE[correction.transition].format(node=node.name)
 
 
 def _take_up_again(work: list[Operation], now: datetime) -> None:
