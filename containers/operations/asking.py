@@ -13,8 +13,8 @@ from django.utils import timezone
 from containers.models import Container, Node, Operation
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
-from containers.pace import TOO_FAST, is_too_fast
 from containers.placement import NoRoomAnywhere, place
+from containers.throttle import TOO_FAST, is_too_fast
 from panel.tracing import request_id
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from containers.drivers import (
     Unreachable,
 )
 from containers.models import Container, FileChange
-from containers.pace import TOO_FAST, is_too_fast
 from containers.repair import paths
 from containers.statuses import Status
+from containers.throttle import TOO_FAST, is_too_fast
 
 if TYPE_CHECKING:
     from panel.models import User

@@ -11,8 +11,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from containers.models import Container, Node, Operation
-from containers.pace import TOO_FAST
 from containers.statuses import Status
+from containers.throttle import TOO_FAST
 from orders.models import Order, Plan, System
 from panel.models import User
 from tests.cast import PASSWORD, ContainerFactory
