@@ -37,7 +37,7 @@ class NotPossible(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class Adoptable:
     """An instance that can be adopted: how it is, and what it is."""
 
     instance: Instance
@@ -49,7 +49,7 @@ class Found:
         return _AT_REST[self.instance.power]
 
 
-def proposal(node: Node, number: int) -> Found:
+def proposal(node: Node, number: int) -> Adoptable:
     """What can be adopted, as the node reports it now. Raises NotPossible."""
     name = Stray(number=number).name
     _check_leaves_room(number)
@@ -68,7 +68,7 @@ def proposal(node: Node, number: int) -> Found:
     longest = Container._meta.get_field("image").max_length or 0
     if len(spec.image) > longest:
         raise NotPossible(f"The name of its image has more than {longest} letters.")
-    return Found(instance, spec)
+    return Adoptable(instance, spec)
 
 
 def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> str:
@@ -98,7 +98,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
     return f"{container.instance_name} is the container {name} of {customer} now."
 
 
-def _make(node: Node, number: int, found: Found, *, customer: User, name: str) -> Container:
+def _make(node: Node, number: int, found: Adoptable, *, customer: User, name: str) -> Container:
     spec, room = found.spec, Container._meta.get_field("system").max_length
     return Container.objects.create(
         pk=number,

@@ -32,7 +32,7 @@ from containers.drivers import (
 from containers.drivers.incus import Client, IncusDriver, Server, files, moving
 from containers.drivers.incus.about import describe
 from containers.drivers.incus.errors import NotTrusted
-from containers.drivers.incus.instances import Found
+from containers.drivers.incus.instances import IncusInstance
 from containers.drivers.incus.news import Event, events
 from containers.drivers.incus.operations import Doing, under_way
 from containers.drivers.incus.trust import BadToken, join, make_identity, read_token, renew
@@ -679,7 +679,7 @@ def test_a_move_in_a_cluster_that_ends_between_two_looks_is_done(
     finish(here.create(spec(name)))
     real = moving._fit_to_move
 
-    def overtaken(driver: IncusDriver, name: str) -> Found:
+    def overtaken(driver: IncusDriver, name: str) -> IncusInstance:
         monkeypatch.setattr(moving, "_fit_to_move", real)
         finish(here.move(name, there))
         return real(driver, name)

@@ -21,13 +21,13 @@ from containers.drivers import (
 )
 from containers.drivers.incus.addresses import Addresses
 from containers.drivers.incus.errors import NotFound, error
-from containers.drivers.incus.instances import Found
+from containers.drivers.incus.instances import IncusInstance
 from containers.drivers.incus.usage import of_instance
 
 
-def found(**more: Any) -> Found:
+def found(**more: Any) -> IncusInstance:
     raw = {"name": "ct-1", "status": "Running", "location": "none", "config": {}, "devices": {}}
-    return Found({**raw, **more})
+    return IncusInstance({**raw, **more})
 
 
 def card(*addresses: tuple[str, str]) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def test_an_address_that_is_known_is_asked_for_again_and_no_more_of_them_at_once
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     addresses = Addresses()
 
-    def told(number: int, address: str) -> Found:
+    def told(number: int, address: str) -> IncusInstance:
         network = {"network": {"eth0": card((address, "global"))}}
         return found(name=f"ct-{number}", last_used_at="1", state=network)
 
@@ -160,7 +160,7 @@ def test_an_address_that_is_known_is_asked_for_again_and_no_more_of_them_at_once
     assert "ct-4" not in {each.name for each in addresses.due(listed)}
 
 
-def told_to_use(**state: Any) -> Found:
+def told_to_use(**state: Any) -> IncusInstance:
     counters = {"bytes_received": 700, "bytes_sent": 70}
     cards = {name: {"counters": counters} for name in ("lo", "eth0", "eth1", "docker0", "veth9")}
     whole = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from containers.drivers import Power
 
-from .instances import Found
+from .instances import IncusInstance
 
 _AT_ONCE = 3
 # Seconds until one without an address is asked again, and one that has told its own: that may have
@@ -25,16 +25,16 @@ class Addresses:
         self._known: dict[tuple[str, str], str] = {}
         self._asked: dict[tuple[str, str], float] = {}
 
-    def of(self, found: Found) -> str:
+    def of(self, found: IncusInstance) -> str:
         """The address that it had when it was last asked, in this run of it; "" if none."""
         return self._known.get(_run(found), "") if found.power is Power.RUNNING else ""
 
-    def learn(self, found: Found) -> None:
+    def learn(self, found: IncusInstance) -> None:
         """Remember the address of an instance that was read with its state."""
         self._known[_run(found)] = found.address
         self._asked[_run(found)] = time.monotonic()
 
-    def due(self, listed: Iterable[Found]) -> list[Found]:
+    def due(self, listed: Iterable[IncusInstance]) -> list[IncusInstance]:
         """The few to ask now of those that run, the longest unasked first. What is not listed any
         more is forgotten."""
         runs = {_run(found): found for found in listed if found.power is Power.RUNNING}
@@ -50,5 +50,5 @@ class Addresses:
         return [runs[run] for run in waiting[:_AT_ONCE]]
 
 
-def _run(found: Found) -> tuple[str, str]:
+def _run(found: IncusInstance) -> tuple[str, str]:
     return found.name, str(found.raw["last_used_at"])

@@ -31,7 +31,7 @@ from .instances import (
     SSH_KEY,
     STATE,
     WHOLE,
-    Found,
+    IncusInstance,
     creation,
     refuse_unless_stopped,
 )
@@ -197,7 +197,7 @@ class IncusDriver(NodeReader):
         config = {_NOTES[key]: value for key, value in notes.items()}
         self.client.change("PATCH", f"/1.0/instances/{name}", {"config": config})
 
-    def complete(self, found: Found) -> None:
+    def complete(self, found: IncusInstance) -> None:
         """Do what Incus leaves to us after unpacking, once, and note that it is done."""
         if found.config.get(STATE) == WHOLE:
             return
@@ -220,7 +220,7 @@ class IncusDriver(NodeReader):
         with files.session(self.client, name) as sftp:
             yield sftp
 
-    def _use(self, found: Found) -> None:
+    def _use(self, found: IncusInstance) -> None:
         """See to it that an instance to be used is complete, and is no longer the source of a
         move."""
         if not found.is_complete:

@@ -42,7 +42,7 @@ _POWERS = {
 
 
 @dataclass(frozen=True)
-class Found:
+class IncusInstance:
     """One instance of the panel's project."""
 
     raw: Mapping[str, Any]
@@ -204,7 +204,7 @@ def _first_boot(spec: Spec) -> str:
     return f"#cloud-config\n{json.dumps(settings)}\n"
 
 
-def copy_of(here: Found, pool: str) -> dict[str, Any]:
+def copy_of(here: IncusInstance, pool: str) -> dict[str, Any]:
     """What a copy on another server is to be. Its network cards keep their addresses, its
     disk comes from that server's pool."""
     kept = {
@@ -228,7 +228,7 @@ def copy_of(here: Found, pool: str) -> dict[str, Any]:
     }
 
 
-def refuse_unless_stopped(found: Found) -> None:
+def refuse_unless_stopped(found: IncusInstance) -> None:
     if found.power is Power.BUSY:
         raise Conflict(f"{found.name} is busy: {found.raw['status']}")
     if found.power is not Power.STOPPED:

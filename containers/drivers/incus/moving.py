@@ -33,7 +33,7 @@ from containers.drivers import (
 )
 
 from . import files
-from .instances import ID, MOVE, WHOLE, Found, copy_of, refuse_unless_stopped
+from .instances import ID, MOVE, WHOLE, IncusInstance, copy_of, refuse_unless_stopped
 from .operations import Doing, cancel, follow, under_way
 from .survey import Survey
 
@@ -150,7 +150,7 @@ def _carry_over(
     target.note(name, move="")
 
 
-def _refuse_another(here: Found, there: Found | None, target: IncusDriver) -> None:
+def _refuse_another(here: IncusInstance, there: IncusInstance | None, target: IncusDriver) -> None:
     """Raise Refused where the target has something of this name that must stay."""
     if there is None:
         return
@@ -165,7 +165,7 @@ def _refuse_another(here: Found, there: Found | None, target: IncusDriver) -> No
 
 def _copy(
     source: IncusDriver, target: IncusDriver, name: str, environment: dict[str, Any]
-) -> Generator[Progress, None, Found]:
+) -> Generator[Progress, None, IncusInstance]:
     """Returns the source as it was when the copy began."""
     here = _fit_to_move(source, name)
     source.complete(here)
@@ -211,7 +211,7 @@ def _fetch(source: IncusDriver, target: IncusDriver, offer: str, begun: str) -> 
 
 
 def _verify(
-    source: IncusDriver, target: IncusDriver, here: Found, there: Found
+    source: IncusDriver, target: IncusDriver, here: IncusInstance, there: IncusInstance
 ) -> Iterator[Progress]:
     surveys = []
     for driver in (source, target):
@@ -226,7 +226,7 @@ def _verify(
         raise Conflict(f"{here.name} was used while it was copied")
 
 
-def _fit_to_move(driver: IncusDriver, name: str) -> Found:
+def _fit_to_move(driver: IncusDriver, name: str) -> IncusInstance:
     found = driver.look(name)
     if not (found and found.is_whole):
         raise NoSuchInstance(f"{driver.label} has no {name}")
@@ -234,7 +234,7 @@ def _fit_to_move(driver: IncusDriver, name: str) -> Found:
     return found
 
 
-def _is_copy(here: Found, there: Found) -> bool:
+def _is_copy(here: IncusInstance, there: IncusInstance) -> bool:
     """Whether one is a copy of the other as it is now: not started, not changed since."""
     mark = here.config.get(MOVE, "")
     return bool(
@@ -242,7 +242,7 @@ def _is_copy(here: Found, there: Found) -> bool:
     )
 
 
-def _is_unverified(here: Found | None, there: Found | None) -> bool:
+def _is_unverified(here: IncusInstance | None, there: IncusInstance | None) -> bool:
     """Whether one is a copy of the other, however old, that has not become whole."""
     here, there = _ours(here), _ours(there)
     if here is None or there is None:
@@ -250,11 +250,11 @@ def _is_unverified(here: Found | None, there: Found | None) -> bool:
     return not there.is_whole and there.config[ID] == here.config[ID]
 
 
-def _ours(found: Found | None) -> Found | None:
+def _ours(found: IncusInstance | None) -> IncusInstance | None:
     return found if found and found.is_ours else None
 
 
-def _is_whole(found: Found | None) -> bool:
+def _is_whole(found: IncusInstance | None) -> bool:
     return found is not None and found.is_whole
 
 

@@ -26,7 +26,7 @@ from containers.drivers import (
 from .addresses import Addresses
 from .client import Client, Server
 from .errors import NotTrusted
-from .instances import Found, silent
+from .instances import IncusInstance, silent
 from .usage import of_instance, of_node
 
 _MIB, _GIB = 2**20, 2**30
@@ -96,16 +96,16 @@ class NodeReader:
                 missed += isinstance(found, Unreachable)
                 if isinstance(found, Unreachable) and missed > _SILENT:
                     raise found
-                if isinstance(found, Found) and (told := of_instance(found)):
+                if isinstance(found, IncusInstance) and (told := of_instance(found)):
                     used[found.name] = told
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return used | {"": of_node(*self._room())}
 
-    def _used_by(self, found: Found) -> Found | Unreachable | None:
+    def _used_by(self, found: IncusInstance) -> IncusInstance | Unreachable | None:
         return self._soon_with_state(found.name, within=self.timeout / 2)
 
-    def _soon_with_state(self, name: str, *, within: float) -> Found | Unreachable | None:
+    def _soon_with_state(self, name: str, *, within: float) -> IncusInstance | Unreachable | None:
         """The error in place of one that gives no answer: the others have theirs."""
         try:
             return self._with_state(name, within=within)
@@ -136,7 +136,7 @@ class NodeReader:
     def unfinished(self) -> list[str]:
         return [each.name for each in self.everything() if each.is_ours and not each.is_whole]
 
-    def everything(self) -> list[Found]:
+    def everything(self) -> list[IncusInstance]:
         """Whatever is on the node in the panel's project, whole or not, ours or not. Of one that
         gives no answer no more is known than that it is there."""
         if self.member:
@@ -221,13 +221,13 @@ class NodeReader:
             return None
         return Instance(found.name, found.power, self._addresses.of(found))
 
-    def look(self, name: str) -> Found | None:
+    def look(self, name: str) -> IncusInstance | None:
         """What is on the node under this name, whole or not, ours or not."""
         if not is_name(name):
             return None
         return self._here(self.client.find(f"/1.0/instances/{name}"))
 
-    def _with_state(self, name: str, *, within: float) -> Found | None:
+    def _with_state(self, name: str, *, within: float) -> IncusInstance | None:
         """The same, with addresses and use, which take longer to find out."""
         if not is_name(name):
             return None
@@ -242,10 +242,10 @@ class NodeReader:
             self._addresses.learn(found)
         return found
 
-    def _here(self, raw: dict[str, Any] | None) -> Found | None:
+    def _here(self, raw: dict[str, Any] | None) -> IncusInstance | None:
         if raw is None or (self.member and raw["location"] != self.member):
             return None
-        return Found(raw)
+        return IncusInstance(raw)
 
     def describe(self, name: str) -> Spec:
         found = self.whole_or_by_hand(name)
@@ -258,24 +258,24 @@ class NodeReader:
         names = sorted(alias["name"] for alias in image["aliases"]) if image else []
         return names[0] if names else ""
 
-    def whole_or_by_hand(self, name: str) -> Found:
+    def whole_or_by_hand(self, name: str) -> IncusInstance:
         """One that is whole, whoever made it. Raises NoSuchInstance."""
         found = self.look(name)
         if not (found and (found.is_whole or found.is_by_hand)):
             raise NoSuchInstance(f"{self.label} has no {name}")
         return found
 
-    def whole(self, name: str) -> Found:
+    def whole(self, name: str) -> IncusInstance:
         """One that is a container of the panel's. Raises NoSuchInstance."""
         found = self.look(name)
         if not (found and found.is_whole):
             raise NoSuchInstance(f"{self.label} has no {name}")
         return found
 
-    def _known(self, raw: dict[str, Any]) -> Found | None:
+    def _known(self, raw: dict[str, Any]) -> IncusInstance | None:
         """A server lists only the names of instances that it cannot ask about."""
         if raw["config"] is not None:
-            return Found(raw)
+            return IncusInstance(raw)
         if self.member:
             self._check_member(self.member)
         return self.look(raw["name"])

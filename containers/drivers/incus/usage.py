@@ -7,10 +7,10 @@ from typing import Any
 
 from containers.drivers import Usage
 
-from .instances import Found
+from .instances import IncusInstance
 
 
-def of_instance(found: Found) -> Usage | None:
+def of_instance(found: IncusInstance) -> Usage | None:
     """None where it does not run, or cannot tell just now."""
     state = found.raw.get("state")
     if not state or not state["pid"] or not state["network"]:

@@ -72,7 +72,7 @@ def test_of_two_who_adopt_at_the_same_moment_one_does(
 ) -> None:
     real = settling.proposal
 
-    def overtaken(node: Node, number: int) -> settling.Found:
+    def overtaken(node: Node, number: int) -> settling.Adoptable:
         proposal = real(node, number)
         monkeypatch.setattr(settling, "proposal", real)
         adopt(node, number, customer=omar, name="faster", by=ada)
