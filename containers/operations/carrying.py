@@ -54,17 +54,17 @@ def wake(operation_id: int) -> None:
     """Have a worker look at this Operation once the transaction is committed. The call may
     get lost or come twice: the row decides."""
     # Not a partial: it has no name, and Django fails where it wants to log one that has failed.
-    transaction.on_commit(lambda: _call_or_leave(operation_id), robust=True)
+    transaction.on_commit(lambda: _enqueue_or_leave(operation_id), robust=True)
 
 
-def _call_or_leave(operation_id: int) -> None:
+def _enqueue_or_leave(operation_id: int) -> None:
     """Where the queue takes nothing, the next sweep finds the row."""
-    if not call(operation_id):
+    if not enqueue(operation_id):
         asleep = F("not_before") - timedelta(seconds=1)
         Operation.objects.filter(pk=operation_id).update(woken_at=asleep)
 
 
-def call(operation_id: int) -> bool:
+def enqueue(operation_id: int) -> bool:
     """Put a wake-up into the queue. Returns whether the queue has taken it; never raises."""
     try:
         carry_out_soon(operation_id)

@@ -56,7 +56,7 @@ def hold(operation: Operation, **shown: object) -> None:
     operation.held_until = until
 
 
-def have_their_hands_full(now: datetime) -> QuerySet[Operation, Any]:
+def busy_nodes(now: datetime) -> QuerySet[Operation, Any]:
     """The keys of the nodes that have as much to do as they may, so that none holds every
     thread there is."""
     in_hand = Operation.objects.open().filter(held_until__gt=now).order_by()

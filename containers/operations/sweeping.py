@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from containers.models import Container, Operation
 from containers.operations.asking import NotAllowed, request
-from containers.operations.carrying import call
-from containers.operations.claiming import have_their_hands_full
+from containers.operations.carrying import enqueue
+from containers.operations.claiming import busy_nodes
 from containers.placement import NoRoomAnywhere
 from containers.statuses import Status
 
@@ -49,12 +49,12 @@ def _wake_what_sleeps() -> None:
         .free(now)
         .filter(unanswered, not_before__lte=now)
         .exclude(container__status=Status.OFFLINE)
-        .exclude(node__in=have_their_hands_full(now))
+        .exclude(node__in=busy_nodes(now))
         .annotate(turn=in_turn)
         .filter(turn__lte=settings.NODE_CONCURRENCY)
         .order_by("woken_at", "pk")
     )
-    called = list(takewhile(call, asleep.values_list("pk", flat=True)[:AT_ONCE]))
+    called = list(takewhile(enqueue, asleep.values_list("pk", flat=True)[:AT_ONCE]))
     if called:
         Operation.objects.filter(pk__in=called).update(woken_at=now)
 

@@ -217,6 +217,6 @@ def test_a_click_is_taken_although_the_database_is_gone_right_after_it(
     def gone(operation_id: int) -> None:
         raise OperationalError("server closed the connection")
 
-    monkeypatch.setattr(carrying, "_call_or_leave", gone)
+    monkeypatch.setattr(carrying, "_enqueue_or_leave", gone)
     operations.request(container.pk, "start", by=lena)
     assert Operation.objects.get().is_open

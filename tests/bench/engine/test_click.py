@@ -48,13 +48,13 @@ def test_from_click_to_node(
     figures: Figures,
 ) -> None:
     committed: list[float] = []
-    real = carrying.call
+    real = carrying.enqueue
 
-    def call(operation_id: int) -> bool:
+    def enqueue(operation_id: int) -> bool:
         committed.append(time.monotonic())
         return real(operation_id)
 
-    monkeypatch.setattr(carrying, "call", call)
+    monkeypatch.setattr(carrying, "enqueue", enqueue)
     browser = client_of(lena)
     engine.work()
     engine.work(bare=True)
