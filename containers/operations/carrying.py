@@ -21,7 +21,7 @@ from containers.connect import connect, spec_of
 from containers.drivers import DriverError, Progress, Unreachable
 from containers.models import Container, Operation
 from containers.operations import outcomes, work
-from containers.operations.claiming import claim, hold
+from containers.operations.claiming import claim, renew
 from containers.operations.concluding import ATTEMPTS, Overdue, conclude
 from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
@@ -174,17 +174,17 @@ def _attempt(operation: Operation) -> None:
         logger.exception("operation %s", operation.pk)
         failure = DriverError(repr(error))
     try:
-        _hold_on(operation)
+        _renew_if_due(operation)
         conclude(operation, _job(operation), failure)
     except DriverError as error:
-        _let_go(operation, error)
+        _release(operation, error)
 
 
-def _hold_on(operation: Operation) -> None:
+def _renew_if_due(operation: Operation) -> None:
     """The steps may have ended in a time-out, and the questions that follow may as well."""
     assert operation.held_until is not None
     if operation.held_until - timezone.now() < settings.LEASE - timedelta(seconds=PULSE):
-        hold(operation)
+        renew(operation)
 
 
 def _follow(operation: Operation) -> None:
@@ -201,13 +201,13 @@ def _follow(operation: Operation) -> None:
                 outcomes.half_way(operation)
         elif time.monotonic() - last_pulse >= PULSE:
             last_pulse = time.monotonic()
-            _renew(operation, step)
+            _pulse(operation, step)
             if halting and not operation.forced:
                 _harden_when_due(operation)
 
 
-def _renew(operation: Operation, progress: Progress) -> None:
-    hold(operation, progress=progress.percent, step=progress.step)
+def _pulse(operation: Operation, progress: Progress) -> None:
+    renew(operation, progress=progress.percent, step=progress.step)
     if (progress.percent, progress.step) != (operation.progress, operation.step):
         operation.progress, operation.step = progress.percent, progress.step
         Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
@@ -228,7 +228,7 @@ def _harden_when_due(operation: Operation) -> None:
         raise Hardened
 
 
-def _let_go(operation: Operation, error: DriverError) -> None:
+def _release(operation: Operation, error: DriverError) -> None:
     """Put it back for a later try. A node that does not answer costs no attempt. Raises
     LeaseLost."""
     pause = timedelta(seconds=min(2**operation.attempts, 30))

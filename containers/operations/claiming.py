@@ -46,7 +46,7 @@ def claim(operation_id: int) -> Operation | None:
     return operation
 
 
-def hold(operation: Operation, **shown: object) -> None:
+def renew(operation: Operation, **shown: object) -> None:
     """Hold a claimed Operation for another lease, and write down its deadline and what the node
     showed of it. Raises LeaseLost."""
     until = timezone.now() + settings.LEASE

@@ -10,7 +10,7 @@ from django.utils import timezone
 from containers.drivers import Conflict, DriverError, Power, Progress
 from containers.models import Operation
 from containers.operations import outcomes, work
-from containers.operations.claiming import hold
+from containers.operations.claiming import renew
 from containers.operations.outcomes import Verdict
 from containers.statuses import Status
 
@@ -92,7 +92,7 @@ def _undo(operation: Operation, job: work.Job) -> None:
     try:
         for step in work.undo(job):
             if isinstance(step, Progress):
-                hold(operation)
+                renew(operation)
             if timezone.now() > until:
                 raise Overdue(f"not put right after {UNDOING}")
     except DriverError as error:

@@ -13,7 +13,7 @@ from containers import operations
 from containers.drivers import Conflict, Progress
 from containers.models import Container, Node, Operation
 from containers.operations import carrying, work
-from containers.operations.claiming import claim, hold
+from containers.operations.claiming import claim, renew
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -58,7 +58,7 @@ def test_the_time_that_work_may_take_runs_from_its_beginning_and_not_from_each_t
     assert second is not None
     assert (second.started_at, second.deadline_at) == (first.started_at, first.deadline_at)
     assert second.attempts == 2
-    hold(second)
+    renew(second)
     assert Operation.objects.get().deadline_at == second.deadline_at
 
 
