@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from containers import settling
 from containers.connect import simulated
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node
-from containers.settling import NotPossible, adopt
+from containers.settling import Adoptable, NotPossible, adopt, adopting
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import IMAGE, power_of, room_on
@@ -70,15 +69,15 @@ def test_what_is_adopted_twice_is_adopted_once(
 def test_of_two_who_adopt_at_the_same_moment_one_does(
     node: Node, stray: int, lena: User, omar: User, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = settling.proposal
+    real = adopting.proposal
 
-    def overtaken(node: Node, number: int) -> settling.Adoptable:
+    def overtaken(node: Node, number: int) -> Adoptable:
         proposal = real(node, number)
-        monkeypatch.setattr(settling, "proposal", real)
+        monkeypatch.setattr(adopting, "proposal", real)
         adopt(node, number, customer=omar, name="faster", by=ada)
         return proposal
 
-    monkeypatch.setattr(settling, "proposal", overtaken)
+    monkeypatch.setattr(adopting, "proposal", overtaken)
     with pytest.raises(NotPossible, match="settled already"):
         adopt(node, stray, customer=lena, name="old", by=ada)
     assert Container.objects.get().name == "faster"

@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 from django.test import Client
 
-from containers import operations, settling
+from containers import operations
 from containers.connect import simulated, spec_of
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node
-from containers.settling import NotPossible, remove_copy
+from containers.settling import NotPossible, leftovers, remove_copy
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import power_of
@@ -128,14 +128,14 @@ def test_of_two_who_remove_it_at_the_same_moment_one_does(
     left_over: Container, other_node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other could meet what has been moved there since."""
-    real = settling._check_left_over
+    real = leftovers._check_left_over
 
     def overtaken(node: Node, container: Container) -> None:
         real(node, container)
-        monkeypatch.setattr(settling, "_check_left_over", real)
+        monkeypatch.setattr(leftovers, "_check_left_over", real)
         remove_copy(other_node, left_over.pk, by=ada)
 
-    monkeypatch.setattr(settling, "_check_left_over", overtaken)
+    monkeypatch.setattr(leftovers, "_check_left_over", overtaken)
     with pytest.raises(NotPossible, match="settled already"):
         remove_copy(other_node, left_over.pk, by=ada)
     assert left_over.changes.filter(because__contains="to remove").count() == 1
@@ -144,19 +144,19 @@ def test_of_two_who_remove_it_at_the_same_moment_one_does(
 def test_a_container_that_has_come_there_itself_meanwhile_is_no_copy(
     left_over: Container, node: Node, other_node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = settling._check_left_over
+    real = leftovers._check_left_over
 
     def overtaken(at: Node, container: Container) -> None:
         real(at, container)
-        monkeypatch.setattr(settling, "_check_left_over", real)
-        monkeypatch.setattr(settling, "_tell", moved)
+        monkeypatch.setattr(leftovers, "_check_left_over", real)
+        monkeypatch.setattr(leftovers, "_tell", moved)
 
     def moved(container: Container, by: User, because: str) -> None:
         list(simulated(other_node).delete(container.instance_name))
         list(simulated(node).move(container.instance_name, simulated(other_node)))
         Container.objects.filter(pk=container.pk).update(node=other_node)
 
-    monkeypatch.setattr(settling, "_check_left_over", overtaken)
+    monkeypatch.setattr(leftovers, "_check_left_over", overtaken)
     with pytest.raises(NotPossible, match="on another node"):
         remove_copy(other_node, left_over.pk, by=ada)
     assert simulated(other_node).instance(left_over.instance_name)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from containers import settling
 from containers.connect import simulated, spec_of
 from containers.drivers import Power
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Operation
 from containers.settling import NotPossible, adopt, create_again, forget, take_over
+from containers.settling import missing as missing_door
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -241,14 +241,14 @@ def test_where_its_image_is_gone_it_is_not_created_again(
 def test_on_a_node_that_goes_off_line_meanwhile_nothing_is_created_again(
     missing: Container, node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = settling._locked
+    real = missing_door._locked_while_gone
 
     def lost_meanwhile(container: Container) -> Container:
         fresh = real(container)
         Node.objects.update(online=False)
         return fresh
 
-    monkeypatch.setattr(settling, "_locked", lost_meanwhile)
+    monkeypatch.setattr(missing_door, "_locked_while_gone", lost_meanwhile)
     with pytest.raises(NotPossible, match="is off-line"):
         create_again(node, missing.pk, by=ada)
     assert fresh(missing).status == Status.OFFLINE

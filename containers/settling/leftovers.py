@@ -1,0 +1,104 @@
+"""What a creation or a move that was given up has left on a node is deleted there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from containers.drivers import Power
+from containers.models import Container, Node, StatusChange, Stray
+from containers.settling.looking import (
+    NotPossible,
+    asking,
+    check_permission,
+    container_of,
+    has,
+    instance_at_rest,
+    locked_where_it_was,
+    take_note,
+)
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+def remove_copy(node: Node, number: int, *, by: User) -> str:
+    """Be rid of what a move that was given up has left on this node, while the container is
+    whole on its own node and at rest there. The deletion is begun; the node goes on with it by
+    itself, and what does not come of it differs again at the next look."""
+    check_permission(by)
+    container = container_of(number)
+    _check_left_over(node, container)
+    with transaction.atomic():
+        fresh = locked_where_it_was(container)
+        _check_at_rest(fresh)
+        # Whoever came second could meet the next copy.
+        take_note(node, number, by_hand=False)
+        _tell(fresh, by, f"asked to remove the old copy on node {node.name}")
+    # In the meantime that copy may have gone, and the container have come here itself.
+    container = container_of(number)
+    _check_at_rest(container)
+    _check_left_over(node, container)
+    return _begin_deletion(node, container.instance_name, f"The old copy of {container.name}")
+
+
+def clear_away(node: Node, number: int, *, by: User) -> str:
+    """Be rid of what a creation or a move has begun on this node and never finished, while
+    nobody is at work on the container that it was to be."""
+    check_permission(by)
+    name = Stray(number=number).name
+    _check_unfinished(node, name)
+    with transaction.atomic():
+        container = Container.objects.select_for_update().filter(pk=number).first()
+        if container is not None:
+            _check_at_rest(container)
+        take_note(node, number, unfinished=True)
+        if container is not None:
+            _tell(container, by, f"asked to clear away what is unfinished on node {node.name}")
+    # In the meantime it may have been gone on with, to the end.
+    _check_unfinished(node, name)
+    return _begin_deletion(node, name, f"What was never finished of {name}")
+
+
+def _check_left_over(node: Node, container: Container) -> None:
+    """This node has a copy that nothing runs in, and its own node has the container."""
+    name, own = container.instance_name, container.node
+    copy = instance_at_rest(node, name)
+    if copy.by_hand:
+        raise NotPossible(f"{name} on node {node.name} was made by hand: it is not the panel's.")
+    if copy.power is not Power.STOPPED:
+        raise NotPossible(f"{name} runs on node {node.name}. Stop it there first.")
+    if own is None or own == node:
+        raise NotPossible(f"The database does not have {container.name} on another node.")
+    if not has(own, name):
+        raise NotPossible(f"Node {own.name} does not have {name}: this is all there is of it.")
+
+
+def _check_unfinished(node: Node, name: str) -> None:
+    with asking(node) as driver:
+        unfinished = driver.unfinished()
+    if name not in unfinished:
+        raise NotPossible(f"Node {node.name} has nothing unfinished called {name} any more.")
+
+
+def _check_at_rest(container: Container) -> None:
+    if not container.is_at_rest:
+        status = container.get_status_display()
+        raise NotPossible(f"{container.name} is {status} now. Try again later.")
+
+
+def _tell(container: Container, by: User, because: str) -> None:
+    """A line in its history, of what changes no status."""
+    status = container.status
+    StatusChange.objects.create(
+        container=container, from_status=status, to_status=status, by=by, because=because
+    )
+
+
+def _begin_deletion(node: Node, name: str, what: str) -> str:
+    with asking(node) as driver:
+        sign = next(iter(driver.delete(name)), None)
+    if sign is not None and not sign.begun:
+        raise NotPossible(f"Node {node.name} is still at work on {name}. Try again later.")
+    return f"{what} on node {node.name} is being deleted."

@@ -1,0 +1,114 @@
+"""A container that its node does not have is taken over elsewhere, made again, or given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django_fsm import can_proceed
+
+from containers.drivers import Power
+from containers.models import Container, Node, Stray
+from containers.operations.asking import open_operation
+from containers.operations.outcomes import record
+from containers.settling.looking import (
+    NotPossible,
+    asking,
+    check_online,
+    check_permission,
+    container_of,
+    has,
+    instance_at_rest,
+    locked_where_it_was,
+    nothing_to_settle,
+)
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+
+def take_over(node: Node, number: int, *, by: User) -> str:
+    """Look for a container on this node from now on: this one has it, or what was made by
+    hand in its place, and its own has not."""
+    check_permission(by)
+    container = container_of(number)
+    instance = instance_at_rest(node, container.instance_name)
+    own = _check_gone(container)
+    with asking(node) as driver:
+        driver.claim(instance.name)
+    with transaction.atomic():
+        fresh = _locked_while_gone(container)
+        check_online(node)
+        was = fresh.status
+        fresh.node, fresh.address, fresh.problem = node, instance.address, ""
+        if instance.power is Power.RUNNING:
+            fresh.found_running()
+        else:
+            fresh.found_stopped()
+        why = "it was made by hand" if instance.by_hand else f"node {own.name} does not have it"
+        record(fresh, was, by=by, because=f"taken over: {why}")
+        node.strays.filter(number=number).delete()
+    return f"{fresh.name} is on node {node.name} now, and {fresh.get_status_display()}."
+
+
+def forget(node: Node, number: int, *, by: User) -> str:
+    """Give up a container that its node does not have."""
+    check_permission(by)
+    container = _missing_on(node, number)
+    with transaction.atomic():
+        fresh = _locked_while_gone(container)
+        was = fresh.status
+        fresh.given_up()
+        fresh.node, fresh.address, fresh.problem = None, "", ""
+        record(fresh, was, by=by, because=f"forgotten, as node {node.name} does not have it")
+    return f"{fresh.name} is forgotten: it counts as {fresh.get_status_display()} now."
+
+
+def create_again(node: Node, number: int, *, by: User) -> str:
+    """Make a container anew on its node, which does not have it any more."""
+    check_permission(by)
+    container = _missing_on(node, number)
+    if not Node.objects.filter(pk=node.pk).able_to_create(container.image).exists():
+        raise NotPossible(f"Node {node.name} does not have {container.system} to make it of.")
+    with transaction.atomic():
+        fresh = _locked_while_gone(container)
+        check_online(node)
+        was = fresh.status
+        fresh.begun_again()
+        fresh.address, fresh.problem, fresh.create_tries = "", "", 0
+        because = f"created again, as node {node.name} does not have it"
+        operation = open_operation(fresh, "create", was=was, by=by, because=because)
+        record(fresh, was, operation, by=by, because=because)
+    return f"{fresh.name} is {fresh.get_status_display()} now."
+
+
+def _missing_on(node: Node, number: int) -> Container:
+    """A container that the database has on a node, and no node has."""
+    container = container_of(number)
+    if container.node_id != node.pk:
+        raise NotPossible(f"{container.name} is not on node {node.name} any more.")
+    _check_gone(container)
+    whole = Stray.objects.filter(number=number, unfinished=False)
+    other = whole.select_related("node").first()
+    if other is not None:
+        raise NotPossible(f"Node {other.node.name} has {container.name}: take it over there.")
+    return container
+
+
+def _check_gone(container: Container) -> Node:
+    """The node that a container should be on, asked now, does not have it."""
+    if not can_proceed(container.given_up):
+        raise nothing_to_settle(container)
+    assert container.node is not None
+    if has(container.node, container.instance_name):
+        raise NotPossible(f"Node {container.node.name} has {container.name} again.")
+    return container.node
+
+
+def _locked_while_gone(container: Container) -> Container:
+    """The row, fresh and locked, if it is on the same node as before, which has not told
+    since that it has it."""
+    fresh = locked_where_it_was(container)
+    if not can_proceed(fresh.given_up):
+        raise nothing_to_settle(fresh)
+    return fresh
