@@ -1,7 +1,6 @@
 """Who may make a transition. Named apart from the models, whose fields would shadow them.
 
-Each is called by django-fsm with the object and the person, and is the only place where
-a role decides.
+Each is called by django-fsm with the object and the person. What a role is, the person says.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `asking` opens an Operation, `claiming` gives it to one worker, `carrying` does it there, `work`
 holds the steps of each kind, `concluding` asks the node what came of it, `outcomes` writes that
-down. The row is the truth; the queue only wakes.
+down; `sweeping` finds what nobody is at work on. The row is the truth; the queue only wakes.
 """
 
 from containers.operations.asking import NotAllowed, TooFast, refusal, request, try_again, why_not
