@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from containers.models import Container, Node
 from containers.statuses import Status
 from orders.models import Order
 from panel.models import User
-from tests.cast import ContainerFactory, OrderFactory, UserFactory
+from tests.cast import ContainerFactory, NodeFactory, OrderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -196,18 +197,39 @@ def test_what_is_not_created_yet_is_found_by_its_order(as_ada: Client, lena: Use
     assert names(as_ada.get("/containers/", {"q": shown})) == [order.container.name]
 
 
-@pytest.mark.parametrize(
-    "column", ["name", "status", "since", "customer", "plan", "node", "address"]
-)
-def test_every_column_sorts_both_ways(as_ada: Client, column: str, lena: User) -> None:
-    for name in ("b", "a", "c"):
-        ContainerFactory.create(customer=lena, name=name, plan=name, address=f"10.0.0.{ord(name)}")
-    up = names(as_ada.get(f"/containers/?sort={column}"))
-    down = names(as_ada.get(f"/containers/?sort=-{column}"))
-    assert sorted(up) == sorted(down) == ["a", "b", "c"]
-    if column in {"name", "plan", "address"}:
-        assert up == ["a", "b", "c"]
-        assert down == ["c", "b", "a"]
+# The rows from above, sorted by each column: no two alike, nor one the other backwards; nor as by
+# what nothing sorts by.
+SORTED = {
+    "name": "abcd",
+    "status": "bdac",
+    "since": "cabd",
+    "customer": "dacb",
+    "plan": "bcda",
+    "node": "acdb",
+    "address": "cbad",
+}
+FIRST_NAMES, MADE = "cdba", "adbc"
+
+
+@pytest.mark.parametrize("column", SORTED)
+def test_every_column_sorts_both_ways(as_ada: Client, column: str) -> None:
+    statuses = sorted([Status.OFFLINE, Status.REPAIRING, Status.RUNNING, Status.STOPPED])
+    for name in MADE:
+        place = {each: rows.index(name) for each, rows in SORTED.items()}
+        first_name = f"F{FIRST_NAMES.index(name)}"
+        ContainerFactory.create(
+            name=name,
+            status=statuses[place["status"]],
+            status_since=datetime(2026, 1, 1 + place["since"], tzinfo=UTC),
+            customer=UserFactory.create(
+                username=first_name, first_name=first_name, last_name=f"L{place['customer']}"
+            ),
+            plan=f"P{place['plan']}",
+            node=NodeFactory.create(name=f"n{place['node']}"),
+            address=f"10.0.0.{place['address']}",
+        )
+    assert "".join(names(as_ada.get(f"/containers/?sort={column}"))) == SORTED[column]
+    assert "".join(names(as_ada.get(f"/containers/?sort=-{column}"))) == SORTED[column][::-1]
 
 
 def test_pages_hold_every_row_once(as_ada: Client, node: Node, lena: User) -> None:
