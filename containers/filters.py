@@ -4,44 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString, mark_safe
-from django_filters import CharFilter, FilterSet, NumberFilter
 
 from containers.models import Container
-from containers.search import LARGEST_ID
 from panel.http import Request
 
+if TYPE_CHECKING:
+    from panel.models import User
 
-class ContainerFilter(FilterSet):
-    """Filters a queryset of visible containers by the parameters of the address.
 
-    What makes no sense (`customer=flying`) narrows nothing; it is no error of the person who
-    followed a link. `q` and `plan` are only cleaned here: how to find by them depends on how
-    much there is.
-    """
-
-    q = CharFilter(method="clean_only")
-    node = NumberFilter(method="on_node", min_value=1, max_value=LARGEST_ID)
-    plan = CharFilter(method="clean_only")
-    customer = NumberFilter(min_value=1, max_value=LARGEST_ID)
-
-    class Meta:
-        model = Container
-        fields = ["q", "node", "plan", "customer"]
-
-    request: Request
-
-    def clean_only(self, found: QuerySet[Container], _: str, asked: str) -> QuerySet[Container]:
-        """Narrows nothing: the cleaned value is read by the list itself."""
-        return found
-
-    def on_node(self, found: QuerySet[Container], _: str, node: int) -> QuerySet[Container]:
-        """Nodes are the administrators' business alone."""
-        return found.filter(node=node) if self.request.user.administers else found
+def narrowed(
+    visible: QuerySet[Container], asked: dict[str, Any], user: User
+) -> QuerySet[Container]:
+    """Those of one customer, and on one node: nodes are the administrators' business alone. By
+    plan and by a search the list narrows itself: how depends on how much there is."""
+    node, customer = asked.get("node"), asked.get("customer")
+    found = visible.filter(node=node) if node and user.administers else visible
+    return found.filter(customer=customer) if customer else found
 
 
 def choices(request: Request, asked: dict[str, Any]) -> tuple[SafeString, SafeString]:

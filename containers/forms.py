@@ -1,7 +1,9 @@
-"""What people type about the files of a container, what they adopt, how a server is reached, and
-what they tick about a simulated node."""
+"""What people narrow the list of containers to, what they type about the files of one, what they
+adopt, how a server is reached, and what they tick about a simulated node."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -12,6 +14,7 @@ from django.template.defaultfilters import filesizeformat
 from containers.models.container import host_name
 from containers.repair import paths
 from containers.repair.text import unified
+from containers.search import LARGEST_ID
 from panel.forms import PersonField
 
 _AS_TYPED = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
@@ -20,6 +23,21 @@ _AS_TYPED = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "fals
 def _check_name(name: str) -> None:
     if wrong := paths.why_not_a_name(name):
         raise ValidationError(wrong)
+
+
+class NarrowingForm(forms.Form):
+    """What the address of the list narrows it to. What makes no sense (`customer=flying`) narrows
+    nothing: it is no error of the person who followed a link."""
+
+    q = forms.CharField(required=False)
+    node = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+    plan = forms.CharField(required=False)
+    customer = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+
+    def asked(self) -> dict[str, Any]:
+        """What makes sense of it, by name."""
+        self.full_clean()
+        return self.cleaned_data
 
 
 class NameForm(forms.Form):

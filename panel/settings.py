@@ -83,7 +83,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "csp",
-    "django_filters",
     "django_fsm",
     "django_htmx",
     "huey.contrib.djhuey",

@@ -17,7 +17,8 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Concat
 
 from containers.counting import FAR_ENOUGH, Count, counts_as_text, counts_by_status, total
-from containers.filters import ContainerFilter
+from containers.filters import narrowed
+from containers.forms import NarrowingForm
 from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
 from containers.search import Search
@@ -61,10 +62,9 @@ class Found:
 
     def __init__(self, request: Request) -> None:
         visible = Container.objects.visible_to(request.user)
-        filters = ContainerFilter(request.GET, queryset=visible, request=request)
-        self._scope = filters.qs
+        self.asked = NarrowingForm(request.GET).asked()
+        self._scope = narrowed(visible, self.asked, request.user)
         self._asked_page = request.GET.get("page")
-        self.asked: dict[str, Any] = filters.form.cleaned_data
         self.text = (self.asked.get("q") or "").strip()
         self._search = Search(self.text, visible.db)
         sort = request.GET.get("sort", "")

@@ -157,6 +157,16 @@ def test_the_list_is_narrowed_by_node_plan_and_customer(
     assert names(as_ada.get(f"/containers/?customer={omar.pk}")) == ["two"]
 
 
+@pytest.mark.parametrize("name", ["node", "customer"])
+@pytest.mark.parametrize("value", ["flying", "0", "-1", "1e309", "\x00", "9" * 19, "9" * 5000])
+def test_what_makes_no_sense_narrows_nothing(
+    as_ada: Client, container: Container, name: str, value: str
+) -> None:
+    page = as_ada.get("/containers/", {name: value})
+    assert names(page) == ["web-01"]
+    assert "Only containers of" not in page.content.decode()
+
+
 def test_a_list_of_one_customer_says_so_and_leads_back_to_everybodys(
     as_ada: Client, lena: User, container: Container
 ) -> None:

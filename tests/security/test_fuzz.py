@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from containers import forms
-from containers.filters import ContainerFilter
 from orders.forms import OrderForm, SimulatedPaymentForm
 from orders.ssh_keys import parse
 from tests.security.addresses import Address, addresses
@@ -31,6 +30,7 @@ FORMS = (
     SimulatedPaymentForm,
     forms.AdoptForm,
     forms.FaultsForm,
+    forms.NarrowingForm,
     forms.NewTextForm,
     forms.ReachForm,
     forms.RenameForm,
@@ -42,7 +42,7 @@ ASKED = re.compile(r'request\.(?:GET|POST)\.get(?:list)?\(\s*"(\w+)"|"(\w+)" in 
 def parameters() -> list[str]:
     """All that any page reads, found where it is read."""
     found = {"login", "password", "email", "path", "add-0", "name-0"}
-    found |= {name for form in FORMS for name in form.base_fields} | {*ContainerFilter.base_filters}
+    found |= {name for form in FORMS for name in form.base_fields}
     for app in ("containers", "orders", "panel"):
         for module in (django_settings.BASE_DIR / app).rglob("views/*.py"):
             found |= {name for names in ASKED.findall(module.read_text()) for name in names}
