@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils.safestring import SafeString, mark_safe
 
 from containers.models import Container
+from containers.statuses import Status
 from panel.http import Request
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _everybodys() -> tuple[list[tuple[int, str]], list[str]]:
     """Plans are hopped to one after the other along their index, however many containers each
     has."""
     with connection.cursor() as cursor:
-        cursor.execute(_CHOICES)
+        cursor.execute(_CHOICES, {"destroyed": Status.DESTROYED})
         rows = cursor.fetchall()
     nodes = [(key, name) for key, name in rows if key is not None]
     return nodes, [name for key, name in rows if key is None]
@@ -64,11 +65,11 @@ def _options(pairs: Iterable[tuple[int | str, str]], picked: object) -> SafeStri
 _CHOICES = """
     WITH RECURSIVE plans (name) AS (
         SELECT min(plan) FROM containers_container
-        WHERE withdrawn_at IS NULL AND NOT (status = 'destroyed')
+        WHERE withdrawn_at IS NULL AND NOT (status = %(destroyed)s)
         UNION ALL
         SELECT (
             SELECT min(plan) FROM containers_container
-            WHERE withdrawn_at IS NULL AND NOT (status = 'destroyed') AND plan > plans.name
+            WHERE withdrawn_at IS NULL AND NOT (status = %(destroyed)s) AND plan > plans.name
         ) FROM plans WHERE name IS NOT NULL
     )
     SELECT NULL, name FROM plans WHERE name IS NOT NULL
