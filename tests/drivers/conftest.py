@@ -53,6 +53,8 @@ class Nodes:
     it has the limits and the image of `spec`."""
     booted: Callable[[str], None] = lambda name: None
     """`(name)`: wait until the system of one that runs on `here` hears what it is asked."""
+    share_names: bool = False
+    """Whether, as in a cluster, what is on one of them cannot be made on the other too."""
 
     def spec(self, name: str) -> Spec:
         return Spec(
@@ -195,7 +197,7 @@ def incus_cluster_nodes(
     members: list[IncusNode], member_drivers: list[IncusDriver]
 ) -> Iterator[Nodes]:
     with contract_nodes(members, *member_drivers) as nodes:
-        yield nodes
+        yield replace(nodes, share_names=True)
 
 
 @contextmanager

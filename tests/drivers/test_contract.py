@@ -41,7 +41,7 @@ def test_what_was_created_is_there_once_and_stopped(nodes: Nodes, name: str) -> 
     assert nodes.there.instance(name) is None
 
 
-def test_progress_comes_in_percent_and_in_words_and_never_later_than_a_second(
+def test_progress_comes_every_second_or_less_than_one_late_in_percent_and_in_words(
     nodes: Nodes, name: str
 ) -> None:
     times, seen = [time.monotonic()], []
@@ -328,14 +328,15 @@ def test_what_was_made_by_hand_is_listed_as_such_and_out_of_reach(nodes: Nodes, 
 
 def test_a_move_never_replaces_what_was_made_by_hand(nodes: Nodes, name: str) -> None:
     nodes.put_by_hand(name)
-    try:
+    if nodes.share_names:
+        with pytest.raises(Refused):
+            finish(nodes.there.create(nodes.spec(name)))
+    else:
         finish(nodes.there.create(nodes.spec(name)))
-    except Refused:
-        return  # a cluster has each name once
-    with pytest.raises(Refused):
-        finish(nodes.there.move(name, nodes.here))
+        with pytest.raises(Refused):
+            finish(nodes.there.move(name, nodes.here))
     assert nodes.here.instances()[name].by_hand
-    assert nodes.there.instance(name)
+    assert (nodes.there.instance(name) is None) is nodes.share_names
 
 
 def test_what_was_made_by_hand_is_the_panels_once_it_is_claimed(nodes: Nodes, name: str) -> None:
