@@ -22,7 +22,7 @@ from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
 from containers.room import with_room
 from containers.statuses import TRANSIENT, Status
-from containers.views.listing import pace
+from containers.views.polling import poll_seconds
 from containers.views.rows import as_shown
 from orders.models import Order
 from panel import health
@@ -38,7 +38,7 @@ def dashboard(request: Request) -> HttpResponse:
     everything = request.user.sees_everything
     context = _for_running_it(request) if everything else _for_a_customer(request)
     page = "panel/_everything.html" if everything else "panel/_mine.html"
-    seen = digest({key: _trace(value) for key, value in context.items()})
+    seen = digest({key: _fingerprint(value) for key, value in context.items()})
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context |= {"part": page, "seen": seen, "section": "dashboard"}
@@ -58,7 +58,7 @@ def _for_a_customer(request: Request) -> dict[str, Any]:
             order for order in orders.filter(status=Order.Status.UNPAID) if can_proceed(order.pay)
         ],
         "orders": list(orders[:FEW]),
-        "pace": pace(rows),
+        "poll_seconds": poll_seconds(any(row.is_transient for row in rows)),
     }
 
 
@@ -87,7 +87,9 @@ def _for_running_it(request: Request) -> dict[str, Any]:
         "changes": list(
             StatusChange.objects.visible_to(request.user).select_related("container", "by")[:FEW]
         ),
-        "pace": 2 if any(status.value in TRANSIENT and count for status, count in counts) else 15,
+        "poll_seconds": poll_seconds(
+            any(status in TRANSIENT and count for status, count in counts)
+        ),
     }
 
 
@@ -96,10 +98,10 @@ def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
     return [(Status(value), count) for value, count in counts.items() if count]
 
 
-def _trace(value: object) -> object:
+def _fingerprint(value: object) -> object:
     """The part of a value that changes whenever the page shows it otherwise."""
     if isinstance(value, list):
-        return [_trace(item) for item in value]
+        return [_fingerprint(item) for item in value]
     if isinstance(value, Node):
         return value.pk, value.online, value.in_service, value.memory_left
     if isinstance(value, Container):

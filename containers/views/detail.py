@@ -13,7 +13,7 @@ from containers.models import Container, Operation
 from containers.paging import Pages
 from containers.repair.files import may_open
 from containers.statuses import Status
-from containers.views.listing import pace
+from containers.views.polling import poll_seconds
 from containers.views.rows import as_shown, with_buttons
 from panel.http import Request
 
@@ -102,5 +102,5 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "may_open_files": may_open(fresh, request.user),
         "tab": tab,
         "seen": seen(fresh),
-        "pace": pace([fresh]),
+        "poll_seconds": poll_seconds(fresh.is_transient),
     }

@@ -23,11 +23,11 @@ from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
 from containers.search import Search
 from containers.statuses import Status
-from containers.views.traces import (
+from containers.views.polling import (
+    FINGERPRINT,
     LONG,
-    TRACE,
+    Fingerprint,
     Poll,
-    Trace,
     counts_of,
     digest_of_list,
     digest_of_search,
@@ -103,18 +103,18 @@ class Found:
     def poll(self, *, is_long: bool) -> Poll:
         """What tells whether the page has changed. Whether there is more than anybody counts, the
         page says itself: so one query is enough."""
-        matches = self._looked_up().values_list(*TRACE)
+        matches = self._looked_up().values_list(*FINGERPRINT)
         counts = partial(counts_by_status, self._narrowed, Status.values)
         if self.text and not is_long:
             return Poll(Composed(matches), counts, is_search=True, is_long=False)
         shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
         if not self.text:
             in_one_text = counts_as_text(self._narrowed, Status.values)
-            traces = Composed(shown.values_list(*TRACE, in_one_text))
-            return Poll(traces, counts, is_search=False, is_long=is_long)
+            on_page = Composed(shown.values_list(*FINGERPRINT, in_one_text))
+            return Poll(on_page, counts, is_search=False, is_long=is_long)
         shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()
-        both = shown.values_list(*TRACE, Value(True)).union(
-            self._looked_up().values_list(*TRACE, Value(False)), all=True
+        both = shown.values_list(*FINGERPRINT, Value(True)).union(
+            self._looked_up().values_list(*FINGERPRINT, Value(False)), all=True
         )
         return Poll(Composed(both), counts, is_search=True, is_long=True)
 
@@ -123,9 +123,9 @@ class Found:
         return self.counts[self.status] if self.status else self.total
 
     @cached_property
-    def _matches(self) -> list[Trace]:
+    def _matches(self) -> list[Fingerprint]:
         """What a search finds; where that is more than anybody counts, the first of it."""
-        return first(self._looked_up().values_list(*TRACE))
+        return first(self._looked_up().values_list(*FINGERPRINT))
 
     def _looked_up(self) -> QuerySet[Container]:
         return self._search.looked_up(self._narrowed, FAR_ENOUGH + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
@@ -14,6 +13,7 @@ from containers.models import Action, Container
 from containers.paging import links
 from containers.statuses import Status
 from containers.views.found import COLUMNS, Found, unchanged
+from containers.views.polling import poll_seconds
 from containers.views.rows import as_listed, as_rows, with_buttons
 from panel.http import Request
 
@@ -43,7 +43,7 @@ def containers(request: Request) -> HttpResponse:
         **links(request, page),
         "actions": _offered(shown),
         "seen": found.seen(shown),
-        "pace": pace(shown),
+        "poll_seconds": poll_seconds(any(each.is_transient for each in shown)),
     }
     if request.htmx:
         return render(request, "containers/_list.html", context)
@@ -65,11 +65,6 @@ def _customer(found: Found, rows: list[Container]) -> str:
     if not picked:
         return ""
     return str(rows[0].customer) if rows else f"customer {picked}"
-
-
-def pace(rows: Iterable[Container]) -> int:
-    """Seconds until a page with these rows asks again."""
-    return 2 if any(row.is_transient for row in rows) else 15
 
 
 def _offered(rows: list[Container]) -> list[Action]:

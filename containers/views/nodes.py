@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from containers.room import with_room
 from containers.statuses import Status
 from containers.templatetags.spans import memory
 from containers.views.act import AT_ONCE
+from containers.views.polling import poll_seconds
 from containers.views.rows import as_shown, with_buttons
 from panel.http import Request
 
@@ -64,7 +64,7 @@ def nodes(request: Request) -> HttpResponse:
     page = Paginator(visible_nodes(request), NODES_PER_PAGE).get_page(request.GET.get("page"))
     found = with_room(page.object_list)
     differing = counts_on(found)
-    seen = digest([(_trace(node), differing[node.pk]) for node in found])
+    seen = digest([(_fingerprint(node), differing[node.pk]) for node in found])
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = {
@@ -72,7 +72,9 @@ def nodes(request: Request) -> HttpResponse:
         "page_obj": page,
         "rows": [(node, _rooms(node), differing[node.pk]) for node in found],
         "seen": seen,
-        "pace": _pace(found, Operation.objects.open().exists()),
+        "poll_seconds": poll_seconds(
+            Operation.objects.open().exists() or any(_is_wavering(node) for node in found)
+        ),
     }
     template = "containers/nodes/_list.html" if request.htmx else "containers/nodes/list.html"
     return render(request, template, context)
@@ -89,7 +91,7 @@ def node(request: Request, pk: int) -> HttpResponse:
     differences = differences_on(found)
     images = [image.name for image in found.images.all()]
     seen = digest(
-        _trace(found),
+        _fingerprint(found),
         [(each.number, each.by_hand, each.text, each.actions) for each in differences],
         images,
         [(image.name, image.state) for image in ServerImage.objects.all()],
@@ -111,7 +113,9 @@ def node(request: Request, pk: int) -> HttpResponse:
         "faults": FaultsForm(initial=asdict(faults)) if faults else None,
         "query": "",
         "seen": seen,
-        "pace": _pace([found], bool(arriving) or any(row.is_transient for row in rows)),
+        "poll_seconds": poll_seconds(
+            _is_wavering(found) or bool(arriving) or any(row.is_transient for row in rows)
+        ),
     }
     template = "containers/nodes/_node.html" if request.htmx else "containers/nodes/node.html"
     return render(request, template, context)
@@ -225,13 +229,13 @@ def _rooms(node: Node) -> list[Room]:
     ]
 
 
-def _trace(node: Node) -> tuple[object, ...]:
+def _fingerprint(node: Node) -> tuple[object, ...]:
     """The parts of a node that a page shows."""
     promised = node.cpus_promised, node.memory_promised, node.disk_promised
     has = node.cpus, node.memory_mb, node.disk_gb, node.version, node.containers_here
     return node.pk, node.online, node.misses, node.problem, node.in_service, promised, has
 
 
-def _pace(nodes: Iterable[Node], moving: bool) -> int:
-    """Seconds until a page about these asks again: soon while anything is about to change."""
-    return 2 if moving or any(node.online and node.misses for node in nodes) else 15
+def _is_wavering(node: Node) -> bool:
+    """Whether it has missed a look, and will be off-line if it misses more."""
+    return node.online and node.misses > 0

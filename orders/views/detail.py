@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from containers.digest import digest
-from containers.views.listing import pace
+from containers.views.polling import poll_seconds
 from orders import checkout
 from orders.checkout import Refused
 from orders.models import Order
@@ -32,7 +32,7 @@ def order(request: Request, pk: int) -> HttpResponse:
         "steps": steps(found),
         "buttons": found.actions_for(request.user),
         "seen": seen,
-        "pace": pace([found.container]),
+        "poll_seconds": poll_seconds(found.container.is_transient),
     }
     return render(request, "orders/_order.html" if request.htmx else "orders/order.html", context)
 

@@ -13,7 +13,7 @@ from containers.counting import FAR_ENOUGH, Count, counts_among, counts_by_statu
 from containers.digest import digest
 from containers.models import Operation
 from containers.paging import Pages, links
-from containers.views.listing import pace
+from containers.views.polling import poll_seconds
 from orders.models import Order
 from orders.models.order import OrderQuerySet
 from orders.search import looked_up, matching
@@ -43,7 +43,7 @@ def orders(request: Request) -> HttpResponse:
         "q": text,
         **links(request, page),
         "seen": seen,
-        "pace": pace(row.container for row in page),
+        "poll_seconds": poll_seconds(any(row.container.is_transient for row in page)),
     }
     return render(request, "orders/_list.html" if request.htmx else "orders/list.html", context)
 

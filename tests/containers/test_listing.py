@@ -310,13 +310,13 @@ def test_a_poll_brings_the_fresh_section(
 
 
 @pytest.mark.parametrize(
-    ("status", "pace"), [(Status.RUNNING, 15), (Status.BOOTING, 2), (Status.CREATING, 2)]
+    ("status", "seconds"), [(Status.RUNNING, 15), (Status.BOOTING, 2), (Status.CREATING, 2)]
 )
 def test_the_page_asks_often_while_something_moves(
-    as_lena: Client, lena: User, status: Status, pace: int
+    as_lena: Client, lena: User, status: Status, seconds: int
 ) -> None:
     ContainerFactory.create(customer=lena, status=status, on_node=False)
-    assert f'hx-trigger="every {pace}s, refresh"' in as_lena.get("/containers/").content.decode()
+    assert f'hx-trigger="every {seconds}s, refresh"' in as_lena.get("/containers/").content.decode()
 
 
 def test_what_changes_elsewhere_in_the_list_shows_in_the_counts(

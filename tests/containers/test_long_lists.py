@@ -16,7 +16,7 @@ from containers.counting import Count, counts_by_status
 from containers.models import Container, Node, StatusChange
 from containers.paging import Pages
 from containers.statuses import Status
-from containers.views import found, traces
+from containers.views import found, polling
 from panel.models import User
 from tests.cast import ContainerFactory, UserFactory
 from tests.containers.test_listing import chips, names, poll
@@ -33,7 +33,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def patience(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
-    for module in (counting, found, traces):
+    for module in (counting, found, polling):
         monkeypatch.setattr(module, "FAR_ENOUGH", bound)
     monkeypatch.setattr(found, "_polls", {})
 

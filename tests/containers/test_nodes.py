@@ -173,8 +173,8 @@ def test_a_page_asks_again_soon_while_something_is_under_way(
 ) -> None:
     ContainerFactory.create(node=node, status=status)
     for page in ("/nodes/", f"/nodes/{node.pk}/"):
-        pace = "every 2s" if status == Status.BOOTING else "every 15s"
-        assert pace in as_ada.get(page).content.decode()
+        often = "every 2s" if status == Status.BOOTING else "every 15s"
+        assert often in as_ada.get(page).content.decode()
 
 
 def test_a_node_is_taken_out_of_service_and_put_back(node: Node, as_ada: Client) -> None:

@@ -287,7 +287,7 @@ def test_progress_of_the_creation_is_news(
     pay(order)
     path = f"/orders/{order.pk}/"
     page = as_lena.get(path)
-    assert page.context["pace"] == 2
+    assert page.context["poll_seconds"] == 2
     operation = order.container.operations.open().get()
     type(operation).objects.update(progress=40, step="unpacking")
     Container.objects.update(revision=99)

@@ -209,7 +209,7 @@ def test_the_page_for_what_nobody_expected_says_the_number_in_the_log(
     as_lena: Client, logged: Lines
 ) -> None:
     as_lena.raise_request_exception = False
-    with patch.object(listing, "pace", side_effect=ZeroDivisionError):
+    with patch.object(listing, "poll_seconds", side_effect=ZeroDivisionError):
         answer = as_lena.get("/containers/")
     assert answer.status_code == 500
     number = answer["X-Request-ID"]

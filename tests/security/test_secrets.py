@@ -138,7 +138,7 @@ def test_a_report_of_an_error_shows_none_even_to_developers(
 def test_a_page_that_fails_says_nothing_of_why(
     planted: Planted, as_lena: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("containers.views.listing.pace", lambda *_: 1 / 0)
+    monkeypatch.setattr("containers.views.listing.poll_seconds", lambda *_: 1 / 0)
     as_lena.raise_request_exception = False
     answer = as_lena.get("/containers/", headers={"HX-Request": "true"})
     assert answer.status_code == 500
