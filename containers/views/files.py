@@ -46,14 +46,14 @@ View = Callable[[Request, int], HttpResponseBase]
 
 
 @dataclass(frozen=True)
-class Step:
+class Crumb:
     """A folder or file as a page names it and an address bears it."""
 
     name: str
     query: str
 
     @classmethod
-    def to(cls, path: str) -> Step:
+    def to(cls, path: str) -> Crumb:
         return cls(paths.shown(paths.name_of(path)), paths.quoted(path))
 
 
@@ -62,7 +62,7 @@ class Row:
     """One line of a folder."""
 
     info: FileInfo
-    step: Step
+    crumb: Crumb
     mode: str
     target: str
     marked: bool
@@ -155,10 +155,10 @@ def page(
 ) -> HttpResponse:
     """A page below the container's head, about `path`."""
     context |= {
-        "steps": [Step.to(step) for step in paths.steps(path)],
-        "step": Step.to(path),
+        "crumbs": [Crumb.to(step) for step in paths.steps(path)],
+        "crumb": Crumb.to(path),
         "path": paths.shown(path),
-        "folder": Step.to(paths.folder_of(path)),
+        "folder": Crumb.to(paths.folder_of(path)),
     }
     context |= detail.frame(request, container, tab="files")
     return render(request, f"containers/files/{template}", context, status=status)
@@ -207,11 +207,11 @@ def status_of(problem: FileProblem) -> int:
 
 
 def _row(folder: str, info: FileInfo, marked: str) -> Row:
-    step = Step.to(paths.joined(folder, info.name))
+    crumb = Crumb.to(paths.joined(folder, info.name))
     return Row(
         info=info,
-        step=step,
+        crumb=crumb,
         mode=stat.filemode(_TYPES.get(info.kind, 0) | info.mode),
         target=paths.shown(info.target),
-        marked=step.name == marked,
+        marked=crumb.name == marked,
     )
