@@ -24,7 +24,6 @@ from containers.differences import (
 from containers.forms import AdoptForm
 from containers.models import Node
 from containers.settling import NotPossible
-from containers.views.nodes import visible_nodes
 from panel.http import Request, go_to
 
 DOORS: dict[str, Callable[..., str]] = {
@@ -39,7 +38,7 @@ DOORS: dict[str, Callable[..., str]] = {
 @require_http_methods(["GET", "HEAD", "POST"])
 def settle(request: Request, pk: int, number: int, name: str) -> HttpResponse:
     """One of the doors for one difference. Whatever comes of it leads back to the node."""
-    node = get_object_or_404(visible_nodes(request), pk=pk)
+    node = get_object_or_404(Node.objects.visible_to(request.user), pk=pk)
     difference = next((each for each in differences_on(node) if each.number == number), None)
     actions = difference.actions if difference else ()
     action = next((each for each in actions if each.name == name), None)

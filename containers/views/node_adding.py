@@ -16,7 +16,7 @@ from containers.drivers import DriverError
 from containers.drivers.incus.about import in_words
 from containers.forms import ReachForm
 from containers.registration import CannotAdd, Offer
-from containers.views.nodes import visible_nodes
+from containers.views.nodes import administrators_only
 from panel.http import Request
 
 # Where the session keeps the server between the two steps: the token is used up by the first.
@@ -24,9 +24,9 @@ _REACHED = "node_reached"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@administrators_only
 def reach(request: Request) -> HttpResponse:
     """The first step: the server is asked to trust the panel."""
-    visible_nodes(request)
     form = ReachForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -49,9 +49,9 @@ def reach(request: Request) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@administrators_only
 def choose(request: Request) -> HttpResponse:
     """The second step: what the server is and has; in a cluster, which members."""
-    visible_nodes(request)
     reached = request.session.get(_REACHED)
     if reached is None:
         return redirect("containers:node_add")

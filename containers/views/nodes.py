@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import wraps
 from typing import Any
 
 from django.contrib import messages
@@ -20,7 +22,6 @@ from containers.drivers import DriverError
 from containers.drivers.simulated import Faults
 from containers.forms import FaultsForm
 from containers.models import Container, Node, Operation, ServerImage
-from containers.models.node import NodeQuerySet
 from containers.placement import that_fit
 from containers.room import with_room
 from containers.statuses import Status
@@ -33,6 +34,8 @@ from panel.http import Request
 CONTAINERS_PER_PAGE = NODES_PER_PAGE = 50
 # Parts of a node's room above which its meter turns amber, and red.
 TIGHT, FULL = 0.75, 0.9
+
+View = Callable[[Request], HttpResponse]
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,25 @@ class Room:
         return self.max * FULL if self.bounded else self.max
 
 
+def administrators_only(view: View) -> View:
+    """A view that is not there for anybody else. Where a node is asked for by its key, starting at
+    `visible_to` says as much."""
+
+    @wraps(view)
+    def answer(request: Request) -> HttpResponse:
+        if not request.user.administers:
+            raise Http404
+        return view(request)
+
+    return answer
+
+
 @require_safe
+@administrators_only
 def nodes(request: Request) -> HttpResponse:
-    page = Paginator(visible_nodes(request), NODES_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(Node.objects.visible_to(request.user), NODES_PER_PAGE).get_page(
+        request.GET.get("page")
+    )
     found = with_room(page.object_list)
     differing = counts_on(found)
     seen = digest([(_fingerprint(node), differing[node.pk]) for node in found])
@@ -82,7 +101,7 @@ def nodes(request: Request) -> HttpResponse:
 
 @require_safe
 def node(request: Request, pk: int) -> HttpResponse:
-    [found] = with_room([get_object_or_404(visible_nodes(request), pk=pk)])
+    [found] = with_room([get_object_or_404(Node.objects.visible_to(request.user), pk=pk)])
     here = _living_on(found, request)
     page = Paginator(as_shown(here), CONTAINERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = list(page.object_list)
@@ -123,7 +142,7 @@ def node(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 def service(request: Request, pk: int) -> HttpResponse:
-    found = get_object_or_404(visible_nodes(request), pk=pk)
+    found = get_object_or_404(Node.objects.visible_to(request.user), pk=pk)
     _put_in_service(found, on="on" in request.POST)
     takes = "takes new containers again" if "on" in request.POST else "takes no new containers now"
     messages.success(request, f"{found.name} {takes}.")
@@ -132,13 +151,13 @@ def service(request: Request, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def move(request: Request, pk: int) -> HttpResponse:
-    found = get_object_or_404(visible_nodes(request), pk=pk)
+    found = get_object_or_404(Node.objects.visible_to(request.user), pk=pk)
     rows = with_buttons(as_shown(_living_on(found, request)), request.user)
     able = [row for row in rows if _can_move(row)]
     moving = able[:AT_ONCE]
     context: dict[str, Any] = {"section": "nodes", "node": found, "later": len(able) - len(moving)}
     if request.method != "POST":
-        at_work = visible_nodes(request).filter(online=True, in_service=True)
+        at_work = Node.objects.visible_to(request.user).filter(online=True, in_service=True)
         elsewhere = with_room(at_work.filter(kind=found.kind).exclude(pk=pk))
         fitting = that_fit(moving, elsewhere)
         context |= {
@@ -158,7 +177,7 @@ def move(request: Request, pk: int) -> HttpResponse:
 
 @require_POST
 def faults(request: Request, pk: int) -> HttpResponse:
-    simulated_nodes = visible_nodes(request).filter(kind=Node.Kind.SIMULATED)
+    simulated_nodes = Node.objects.visible_to(request.user).filter(kind=Node.Kind.SIMULATED)
     found = get_object_or_404(simulated_nodes, pk=pk)
     form = FaultsForm(request.POST)
     if form.is_valid():
@@ -169,13 +188,6 @@ def faults(request: Request, pk: int) -> HttpResponse:
         else:
             messages.success(request, f"The faults of {found.name} are set.")
     return redirect(found)
-
-
-def visible_nodes(request: Request) -> NodeQuerySet:
-    """The nodes; to everybody but administrators there is no such page."""
-    if not request.user.administers:
-        raise Http404
-    return Node.objects.visible_to(request.user)
 
 
 def _living_on(node: Node, request: Request) -> QuerySet[Container]:
