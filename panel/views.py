@@ -65,10 +65,11 @@ def _for_a_customer(request: Request) -> dict[str, Any]:
 def _for_running_it(request: Request) -> dict[str, Any]:
     visible = Container.objects.visible_to(request.user)
     counts = _shown_counts(visible)
-    failed = Operation.objects.visible_to(request.user).filter(outcome=Operation.Outcome.FAILED)
-    late = Operation.objects.open().filter(Q(deadline_at__lt=timezone.now()) | Q(attempts__gt=3))
+    work = Operation.objects.visible_to(request.user)
+    failed = work.filter(outcome=Operation.Outcome.FAILED)
+    late = work.open().filter(Q(deadline_at__lt=timezone.now()) | Q(attempts__gt=3))
     waiting = visible.filter(status=Status.ORDERED, create_again_at__isnull=False)
-    orders = Order.objects.select_related("container", "customer")
+    orders = Order.objects.visible_to(request.user).select_related("container", "customer")
     nodes = Node.objects.visible_to(request.user)
     differing = counts_on(nodes)
     return {

@@ -86,13 +86,14 @@ def nodes(request: Request) -> HttpResponse:
     seen = digest([(_fingerprint(node), differing[node.pk]) for node in found])
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
+    under_way = Operation.objects.visible_to(request.user).open()
     context = {
         "section": "nodes",
         "page_obj": page,
         "rows": [(node, _rooms(node), differing[node.pk]) for node in found],
         "seen": seen,
         "poll_seconds": poll_seconds(
-            Operation.objects.open().exists() or any(_is_wavering(node) for node in found)
+            any(_is_wavering(node) for node in found) or under_way.exists()
         ),
     }
     template = "containers/nodes/_list.html" if request.htmx else "containers/nodes/list.html"
@@ -105,7 +106,8 @@ def node(request: Request, pk: int) -> HttpResponse:
     here = _living_on(found, request)
     page = Paginator(as_shown(here), CONTAINERS_PER_PAGE).get_page(request.GET.get("page"))
     rows = list(page.object_list)
-    arriving = Operation.objects.open().filter(target=found).select_related("container__node")
+    arriving = Operation.objects.visible_to(request.user).open().filter(target=found)
+    arriving = arriving.select_related("container__node")
     faults = _faults(found)
     differences = differences_on(found)
     images = [image.name for image in found.images.all()]
