@@ -49,14 +49,18 @@ def history(request: Request, pk: int) -> HttpResponse:
     found = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
     page = Pages.of(found.changes.all()).get_page(request.GET.get("page"))
     page.found = page.found.select_related("by")
-    operations = found.operations.select_related("asked_by", "target")
+    operations = found.operations.select_related("asked_by", "target")[:LATEST]
+    tells = request.user.sees_everything
     return render(
         request,
         "containers/history.html",
         frame(request, found, tab="activity")
         | {
             "page_obj": page,
-            "operations": operations[:LATEST],
+            "operations": [
+                (each, f"{_as_logged(each)}\n{each.error_detail}" if tells else "")
+                for each in operations
+            ],
             "file_changes": found.file_changes.select_related("by")[:LATEST],
             "query": "",
         },
@@ -69,15 +73,19 @@ def seen(container: Container) -> str:
 
 
 def _technical(container: Container, last: Operation | None) -> str:
-    """What is behind the problem of a container, for staff; "" where no more is known of it."""
+    """What is behind the problem of a container; "" where no more is known of it."""
     node = container.node
     if node is not None and not node.online:
         return f"node {node.name}: {node.problem}"
     if last is None or not last.error_detail:
         return ""
-    asked = f", request {last.request_id}" if last.request_id else ""
-    tried = f"{last.kind}, try {last.attempts}: {last.error_detail}"
-    return f"operation {last.pk}{asked}\n{tried}"
+    return f"{_as_logged(last)}\n{last.kind}, try {last.attempts}: {last.error_detail}"
+
+
+def _as_logged(operation: Operation) -> str:
+    """By what the log knows it."""
+    asked = f", request {operation.request_id}" if operation.request_id else ""
+    return f"operation {operation.pk}{asked}"
 
 
 def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "buttons": fresh.buttons,
         "operation": fresh.operation,
         "waits_for_node": fresh.operation is not None and fresh.operation.during != fresh.status,
-        "technical": _technical(fresh, last),
+        "technical": _technical(fresh, last) if request.user.sees_everything else "",
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by")[:8],
         "in_repair": fresh.status == Status.REPAIRING,

@@ -154,11 +154,13 @@ def page(
     status: int = 200,
 ) -> HttpResponse:
     """A page below the container's head, about `path`."""
+    problem: FileProblem | None = context.get("problem")
     context |= {
         "crumbs": [Crumb.to(step) for step in paths.steps(path)],
         "crumb": Crumb.to(path),
         "path": paths.shown(path),
         "folder": Crumb.to(paths.folder_of(path)),
+        "why_not": problem.detail if problem and request.user.sees_everything else "",
     }
     context |= detail.frame(request, container, tab="files")
     return render(request, f"containers/files/{template}", context, status=status)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.contrib import messages
 from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
@@ -26,10 +28,13 @@ def order(request: Request, pk: int) -> HttpResponse:
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     prefetch_related_objects([found], under_way())
+    told = steps(found)
+    if not request.user.sees_everything:
+        told = [replace(step, detail="") for step in told]
     context = {
         "section": "orders",
         "order": found,
-        "steps": steps(found),
+        "steps": told,
         "buttons": found.actions_for(request.user),
         "seen": seen,
         "poll_seconds": poll_seconds(found.container.is_transient),

@@ -252,10 +252,11 @@ def test_the_page_tells_staff_the_technical_reason_and_customers_what_to_do(
         outcome="failed", error="It did not boot. Repair it.", error_detail="exit status 1"
     )
     Container.objects.update(status=Status.STOPPED, problem="It did not boot. Repair it.")
-    theirs = as_lena.get(container.get_absolute_url()).content.decode()
-    assert "It did not boot. Repair it." in theirs
-    assert "exit status 1" not in theirs
-    assert "exit status 1" in as_sten.get(container.get_absolute_url()).content.decode()
+    for page in (container.get_absolute_url(), f"{container.get_absolute_url()}activity/"):
+        theirs = as_lena.get(page).content.decode()
+        assert "It did not boot. Repair it." in theirs
+        assert "exit status 1" not in theirs
+        assert "exit status 1" in as_sten.get(page).content.decode()
 
 
 def test_what_an_administrator_decides_is_one_click_away_for_an_administrator(
