@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import model_ngettext
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
 
 from containers import operations
+from containers.counting import Count, how_many
+from containers.filters import everybodys
 from containers.models import (
     Action,
     Container,
@@ -22,6 +26,7 @@ from containers.models import (
     Operation,
     StatusChange,
 )
+from containers.operations.work import STEPS
 from containers.views.act import AT_ONCE, confirmed_for_all
 
 if TYPE_CHECKING:
@@ -35,10 +40,57 @@ if TYPE_CHECKING:
 Told = list[tuple[Any, str]]
 
 
-class Kept(admin.ModelAdmin):
-    """Rows that are neither made nor deleted by hand, and may be too many to count."""
+class AtLeast(int):
+    """A number of rows of which there are some more; as text "1,000+"."""
 
+    def __str__(self) -> str:
+        return str(Count(self, more=True))
+
+
+class FarEnough(Paginator):
+    """The pages of a list that is counted as far as anybody counts. What comes behind is reached
+    by narrowing."""
+
+    @cached_property
+    def count(self) -> int:
+        found: Any = self.object_list
+        count = how_many(found)
+        return AtLeast(count.number) if count.more else count.number
+
+
+class Among(admin.SimpleListFilter):
+    """Narrows by a column to a value out of those known beforehand; Django's own filter looks for
+    them through all rows."""
+
+    parameter_name: str
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        picked = self.value()
+        return queryset.filter(**{self.parameter_name: picked}) if picked else queryset
+
+
+class OfPlan(Among):
+    title = parameter_name = "plan"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        _, plans = everybodys()
+        return [(plan, plan) for plan in plans]
+
+
+class OfKind(Among):
+    title = parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in STEPS]
+
+
+class Kept(admin.ModelAdmin):
+    """Rows that are neither made nor deleted by hand, and may be too many to look through: their
+    list is read off the index of the keys, and asks for nothing else of all rows."""
+
+    paginator = FarEnough
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -96,11 +148,10 @@ class ActedOn(Kept):
         self, request: HttpRequest, ticked: QuerySet[Any], *, action: Action
     ) -> HttpResponseBase | None:
         """An entry of the action menu was chosen, or the question about it answered."""
-        if action.warning:
-            if are_too_many(request, ticked, action):
-                return None
-            if question := self._question(request, ticked, action):
-                return question
+        if are_too_many(request, ticked, action):
+            return None
+        if action.warning and (question := self._question(request, ticked, action)):
+            return question
         for row in ticked:
             self.press(request, row, action)
         return None
@@ -121,7 +172,7 @@ class ActedOn(Kept):
 
 
 def are_too_many(request: HttpRequest, ticked: QuerySet[Any], action: Action) -> bool:
-    """Whether more are ticked than one page can ask about; says so."""
+    """Whether more are ticked than anybody has looked through; says so."""
     too_many = len(ticked[: AT_ONCE + 1]) > AT_ONCE
     if too_many:
         messages.error(request, f"{action.label}: tick {AT_ONCE} at most.")
@@ -154,10 +205,9 @@ def question(
 @admin.register(Container)
 class ContainerAdmin(ActedOn):
     list_display = ["name", "id", "is_now", "status_since", "customer", "plan", "node", "address"]
-    list_filter = ["status", "node", "plan"]
+    list_filter = ["status", "node", OfPlan]
     list_select_related = ["customer", "node"]
     search_fields = ["name", "=id", "address", "customer__username", "customer__last_name"]
-    date_hierarchy = "ordered_at"
     fields = [
         "name", "customer", "status", "status_since", "problem", "plan", "cpus", "memory_mb",
         "disk_gb", "system", "image", "ssh_key", "node", "address", "ordered_at",
@@ -212,10 +262,9 @@ class OperationAdmin(ReadOnly):
     list_display = [
         "id", "kind", "container", "node", "outcome", "asked_at", "ended_at", "asked_by", "attempts"
     ]  # fmt: skip
-    list_filter = ["outcome", "kind", "node"]
+    list_filter = ["outcome", OfKind, "node"]
     list_select_related = ["container", "node", "asked_by"]
     search_fields = ["container__name", "=container__id", "error", "error_detail"]
-    date_hierarchy = "asked_at"
 
 
 @admin.register(StatusChange)
@@ -224,13 +273,10 @@ class StatusChangeAdmin(ReadOnly):
     list_filter = ["to_status"]
     list_select_related = ["container", "by"]
     search_fields = ["container__name", "=container__id", "because"]
-    date_hierarchy = "at"
 
 
 @admin.register(FileChange)
 class FileChangeAdmin(ReadOnly):
     list_display = ["at", "container", "did", "path", "size", "by"]
-    list_filter = ["did"]
     list_select_related = ["container", "by"]
     search_fields = ["container__name", "=container__id", "path"]
-    date_hierarchy = "at"

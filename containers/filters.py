@@ -30,7 +30,7 @@ def narrowed(
 
 def choices(request: Request, asked: dict[str, Any]) -> tuple[SafeString, SafeString]:
     """The nodes and the plans that the list can be narrowed to, as options; in one query."""
-    nodes, plans = _everybodys() if request.user.sees_everything else ([], _own(request))
+    nodes, plans = everybodys() if request.user.sees_everything else ([], _own(request))
     return _options(nodes, asked.get("node")), _options([(p, p) for p in plans], asked.get("plan"))
 
 
@@ -39,9 +39,9 @@ def _own(request: Request) -> list[str]:
     return list(own.values_list("plan", flat=True).distinct())
 
 
-def _everybodys() -> tuple[list[tuple[int, str]], list[str]]:
-    """Plans are hopped to one after the other along their index, however many containers each
-    has."""
+def everybodys() -> tuple[list[tuple[int, str]], list[str]]:
+    """All nodes with their keys, and the plans of all containers on the list. Plans are hopped to
+    one after the other along their index, however many containers each has."""
     with connection.cursor() as cursor:
         cursor.execute(_CHOICES, {"destroyed": Status.DESTROYED})
         rows = cursor.fetchall()

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.text import capfirst
 
-from containers.admin import ActedOn, ReadOnly, are_too_many, question
+from containers.admin import ActedOn, Among, ReadOnly, are_too_many, question
 from containers.models import Action
 from containers.views.act import confirmed_for_all
 from orders import checkout
@@ -131,7 +132,6 @@ class OrderAdmin(ActedOn):
     search_fields = [
         "=id", "container__name", "customer__username", "customer__last_name", "customer__email"
     ]  # fmt: skip
-    date_hierarchy = "ordered_at"
     fields: ClassVar[tuple[str, ...]] = (
         "status", "customer", "plan", "costs", "period", "container", "container_is", "problem",
         "ordered_at", "paid_at",
@@ -167,16 +167,22 @@ class OrderAdmin(ActedOn):
         return checkout.why_not(row, action.name)
 
 
+class ByGateway(Among):
+    title, parameter_name = "gateway", "variant"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in settings.PAYMENT_VARIANTS]
+
+
 @admin.register(Payment)
 class PaymentAdmin(ReadOnly):
     list_display = [
         "__str__", "status", "is_surplus", "order", "customer", "total", "currency", "variant",
         "modified",
     ]  # fmt: skip
-    list_filter = ["is_surplus", "status", "variant", "created"]
+    list_filter = ["is_surplus", "status", ByGateway, "created"]
     list_select_related = ["order__customer"]
     search_fields = ["=id", "=order__id", "transaction_id", "order__customer__username"]
-    date_hierarchy = "created"
     fields: ClassVar[tuple[str, ...]] = (
         "order", "customer", "status", "is_surplus", "giving_back_since", "total",
         "captured_amount", "currency", "variant", "transaction_id", "message", "fraud_status",

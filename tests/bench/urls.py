@@ -1,15 +1,18 @@
-"""The panel, and beside it the least that Django can do to show the same rows."""
+"""The panel, and beside it what Django makes of the same rows: the least that it can, and its
+admin."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import path
 
+from containers.admin import ContainerAdmin
 from containers.models import Container
 from panel.urls import urlpatterns as panel
 
@@ -39,4 +42,23 @@ def nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-urlpatterns = [*panel, path("bare/", bare), path("nothing/", nothing)]
+class Plain(admin.ModelAdmin):
+    """The list of containers as a few lines of the Django admin make it."""
+
+    list_display = ContainerAdmin.list_display
+    list_filter = ["status", "node", "plan"]
+    list_select_related = ContainerAdmin.list_select_related
+    show_full_result_count = False
+    date_hierarchy = "ordered_at"
+    is_now = ContainerAdmin.is_now
+
+
+site = admin.AdminSite("plain")
+site.register(Container, Plain)
+
+urlpatterns = [
+    *panel,
+    path("bare/", bare),
+    path("nothing/", nothing),
+    path("plain/", site.urls),
+]

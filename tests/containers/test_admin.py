@@ -7,10 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.db import connection
 from django.db.models.signals import pre_save
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
+from containers import counting
+from containers.admin import Kept
 from containers.models import Action, Container, Node, Operation
 from containers.statuses import Status
 from containers.views.act import AT_ONCE
@@ -123,8 +129,9 @@ def test_of_those_ticked_one_that_has_left_the_filter_meanwhile_is_told_of(
     assert Operation.objects.get(kind="migrate").container == stopped
 
 
-def test_more_than_a_person_can_look_through_are_not_asked_about(
-    office: Client, container: Container
+@pytest.mark.parametrize("action", ["stop", "migrate"])
+def test_more_than_a_person_can_look_through_are_left_alone(
+    office: Client, container: Container, action: str
 ) -> None:
     Container.objects.bulk_create(
         Container(
@@ -133,9 +140,52 @@ def test_more_than_a_person_can_look_through_are_not_asked_about(
         )
         for n in range(AT_ONCE)
     )  # fmt: skip
-    page = act(office, "migrate", container, select_across="1", confirmed="yes")
+    page = act(office, action, container, select_across="1", confirmed="yes")
     assert f"tick {AT_ONCE} at most" in page.content.decode()
     assert not Operation.objects.exists()
+
+
+LONG = [shown for shown in admin.site._registry.values() if isinstance(shown, Kept)]
+
+
+@pytest.mark.parametrize("shown", LONG, ids=str)
+def test_a_list_that_may_be_long_looks_through_no_more_than_it_counts(
+    office: Client, shown: Kept
+) -> None:
+    address = reverse(f"admin:{shown.opts.app_label}_{shown.opts.model_name}_changelist")
+    with CaptureQueriesContext(connection) as asked:
+        assert office.get(address).status_code == 200
+    through = [each["sql"] for each in asked if f'FROM "{shown.opts.db_table}"' in each["sql"]]
+    assert any("COUNT(" in sql for sql in through)
+    for sql in through:
+        assert "LIMIT" in sql or "COUNT(" not in sql, sql
+        assert "DISTINCT" not in sql, sql
+        assert "MIN(" not in sql, sql
+
+
+def test_a_list_too_long_to_be_counted_says_so(
+    office: Client, lena: User, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ContainerFactory.create_batch(4, customer=lena, node=node)
+    assert "4 containers" in office.get(LIST).content.decode()
+    monkeypatch.setattr(counting, "FAR_ENOUGH", 3)
+    page = office.get(LIST).content.decode()
+    assert "3+ containers" in page
+    assert "All 3+ selected" in page
+    assert "3+ results" in office.get(f"{LIST}?q=web").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"), [("container", "plan=Large"), ("operation", "kind=start")]
+)
+def test_a_list_is_narrowed_by_what_is_known_beforehand(
+    office: Client, lena: User, node: Node, model: str, asked: str
+) -> None:
+    for plan, status in (("Large", Status.BOOTING), ("Small", Status.STOPPING)):
+        ContainerFactory.create(customer=lena, node=node, plan=plan, status=status)
+    page = office.get(f"/admin/containers/{model}/?{asked}").content.decode()
+    assert f"?{asked}" in page
+    assert f"1 {model}" in page
 
 
 def test_a_container_is_looked_at_and_never_saved(office: Client, container: Container) -> None:
