@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property, partial
-from typing import Any
 
-from django.db import connections
-from django.db.models import F, QuerySet, Value
-from django.db.models.expressions import OrderBy
-from django.db.models.functions import Coalesce, Concat
+from django.db.models import QuerySet, Value
 
 from containers.counting import FAR_ENOUGH, Count, counts_as_text, counts_by_status, total
 from containers.filters import narrowed
 from containers.forms import NarrowingForm
+from containers.long_lists import of_plan_row_by_row, terms_on_no_node, terms_on_one_node
 from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
 from containers.search import Search
@@ -142,49 +139,19 @@ class Found:
 
     def _parts_of_many(self) -> list[QuerySet[Container]]:
         """The list in parts, each to be read off the index of the sort."""
-        sorting = self._sorting
-        found = self._told_row_by_row().order_by(*self._terms_of_many())
+        sorting, found, in_one_status = self._sorting, self._scope, bool(self.status)
+        if plan := self.asked.get("plan"):
+            found = of_plan_row_by_row(found, plan, sorting, in_one_status=in_one_status)
+        on_one = self.asked.get("node")
+        terms = terms_on_one_node(sorting, found.db) if on_one else sorting.fields
+        found = self._in_status(self._matching(found)).order_by(*terms)
         if not sorting.nullable:
             return [found]
         # Containers on no node are apart, so that the others can be read node by node.
         without = self._in_status(self._matching(self._narrowed)).filter(node=None)
-        parts = [
-            found.filter(node__name__isnull=False),
-            without.order_by(*self._terms_on_no_node()),
-        ]
+        terms = terms_on_no_node(sorting, found.db, in_one_status=in_one_status)
+        parts = [found.filter(node__name__isnull=False), without.order_by(*terms)]
         return parts[::-1] if sorting.is_descending else parts
-
-    def _terms_of_many(self) -> list[Any]:
-        """The few thousand containers of one node are soon sorted. PostgreSQL would rather look for
-        them along the index of the sort, among those of all nodes; expressions keep it from
-        that."""
-        fields = self._sorting.fields
-        if not self.asked.get("node") or connections[self._scope.db].vendor == "sqlite":
-            return list(fields)
-        columns = [(F(name.removeprefix("-")), name.startswith("-")) for name in fields]
-        return [OrderBy(Coalesce(column, column), descending=down) for column, down in columns]
-
-    def _terms_on_no_node(self) -> list[str]:
-        """Beginning with columns that are equal in all of them makes PostgreSQL read them off an
-        index of just this order, and not look for them through all containers, newest first."""
-        among_them = list(self._sorting.fields[1:])
-        if connections[self._scope.db].vendor == "sqlite":
-            return among_them
-        same = ["node_id", "withdrawn_at", *(["status"] if self.status else [])]
-        direction = "-" if self._sorting.is_descending else ""
-        return [*(f"{direction}{field}" for field in same), *among_them]
-
-    def _told_row_by_row(self) -> QuerySet[Container]:
-        """Keeps SQLite from finding by an index of the plan, since sorting so many takes long; but
-        not where the index of the sort begins with the plan."""
-        by = self._sorting.fields[0].removeprefix("-")
-        by_another_table = "__" in by
-        found, plan = self._narrowed, self.asked.get("plan")
-        if connections[found.db].vendor != "sqlite":
-            return self._in_status(self._matching(found))
-        if plan and by != "plan" and (by_another_table or self.status):
-            found = self._scope.alias(its_plan=Concat("plan", Value(""))).filter(its_plan=plan)
-        return self._in_status(self._matching(found))
 
     def _matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
         return self._search.matching(found) if self.text else found
