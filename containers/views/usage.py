@@ -52,19 +52,39 @@ class Period:
 
 PERIODS = {
     "day": Period(
-        "Day", Span.MINUTE, timedelta(minutes=10), "ten minutes", 144, "at", "H:i", "H:i",
-        lambda at: (at.date(), at.hour // 4),
+        label="Day",
+        span=Span.MINUTE,
+        step=timedelta(minutes=10),
+        each="ten minutes",
+        count=144,
+        at="at",
+        moment="H:i",
+        tick="H:i",
+        group=lambda at: (at.date(), at.hour // 4),
     ),
     "month": Period(
-        "Month", Span.HOUR, timedelta(hours=4), "four hours", 186, "on", "j M, H:i", "j M",
-        lambda at: at.isocalendar()[:2],
+        label="Month",
+        span=Span.HOUR,
+        step=timedelta(hours=4),
+        each="four hours",
+        count=186,
+        at="on",
+        moment="j M, H:i",
+        tick="j M",
+        group=lambda at: at.isocalendar()[:2],
     ),
     "years": Period(
-        "Two years", Span.DAY, timedelta(days=7), "seven days", 104,
-        "in the week of", "j M Y", "M Y",
-        lambda at: (at.year, at.month > 6),
+        label="Two years",
+        span=Span.DAY,
+        step=timedelta(days=7),
+        each="seven days",
+        count=104,
+        at="in the week of",
+        moment="j M Y",
+        tick="M Y",
+        group=lambda at: (at.year, at.month > 6),
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -190,37 +210,45 @@ def _chart(
     def when(bucket: int) -> str:
         return date_format(begins[bucket], period.moment)
 
-    def curve(name: str, values: charts.Values) -> Curve:
-        known = [(bucket, value) for bucket, value in enumerate(values) if value is not None]
-        latest, peak = known[-1], max(known, key=lambda each: each[1])
-        return Curve(
-            name,
-            charts.line(values, top),
-            charts.area(values, top),
-            words(latest[1]),
-            when(latest[0]),
-            words(fmean(value for _, value in known)),
-            words(peak[1]),
-            when(peak[0]),
-        )
-
     together = enumerate(zip(*curves.values(), strict=True))
     rows = [
         (bucket, when(bucket), [words(value) for value in values])
         for bucket, values in together
         if None not in values
     ]
+    drawn = curves.items() if rows else []
     return Chart(
-        title,
-        of,
-        [curve(name, values) for name, values in curves.items()] if rows else [],
-        [words(top), words(top / 2), "0"],
-        [
+        title=title,
+        of=of,
+        curves=[_curve(name, values, top, words, when) for name, values in drawn],
+        scale=[words(top), words(top / 2), "0"],
+        axis=[
             (round(100 * bucket / period.count, 2), date_format(begins[bucket], period.tick))
             for bucket in range(1, period.count)
             if period.group(begins[bucket]) != period.group(begins[bucket - 1])
         ],
-        rows,
+        rows=rows,
+    )
+
+
+def _curve(
+    name: str,
+    values: charts.Values,
+    top: float,
+    words: Callable[[float], str],
+    when: Callable[[int], str],
+) -> Curve:
+    known = [(bucket, value) for bucket, value in enumerate(values) if value is not None]
+    latest, peak = known[-1], max(known, key=lambda each: each[1])
+    return Curve(
+        name=name,
+        line=charts.line(values, top),
+        area=charts.area(values, top),
+        latest=words(latest[1]),
+        latest_at=when(latest[0]),
+        average=words(fmean(value for _, value in known)),
+        peak=words(peak[1]),
+        peak_at=when(peak[0]),
     )
 
 
