@@ -23,7 +23,14 @@ KEY = "987654321987654321"
 @register.simple_tag(takes_context=True)
 def table_rows(context: Context, name: str, rows: Iterable[Any]) -> SafeString:
     """These rows by a template that is told their `looks`, which can be compared, and for the
-    rest knows names only: of their `cells`, `here` and the token of its forms."""
+    rest knows names only: of their `cells`, `here` and the token of its forms.
+
+    Two stopped containers look alike, so `<tr id="container-{{ key }}" data-status="{{
+    looks.status }}"><td>{{ name }}</td></tr>` is rendered for them once, with the names of the
+    cells still open: `<tr id="container-%(key)s" data-status="stopped"><td>%(name)s</td></tr>`.
+    The row with the cells `{"key": "7", "name": "web-1"}` fills that; so does the other, and any
+    later one of these looks in this process.
+    """
     assert context.template is not None
     row_template = context.template.engine.get_template(name)
     of_page = {"here": escape(context["here"]), "csrf_token": str(context["csrf_token"])}

@@ -72,7 +72,13 @@ def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table, for the tag `table_rows`; `cells` are what it has of its own, as HTML."""
+    """A row of the table, for the tag `table_rows`; `cells` are what it has of its own, as HTML.
+
+    web-1 and db-1, both stopped and whole, have the same looks for Lena: `Looks(STOPPED, None,
+    False, (start, repair), whose=False, may_act=True)`. Their cells differ: `{"key": "7", "name":
+    "web-1", …}` and `{"key": "8", "name": "db-1", …}`. Once db-1 starts it has the looks of those
+    that boot.
+    """
 
     looks: Looks
     cells: dict[str, str]
