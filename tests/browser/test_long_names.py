@@ -1,0 +1,76 @@
+"""However long a name is: no page is wider for it, and nothing sticks out of its card."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import SignIn
+from tests.browser.test_customer import order
+
+LONG = "a" * 63
+STICKS_OUT = """() => {
+  const within = document.documentElement;
+  const wide = within.scrollWidth > within.clientWidth ? ['the page'] : [];
+  const out = [...document.querySelectorAll('.card *, .head *')].filter((element) => {
+    const edge = element.closest('.card, .head').getBoundingClientRect().right;
+    const cut = element.matches('td') && element.scrollWidth > element.clientWidth;
+    return cut || element.getBoundingClientRect().right > edge + 1;
+  });
+  return wide.concat(out.map((element) => element.outerHTML.slice(0, 80)));
+}"""
+
+
+def sticks_out(page: Page, address: str) -> list[str]:
+    page.goto(address)
+    return [str(found) for found in page.evaluate(STICKS_OUT)]
+
+
+@pytest.fixture(scope="module")
+def ordered() -> list[str]:
+    """Where the order of the long name is, once it was placed."""
+    return []
+
+
+@pytest.fixture
+def its_order(sign_in: SignIn, ordered: list[str]) -> str:
+    if not ordered:
+        page = sign_in("lena")
+        order(page, LONG)
+        ordered.append(page.url)
+    return ordered[0]
+
+
+@pytest.mark.parametrize("width", [360, 721, 1000, 1024, 1280, 1440])
+def test_an_administrators_lists_hold_it(sign_in: SignIn, its_order: str, width: int) -> None:
+    page = sign_in("admin", width=width)
+    for address in ("/", "/containers/", "/orders/", "/activity/", its_order):
+        assert sticks_out(page, address) == [], address
+
+
+def test_short_names_stay_on_one_line_beside_it(sign_in: SignIn, its_order: str) -> None:
+    page = sign_in("admin", width=1000)
+    page.goto("/containers/?q=lena")
+    lines = page.locator("td.word").evaluate_all(
+        """cells => cells.map((cell) => {
+          const text = document.createRange();
+          text.selectNodeContents(cell);
+          return new Set([...text.getClientRects()].map(({ top }) => Math.round(top / 8))).size;
+        })"""
+    )
+    assert set(lines) == {1}
+
+
+@pytest.mark.parametrize("width", [360, 1024, 1440])
+def test_a_customers_pages_hold_it(sign_in: SignIn, its_order: str, width: int) -> None:
+    page = sign_in("lena", width=width)
+    for address in ("/", "/containers/", "/orders/", its_order):
+        assert sticks_out(page, address) == [], address
+
+
+def test_a_reason_has_the_whole_width_of_a_telephone(sign_in: SignIn) -> None:
+    page = sign_in("admin", width=360)
+    page.goto("/activity/")
+    box = page.locator("td.wrap").first.bounding_box()
+    assert box is not None
+    assert box["width"] > 280
