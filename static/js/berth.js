@@ -86,7 +86,9 @@
       if (!menu.contains(except)) menu.open = false;
     }
   };
-  document.addEventListener('pointerdown', (event) => closeMenus(event.target));
+  for (const name of ['pointerdown', 'focusin']) {
+    document.addEventListener(name, (event) => closeMenus(event.target));
+  }
 
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') {

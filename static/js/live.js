@@ -66,6 +66,28 @@
   // Lists that fall open and scroll bars keep the letting go to themselves.
   addEventListener('pointermove', (event) => event.buttons || release());
 
+  /* A swap would take away what somebody is about to copy. Polls stand back from a selection, but
+     for no longer than a page at rest takes to ask again, so that one left standing does not make
+     the page say for ever what was true once. */
+  const SELECTION_MS = 15000;
+  let selecting = null;
+
+  const deselect = () => {
+    clearTimeout(selecting);
+    selecting = null;
+  };
+  const isSelected = (element) => selecting && getSelection().containsNode(element, true);
+  const catchUp = () => {
+    deselect();
+    if (owed && !pressed) refresh();
+  };
+  document.addEventListener('selectionchange', () => {
+    if (getSelection().isCollapsed) catchUp();
+    else selecting ??= setTimeout(catchUp, SELECTION_MS);
+  });
+  // Whoever goes on to something else wants to see what comes of it.
+  document.addEventListener('htmx:beforeSend', ({ detail }) => isPoll(detail.elt) || deselect());
+
   /* Swaps. What a person ticked, opened, typed or scrolled is found again by its id. */
   const touched = new WeakSet();
   let kept = null;
@@ -117,7 +139,7 @@
   document.addEventListener('htmx:beforeSwap', (event) => {
     const { detail } = event;
     if (!detail.shouldSwap) return;
-    if (isPoll(detail.requestConfig.elt) && pressed) {
+    if (isPoll(detail.requestConfig.elt) && (pressed || isSelected(detail.target))) {
       detail.shouldSwap = false;
       owed = true;
     } else {

@@ -110,8 +110,8 @@ def test_an_unplugged_node_shows_and_comes_back(sign_in: SignIn) -> None:
     expect(page.locator("tr[data-status]")).to_have_attribute("data-status", "running")
 
 
-def swapped(page: Page) -> None:
-    """Have the page's poll bring it anew, as if something had changed."""
+def asked_anew(page: Page) -> None:
+    """Have the page's poll answered in full, as if something had changed."""
     with page.expect_response(lambda answer: answer.url.endswith("seen=other")):
         page.evaluate(
             """() => {
@@ -123,6 +123,11 @@ def swapped(page: Page) -> None:
               htmx.trigger(poll, 'refresh');
             }"""
         )
+
+
+def swapped(page: Page) -> None:
+    """Have the page's poll bring it anew."""
+    asked_anew(page)
     expect(page.locator("[data-old]")).to_have_count(0)
 
 
@@ -142,6 +147,60 @@ def test_a_dialog_gives_the_focus_back_though_the_page_behind_it_is_new(sign_in:
     swapped(page)
     page.keyboard.press("Escape")
     expect(page.locator("#act-migrate")).to_be_focused()
+
+
+SELECT = "document.getSelection().selectAllChildren(document.querySelector('td.mono'))"
+SELECTED = "String(document.getSelection())"
+
+
+def test_what_is_selected_can_be_copied_while_the_list_moves(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/?q=intranet")
+    page.evaluate(SELECT)
+    address = page.evaluate(SELECTED)
+    asked_anew(page)
+    page.wait_for_timeout(300)
+    assert page.evaluate(SELECTED) == address != ""
+    expect(page.locator("[data-old]")).to_have_count(1)
+    page.get_by_role("heading", name="Containers").click()
+    expect(page.locator("[data-old]")).to_have_count(0)
+
+
+def test_a_selection_left_standing_holds_the_list_up_for_so_long(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/?q=intranet")
+    page.clock.install()
+    page.evaluate(SELECT)
+    page.clock.run_for(100)
+    asked_anew(page)
+    page.clock.run_for(10_000)
+    expect(page.locator("[data-old]")).to_have_count(1)
+    page.clock.run_for(6_000)
+    expect(page.locator("[data-old]")).to_have_count(0)
+
+
+def test_a_selection_holds_up_nobodys_own_click(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/?q=intranet")
+    page.evaluate(SELECT)
+    page.wait_for_function("document.getSelection().type === 'Range'")
+    with page.expect_response(lambda answer: "seen=" in answer.url):
+        page.evaluate("htmx.ajax('GET', '/containers/', {target: '#dialog', select: 'h1'})")
+        asked_anew(page)
+    expect(page.locator("[data-old]")).to_have_count(0)
+
+
+def test_a_menu_that_the_focus_leaves_closes(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/")
+    menu = page.locator("tr[data-status]", has_text="intranet").locator("details")
+    menu.locator("summary").press("Enter")
+    for _ in range(menu.locator(".item").count()):
+        page.keyboard.press("Tab")
+    expect(menu.locator(".item").last).to_be_focused()
+    expect(menu).to_have_attribute("open", "")
+    page.keyboard.press("Tab")
+    expect(menu).not_to_have_attribute("open", "")
 
 
 def test_the_keyboard_is_enough(sign_in: SignIn) -> None:
