@@ -21,7 +21,7 @@ from containers.differences import counts_on
 from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
 from containers.room import with_room
-from containers.statuses import TRANSIENT, Status
+from containers.statuses import LINED_UP, TRANSIENT, Status
 from containers.views.polling import poll_seconds
 from containers.views.rows import as_shown
 from orders.models import Order
@@ -48,8 +48,8 @@ def dashboard(request: Request) -> HttpResponse:
 
 
 def _for_a_customer(request: Request) -> dict[str, Any]:
-    mine = Container.objects.visible_to(request.user).living()
-    rows = list(as_shown(mine.order_by("-status_since"))[:FEW])
+    mine = Container.objects.visible_to(request.user)
+    rows = list(as_shown(mine.living().order_by("-status_since"))[:FEW])
     orders = Order.objects.visible_to(request.user).select_related("container")
     return {
         "rows": rows,
@@ -95,8 +95,9 @@ def _for_running_it(request: Request) -> dict[str, Any]:
 
 
 def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
+    """What comes and goes by itself is left out while there is none of it."""
     counts = counts_by_status(found, Status.values)
-    return [(Status(value), count) for value, count in counts.items() if count]
+    return [(each, counts[each]) for each in LINED_UP if counts[each] or each not in TRANSIENT]
 
 
 def _fingerprint(value: object) -> object:

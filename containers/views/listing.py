@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from containers.filters import choices
 from containers.models import Action, Container
 from containers.paging import links
-from containers.statuses import Status
+from containers.statuses import LINED_UP
 from containers.views.found import COLUMNS, Found, unchanged
 from containers.views.polling import poll_seconds
 from containers.views.rows import as_listed, as_rows, with_buttons
@@ -33,7 +33,7 @@ def containers(request: Request) -> HttpResponse:
     context = {
         "section": "containers",
         "found": found,
-        "chips": [(Status(value), count) for value, count in found.counts.items()],
+        "chips": [(status, found.counts[status]) for status in LINED_UP],
         "customer": _customer(found, shown),
         "columns": _columns(request.user),
         "page_obj": page,

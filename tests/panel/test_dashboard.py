@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -50,6 +51,24 @@ def test_a_customers_dashboard_says_what_a_payment_would_begin(
     assert (f"See order {order.pk}" in page) == (says is not None)
     assert ("It is created as soon as" in page) == (status == Status.ORDERED)
     assert (says or "").format(pk=order.pk) in page
+
+
+def test_a_customers_dashboard_says_what_is_wrong_with_a_container(
+    as_lena: Client, lena: User
+) -> None:
+    ContainerFactory.create(customer=lena, problem="It did not boot.")
+    assert "It did not boot." in as_lena.get("/").content.decode()
+
+
+def test_no_tile_moves_when_something_begins_to_move(as_lena: Client, lena: User) -> None:
+    def tiles() -> list[str]:
+        return re.findall(r'id="tile-(\w+)"', as_lena.get("/").content.decode())
+
+    at_rest = tiles()
+    assert at_rest == ["ordered", "running", "repairing", "stopped", "destroyed", "offline"]
+    for status in (Status.BOOTING, Status.CREATING, Status.STOPPED, Status.DESTROYED):
+        ContainerFactory.create(customer=lena, status=status, on_node=False)
+    assert tiles() == [*at_rest, "creating", "booting"]
 
 
 def test_an_administrators_dashboard_shows_what_needs_somebody(
