@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -34,7 +35,7 @@ def containers(request: Request) -> HttpResponse:
         "section": "containers",
         "found": found,
         "chips": [(status, found.counts[status]) for status in LINED_UP],
-        "customer": _customer(found, shown),
+        "customer": _customer(found, request.user),
         "columns": _columns(request.user),
         "page_obj": page,
         "rows": rows,
@@ -59,12 +60,15 @@ def _columns(user: User) -> dict[str, str]:
     return columns
 
 
-def _customer(found: Found, rows: list[Container]) -> str:
-    """The customer that the list is narrowed to; empty where it is not."""
+def _customer(found: Found, user: User) -> str:
+    """The customer that the list is narrowed to; empty where it is not. Who sees only their own is
+    told no other's name."""
     picked = found.asked.get("customer")
     if not picked:
         return ""
-    return str(rows[0].customer) if rows else f"customer {picked}"
+    people = get_user_model().objects.filter(pk=picked)
+    known = people if user.sees_everything else people.filter(pk=user.pk)
+    return str(known.first() or f"customer {picked}")
 
 
 def _offered(rows: list[Container]) -> list[Action]:
