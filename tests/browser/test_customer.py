@@ -166,3 +166,21 @@ def test_pages_fit_a_telephone(sign_in: SignIn) -> None:
     for path in ("/", "/containers/", "/orders/", "/plans/", "/orders/new/", "/activity/"):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_what_is_wrong_is_read_on_a_telephone(sign_in: SignIn) -> None:
+    page = sign_in("lena", width=360)
+    page.goto("/containers/?q=cache")
+    box = page.locator("tr[data-status]").get_by_text("The node refused.").bounding_box()
+    assert box is not None
+    assert box["width"] > 100
+
+
+def test_a_tile_is_as_wide_with_one_more_as_without(sign_in: SignIn) -> None:
+    page = sign_in("lena")
+    width = "document.querySelector('.tile').offsetWidth"
+    before = page.evaluate(width)
+    page.evaluate(
+        "(all => all.append(all.lastElementChild.cloneNode()))(document.querySelector('.tiles'))"
+    )
+    assert page.evaluate(width) == before

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from containers.models import Container, Node
-from containers.statuses import Status
+from containers.statuses import TRANSIENT, Status
 from orders.models import Order
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, OrderFactory, UserFactory
@@ -76,8 +76,10 @@ def test_what_is_wrong_with_a_container_is_told_in_the_words_in_which_it_is_kept
     as_lena: Client, lena: User
 ) -> None:
     words = "No other node has room for my-name-7 now."
-    ContainerFactory.create(customer=lena, name="web-1", problem=words)
-    assert words in as_lena.get("/containers/").content.decode()
+    wrong = ContainerFactory.create(customer=lena, name="web-1", problem=words)
+    text = as_lena.get("/containers/").content.decode()
+    [link] = re.findall(r'<a class="problem"[^>]* href="([^"]+)" title="([^"]+)">', text)
+    assert link == (wrong.get_absolute_url(), words)
 
 
 def test_who_can_do_nothing_has_nothing_to_tick(
@@ -125,7 +127,7 @@ def test_what_rows_have_of_their_own_is_told_as_text(as_ada: Client, lena: User)
         )
         assert f'id="pick-{row.pk}"' in text
     assert text.count('title="100 % \ue000nobody\ue001"') == 2
-    assert '<td class="least" data-label="Plan">&lt;i&gt;</td>' in text
+    assert '<td class="least word" data-label="Plan">&lt;i&gt;</td>' in text
 
 
 def test_the_destroyed_are_hidden_unless_asked_for(as_lena: Client, lena: User) -> None:
@@ -167,11 +169,21 @@ def test_what_makes_no_sense_narrows_nothing(
     assert "Only containers of" not in page.content.decode()
 
 
+def test_the_chips_of_what_comes_and_goes_are_last(as_lena: Client, lena: User) -> None:
+    for status in Status:
+        ContainerFactory.create(customer=lena, status=status, on_node=False)
+    shown = list(chips(as_lena.get("/containers/")))
+    assert shown[1:7] == ["ordered", "running", "repairing", "stopped", "destroyed", "offline"]
+    assert set(shown[7:]) == TRANSIENT
+
+
 def test_a_list_of_one_customer_says_so_and_leads_back_to_everybodys(
-    as_ada: Client, lena: User, container: Container
+    as_ada: Client, as_omar: Client, lena: User, container: Container
 ) -> None:
-    only = as_ada.get(f"/containers/?customer={lena.pk}").content.decode()
-    assert "Only containers of <b>Lena Fischer</b>" in only
+    for found in ("", "&q=nothing-is-called-this"):
+        only = as_ada.get(f"/containers/?customer={lena.pk}{found}").content.decode()
+        assert "Only containers of <b>Lena Fischer</b>" in only
+    assert "Lena" not in as_omar.get(f"/containers/?customer={lena.pk}").content.decode()
     nothing = as_ada.get("/containers/?customer=999").content.decode()
     assert "Only containers of <b>customer 999</b>" in nothing
     assert "Only containers of" not in as_ada.get("/containers/?customer=").content.decode()
