@@ -48,10 +48,14 @@ def test_an_administrators_lists_hold_it(sign_in: SignIn, its_order: str, width:
         assert sticks_out(page, address) == [], address
 
 
-def test_short_names_stay_on_one_line_beside_it(sign_in: SignIn, its_order: str) -> None:
-    page = sign_in("admin", width=1000)
-    page.goto("/containers/?q=lena")
-    lines = page.locator("td.word").evaluate_all(
+@pytest.mark.parametrize("address", ["/containers/?q=lena", "/orders/?q=lena"])
+@pytest.mark.parametrize("width", [1000, 1440])
+def test_short_names_stay_on_one_line_beside_it(
+    sign_in: SignIn, its_order: str, width: int, address: str
+) -> None:
+    page = sign_in("admin", width=width)
+    page.goto(address)
+    lines = page.locator("td.word:visible").evaluate_all(
         """cells => cells.map((cell) => {
           const text = document.createRange();
           text.selectNodeContents(cell);
@@ -59,6 +63,14 @@ def test_short_names_stay_on_one_line_beside_it(sign_in: SignIn, its_order: str)
         })"""
     )
     assert set(lines) == {1}
+
+
+@pytest.mark.parametrize("selector", [".badge.mono", ".check label"])
+def test_images_and_addresses_hold_it(sign_in: SignIn, selector: str) -> None:
+    page = sign_in("admin", width=360)
+    page.goto("/nodes/1/" if "badge" in selector else "/account/email/")
+    page.locator(selector).first.evaluate("(place, name) => { place.textContent = name; }", LONG)
+    assert page.evaluate(STICKS_OUT) == []
 
 
 @pytest.mark.parametrize("width", [360, 1024, 1440])
