@@ -115,3 +115,8 @@ class Operation(models.Model):
     @property
     def is_open(self) -> bool:
         return self.outcome == self.Outcome.OPEN
+
+    @property
+    def waits_for_node(self) -> bool:
+        """Whether one that is open is not carried out because its container is Off-line."""
+        return self.container.status != self.during

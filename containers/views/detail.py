@@ -102,7 +102,6 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "container": fresh,
         "buttons": fresh.buttons,
         "operation": fresh.operation,
-        "waits_for_node": fresh.operation is not None and fresh.operation.during != fresh.status,
         "technical": _technical(fresh, last) if request.user.sees_everything else "",
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by")[:8],

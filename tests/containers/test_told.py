@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from containers.models import Container
+from containers import operations
+from containers.models import Container, Node
 from containers.statuses import Status
+from panel.models import User
+from tests.cast import ContainerFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -24,3 +27,11 @@ def test_what_is_in_repair_runs_again_after_stop_and_start(
     assert way in page_of(as_lena, container, "files/")
     Container.objects.update(status=Status.REPAIRING)
     assert way in page_of(as_lena, container)
+
+
+def test_a_restart_is_called_so_while_the_container_stops(
+    as_lena: Client, lena: User, node: Node
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    operations.request(container.pk, "restart", by=lena)
+    assert '<h2 id="h-operation">Restart</h2>' in page_of(as_lena, container)
