@@ -33,6 +33,10 @@ def is_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
+# What a customer does about a refusal; whoever is support reads the technical reason.
+ASK_SUPPORT = "Try again, or ask support if it happens twice."
+
+
 class DriverError(Exception):
     """A node did not do what it was asked.
 
@@ -67,7 +71,7 @@ class BrokenOff(DriverError):
 class Refused(DriverError):
     """The node understood and said no."""
 
-    sentence = "The node refused. Try again, or ask support if it happens twice."
+    sentence = f"The node refused. {ASK_SUPPORT}"
     final = True
 
 

@@ -116,6 +116,10 @@ class Operation(models.Model):
     def is_open(self) -> bool:
         return self.outcome == self.Outcome.OPEN
 
+    def is_behind(self, problem: str) -> bool:
+        """Whether this is the work that such a problem of its container came of."""
+        return self.outcome == self.Outcome.FAILED and self.error == problem
+
     @property
     def waits_for_node(self) -> bool:
         """Whether one that is open is not carried out because its container is Off-line."""

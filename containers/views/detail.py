@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from containers.digest import digest
+from containers.drivers import ASK_SUPPORT
 from containers.models import Container, Operation
 from containers.paging import Pages
 from containers.repair.files import may_open
@@ -88,6 +89,13 @@ def _as_logged(operation: Operation) -> str:
     return f"operation {operation.pk}{asked}"
 
 
+def _trouble(container: Container, technical: str) -> str:
+    """What went wrong last, for whoever is told the technical reason beside it, or not."""
+    if not technical:
+        return container.problem
+    return container.problem.replace(ASK_SUPPORT, "The technical details say why.")
+
+
 def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]:
     """The context of every page about one container: head, notes, buttons, tabs.
 
@@ -96,13 +104,16 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
     """
     shown = as_shown(Container.objects.filter(pk=container.pk)).select_related("order")
     [fresh] = with_buttons(shown, request.user)
-    last = fresh.operations.order_by("-pk").first()
+    last = fresh.operations.select_related("asked_by").order_by("-pk").first()
+    technical = _technical(fresh, last) if request.user.sees_everything else ""
     return {
         "section": "containers",
         "container": fresh,
         "buttons": fresh.buttons,
         "operation": fresh.operation,
-        "technical": _technical(fresh, last) if request.user.sees_everything else "",
+        "failure": last if last is not None and last.is_behind(fresh.problem) else None,
+        "trouble": _trouble(fresh, technical),
+        "technical": technical,
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by")[:8],
         "in_repair": fresh.status == Status.REPAIRING,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from typing import Any
+
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from containers import operations
 from containers.models import Container, Node
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory
+from tests.conftest import Clock, Worker
+from tests.containers.acts import ask_and_wait, broken
 
 pytestmark = pytest.mark.django_db
 
@@ -35,3 +43,57 @@ def test_a_restart_is_called_so_while_the_container_stops(
     container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
     operations.request(container.pk, "restart", by=lena)
     assert '<h2 id="h-operation">Restart</h2>' in page_of(as_lena, container)
+
+
+@pytest.fixture
+def refused(container: Container, node: Node, worker: Worker, lena: User) -> Container:
+    """Its node has refused to start it, as Lena had asked."""
+    broken(node, failing=True)
+    return ask_and_wait(container, "start", worker, lena)
+
+
+def test_a_failure_says_what_failed_when_and_for_whom(
+    as_lena: Client, refused: Container, clock: Clock
+) -> None:
+    clock.advance(by=timedelta(minutes=3, seconds=20))
+    note = re.sub("<time [^>]*>|</time>", "", page_of(as_lena, refused))
+    assert "<b>Start failed 3 min ago, asked by Lena Fischer:</b> The node refused." in note
+
+
+def test_what_did_not_come_of_work_names_none(as_lena: Client, refused: Container) -> None:
+    Container.objects.update(problem="The connection is broken.")
+    page = page_of(as_lena, refused)
+    assert "<b>The connection is broken.</b>" in page
+    assert "failed" not in page.partition('<nav class="tabs"')[0]
+
+
+@pytest.mark.parametrize(
+    ("person", "told", "not_told"),
+    [
+        ("as_lena", "ask support if it happens twice", "The technical details say why"),
+        ("as_ada", "The technical details say why", "ask support"),
+        ("as_sten", "The technical details say why", "ask support"),
+    ],
+)
+def test_whoever_is_support_is_not_sent_to_support(
+    person: str, told: str, not_told: str, refused: Container, request: pytest.FixtureRequest
+) -> None:
+    note = page_of(request.getfixturevalue(person), refused).partition('<nav class="tabs"')[0]
+    assert told in note
+    assert not_told not in note
+
+
+def test_what_failed_is_announced(as_lena: Client, refused: Container) -> None:
+    announced = f'data-announce="web-01 is Stopped. {refused.problem}"'
+    assert announced in page_of(as_lena, refused)
+
+
+def test_a_failure_costs_the_page_no_further_query(
+    as_lena: Client, refused: Container, django_assert_num_queries: Any
+) -> None:
+    with CaptureQueriesContext(connection) as failed:
+        page_of(as_lena, refused)
+    refused.operations.update(outcome="done", error="")
+    Container.objects.update(problem="")
+    with django_assert_num_queries(len(failed)):
+        page_of(as_lena, refused)
