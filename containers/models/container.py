@@ -58,6 +58,14 @@ def stops_too_long(since: datetime | None) -> bool:
     return since is not None and timezone.now() >= since + settings.STOP_PATIENCE
 
 
+def not_paid(container: Container) -> str:
+    """Asked before it is created, while its order waits for the payment."""
+    order = getattr(container, "order", None)
+    if order is None or not order.is_unpaid:
+        return ""
+    return f"Order {order.pk} is not paid. Create it all the same? The order stays unpaid."
+
+
 class Container(Lifecycle):
     """One system container, from its order until after it is destroyed.
 
@@ -200,7 +208,9 @@ class Container(Lifecycle):
     @transition(
         status, Status.ORDERED, Status.CREATING, permission=who.administrator,
         conditions=[lambda self: self.withdrawn_at is None],
-        custom={"label": "Create", "icon": "plus", "deadline": timedelta(minutes=30)},
+        custom={
+            "label": "Create", "icon": "plus", "deadline": timedelta(minutes=30), "says": not_paid,
+        },
     )  # fmt: skip
     def create(self) -> None:
         """Make it on a node; asked by a payment, or by an administrator without one."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db import models
 from django_fsm import FSMField, FSMModelMixin, Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from panel.models import User
 
@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 class Action:
     """A button. `deadline` is how long the work may take before the node is asked what became
     of it; None means that it is done at once. `warning` says what will be lost, and asks to be
-    confirmed; with `typed`, by writing the name."""
+    confirmed; with `typed`, by writing the name. `says` is asked what there is to say of a single
+    thing beforehand; "" where nothing is."""
 
     name: str
     label: str
     icon: str
     deadline: timedelta | None = None
     warning: str = ""
+    says: Callable[[Any], str] | None = None
     typed: bool = False
     danger: bool = False
     asks_target: bool = False
+
+    def question(self, thing: Lifecycle) -> str:
+        """What has to be confirmed before it is done to this one; "" where nothing has."""
+        said = self.says(thing) if self.says else ""
+        return f"{said} {self.warning}".strip()
 
     def phrase(self, count: int) -> str:
         """What is written in place of a name, to do it to so many at once."""

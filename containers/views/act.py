@@ -29,8 +29,10 @@ def act(request: Request, pk: int) -> HttpResponse:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
     name = request.POST.get("action", "")
     action = container.action_for(request.user, name)
-    if action is not None and action.warning and not _confirmed(request, container.name, action):
-        return _ask(request, container, action)
+    if action is not None:
+        question = action.question(container)
+        if question and not _confirmed(request, container.name, action):
+            return _ask(request, container, action, question)
     try:
         operations.request(pk, name, by=request.user, target=_target(request))
     except (NotAllowed, NoRoomAnywhere) as reason:
@@ -60,8 +62,9 @@ def _target(request: Request) -> int | None:
     return number_in(request.POST.get("target", ""))
 
 
-def _ask(request: Request, container: Container, action: Action) -> HttpResponse:
-    """Say what will be lost, and ask. Asked again with a wrong name, say that it was wrong."""
+def _ask(request: Request, container: Container, action: Action, question: str) -> HttpResponse:
+    """Say what will be lost, or speaks against it, and ask. Asked again with a wrong name, say
+    that it was wrong."""
     wrong = action.typed and "name" in request.POST
     response = render(
         request,
@@ -70,6 +73,7 @@ def _ask(request: Request, container: Container, action: Action) -> HttpResponse
             "section": "containers",
             "container": container,
             "action": action,
+            "question": question,
             "targets": candidates(container) if action.asks_target else [],
             "typed": request.POST.get("name", ""),
             "wrong": wrong,

@@ -96,11 +96,15 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         return reverse("orders:detail", args=[self.pk])
 
     @property
+    def is_unpaid(self) -> bool:
+        return self.status == self.Status.UNPAID
+
+    @property
     def awaits_payment_to_begin(self) -> bool:
         """Whether its container is created as soon as it is paid, and not before."""
         waits = self.container.status == statuses.Status.ORDERED
         is_tried_again = self.container.create_again_at is not None
-        return self.status == self.Status.UNPAID and waits and not is_tried_again
+        return self.is_unpaid and waits and not is_tried_again
 
     # --- what people ask for -------------------------------------------------------------
 

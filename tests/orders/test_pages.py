@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from containers import counting, operations
 from containers.counting import Count
-from containers.models import Container, Node
+from containers.models import Container, Node, Operation
 from orders import checkout
 from orders.models import Order, Payment, Plan
 from orders.views import listing
@@ -328,3 +328,22 @@ def test_an_idle_poll_is_cheap(
     seen = as_lena.get(path).context["seen"]
     with django_assert_max_num_queries(4):
         as_lena.get(path, {"seen": seen}, headers=HTMX)
+
+
+def test_an_administrator_who_creates_before_the_payment_is_asked_first(
+    as_ada: Client, order: Order, node: Node
+) -> None:
+    button, create = f"/containers/{order.container_id}/act/", {"action": "create"}
+    page = as_ada.post(button, create).content.decode()
+    words = f"Order {order.pk} is not paid. Create it all the same? The order stays unpaid."
+    assert words in page
+    assert not Operation.objects.exists()
+    as_ada.post(button, {**create, "confirmed": "yes"})
+    assert Operation.objects.get().kind == "create"
+
+
+def test_what_is_paid_is_created_without_a_question(as_ada: Client, order: Order, pay: Pay) -> None:
+    pay(order)
+    NodeFactory.create()
+    as_ada.post(f"/containers/{order.container_id}/act/", {"action": "create"})
+    assert Operation.objects.get().kind == "create"
