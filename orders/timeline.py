@@ -39,8 +39,9 @@ class Step:
     shows_container: bool = False
 
 
-def steps(order: Order) -> list[Step]:
-    """The time line, oldest first; the order must not be older than the page."""
+def steps(order: Order, reader: User) -> list[Step]:
+    """The time line as this person reads it, oldest first; the order must not be older than the
+    page."""
     changes = list(order.changes.select_related("by"))
     payments = list(order.payments.all())
     creations = list(
@@ -49,12 +50,12 @@ def steps(order: Order) -> list[Step]:
     past = [
         *(_changed(order, change) for change in changes),
         *(step for payment in payments for step in _not_paid(payment)),
-        *(_tried_to_create(work) for work in creations if not work.is_open),
+        *(_tried_to_create(work, _hint(order, reader)) for work in creations if not work.is_open),
     ]
     past.sort(key=lambda step: step.at or order.ordered_at)
     under_way = next((work for work in creations if work.is_open), None)
     owed = [_to_be_given_back(payment) for payment in payments if payment.is_to_be_given_back()]
-    return [*past, *owed, *_now_and_next(order, payments, under_way)]
+    return [*past, *owed, *_now_and_next(order, reader, payments, under_way)]
 
 
 def _changed(order: Order, change: OrderChange) -> Step:
@@ -85,7 +86,13 @@ def _to_be_given_back(payment: Payment) -> Step:
     return Step(FAILED, f"{amount} to be given back", text=text)
 
 
-def _tried_to_create(work: Operation) -> Step:
+def _hint(order: Order, reader: User) -> str:
+    """A further sentence for whoever can start what was created."""
+    can_start = order.container.action_for(reader, "start") is not None
+    return ". It is ready. Start it on its page." if can_start else ""
+
+
+def _tried_to_create(work: Operation, hint: str) -> Step:
     if work.outcome == Operation.Outcome.FAILED:
         return Step(
             FAILED, "Creation failed", work.ended_at, text=work.error, detail=work.error_detail
@@ -93,11 +100,13 @@ def _tried_to_create(work: Operation) -> Step:
     took = (work.ended_at or work.asked_at) - work.asked_at
     return Step(
         DONE, "Container created", work.ended_at, by=work.asked_by,
-        text=f"took {took / timedelta(seconds=1):.0f} s", shows_container=True,
+        text=f"took {took / timedelta(seconds=1):.0f} s{hint}", shows_container=True,
     )  # fmt: skip
 
 
-def _now_and_next(order: Order, payments: list[Payment], under_way: Operation | None) -> list[Step]:
+def _now_and_next(
+    order: Order, reader: User, payments: list[Payment], under_way: Operation | None
+) -> list[Step]:
     if order.status in {Order.Status.FULFILLED, Order.Status.CANCELLED, Order.Status.REFUNDED}:
         return []
     if order.status == Order.Status.UNPAID and not can_proceed(order.pay):
@@ -119,7 +128,7 @@ def _now_and_next(order: Order, payments: list[Payment], under_way: Operation | 
             )
         )
     elif order.status == Order.Status.PAID and not exists:
-        found.append(_waiting(order))
+        found.append(_waiting(order, reader))
     if not exists:
         found.append(Step(TODO, "Container ready"))
     return found
@@ -150,14 +159,20 @@ def _begun(payments: list[Payment]) -> str:
     return f" A payment was begun {day}at {at:%H:%M}; the gateway has not confirmed it."
 
 
-def _waiting(order: Order) -> Step:
+def _waiting(order: Order, reader: User) -> Step:
     """Paid, and neither there nor being created."""
     container = order.container
     if container.create_again_at is not None:
         return Step(CURRENT, "Waiting to be created", text=container.problem,
                     again_at=container.create_again_at)  # fmt: skip
-    return Step(
-        FAILED, "The container could not be created",
-        text="It was tried several times. We look into it: it is tried again, or your money is "
-        "given back. You need not do anything.",
-    )  # fmt: skip
+    text = (
+        "It was tried several times. We look into it: it is tried again, or your money is given "
+        "back. You need not do anything."
+    )
+    if reader.sees_everything:
+        again, refund = (Order.actions()[name].label for name in ("try_again", "refund"))
+        text = (
+            "It was tried several times. Put right what the last try failed of, then press "
+            f"“{again}”; or give the money back with “{refund}”."
+        )
+    return Step(FAILED, "The container could not be created", text=text)

@@ -22,7 +22,7 @@ from orders.checkout.paying import (
     try_again,
 )
 from orders.checkout.placing import NameTaken, TooManyUnpaid, place_order, placed_before
-from orders.checkout.undoing import cancel, give_back, refund, was_given_back
+from orders.checkout.undoing import cancel, give_back, gives_back, refund, was_given_back
 from orders.models import Order
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "created_or_not",
     "gateway",
     "give_back",
+    "gives_back",
     "open_payment",
     "payment_reported",
     "place_order",

@@ -140,8 +140,8 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         conditions=[nothing_created],
         custom={
             "label": "Refund order", "icon": "card", "danger": True,
-            "warning": "The money is given back. The container is not created and leaves the "
-            "customer's list. The order itself stays on record.",
+            "warning": "The container is not created and leaves the customer's list. "
+            "The order itself stays on record.",
         },
     )  # fmt: skip
     def refund(self) -> None:

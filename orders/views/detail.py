@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from containers.digest import digest
 from containers.views.polling import poll_seconds
 from orders import checkout
-from orders.checkout import Refused
+from orders.checkout import Refused, gives_back
 from orders.models import Order
 from orders.timeline import steps
 from orders.views.listing import under_way
@@ -28,13 +28,14 @@ def order(request: Request, pk: int) -> HttpResponse:
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     prefetch_related_objects([found], under_way())
-    told = steps(found)
+    told = steps(found, request.user)
     if not request.user.sees_everything:
         told = [replace(step, detail="") for step in told]
     context = {
         "section": "orders",
         "order": found,
         "steps": told,
+        "made": found.status == Order.Status.FULFILLED and not found.container.is_nowhere,
         "buttons": found.actions_for(request.user),
         "seen": seen,
         "poll_seconds": poll_seconds(found.container.is_transient),
@@ -64,5 +65,7 @@ def act(request: Request, pk: int, name: str) -> HttpResponse:
         messages.info(request, checkout.why_not(found, name))
         return go_to(request, found)
     context = {"section": "orders", "order": found, "action": action}
+    if name == "refund":
+        context["gives_back"] = gives_back(found)
     template = "orders/_confirm.html" if request.htmx else "orders/confirm.html"
     return render(request, template, context)

@@ -183,7 +183,7 @@ def test_cancelling_asks_first_and_says_what_is_lost(as_lena: Client, order: Ord
 
 def test_the_question_comes_as_a_dialog_to_htmx(as_lena: Client, order: Order) -> None:
     page = as_lena.get(f"/orders/{order.pk}/cancel/", headers=HTMX).content.decode()
-    assert page.startswith("<form")
+    assert page.lstrip().startswith("<form")
     assert "<html" not in page
 
 
@@ -215,6 +215,21 @@ def test_staff_refund_from_the_page(as_sten: Client, order: Order, pay: Pay) -> 
     as_sten.post(f"/orders/{order.pk}/refund/")
     order.refresh_from_db()
     assert order.status == Order.Status.REFUNDED
+
+
+def test_a_refund_is_asked_with_its_amount_and_whom_it_goes_to(
+    as_sten: Client, order: Order, pay: Pay
+) -> None:
+    pay(order)
+    page = as_sten.get(f"/orders/{order.pk}/refund/").content.decode()
+    assert "€4.90 goes back to Lena Fischer." in page
+    assert ">Refund €4.90</button>" in page
+
+
+def test_a_cancellation_is_asked_without_an_amount(as_lena: Client, order: Order) -> None:
+    page = as_lena.get(f"/orders/{order.pk}/cancel/").content.decode()
+    assert "goes back" not in page
+    assert ">Cancel order</button>" in page
 
 
 def test_staff_try_again_from_the_page(

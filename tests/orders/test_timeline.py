@@ -23,6 +23,7 @@ from orders.models import Order, Payment
 from panel.models import User
 from tests.cast import NodeFactory
 from tests.conftest import Clock, Worker
+from tests.containers.acts import ask_and_wait
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +70,39 @@ def test_a_creation_given_up_says_so(as_lena: Client, order: Order, pay: Pay) ->
     pay(order)
     Container.objects.filter(pk=order.container_id).update(create_again_at=None)
     assert "failed: The container could not be created" in titles(as_lena, order)
+
+
+def test_whoever_runs_the_panel_reads_what_they_can_do_about_a_creation_given_up(
+    as_lena: Client, as_sten: Client, as_ada: Client, order: Order, pay: Pay
+) -> None:
+    pay(order)
+    Container.objects.filter(pk=order.container_id).update(create_again_at=None)
+    theirs, *others = (
+        browser.get(f"/orders/{order.pk}/").content.decode()
+        for browser in (as_lena, as_sten, as_ada)
+    )
+    assert "You need not do anything." in theirs
+    assert "Try creation again" not in theirs
+    for page in others:
+        assert "You need not do anything." not in page
+        assert "then press “Try creation again”; or give the money back with “Refund order”" in page
+
+
+def test_what_is_fulfilled_leads_to_its_container_to_be_started(
+    as_lena: Client, as_sten: Client, order: Order, node: Node, pay: Pay, worker: Worker
+) -> None:
+    hint, link = "It is ready. Start it on its page.", "Open web-01</a>"
+    pay(order)
+    assert link not in as_lena.get(f"/orders/{order.pk}/").content.decode()
+    worker.carry_out_all()
+    page = as_lena.get(f"/orders/{order.pk}/").content.decode()
+    assert hint in page
+    assert link in page
+    assert hint not in as_sten.get(f"/orders/{order.pk}/").content.decode()
+    ask_and_wait(order.container, "start", worker, order.customer)
+    page = as_lena.get(f"/orders/{order.pk}/").content.decode()
+    assert hint not in page
+    assert link in page
 
 
 def test_what_was_created_without_waiting_is_not_said_to_begin_with_the_payment(
