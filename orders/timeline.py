@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.utils.timezone import localtime
+from django.utils.formats import date_format
+from django.utils.timezone import localdate, localtime
 from django_fsm import can_proceed
 from payments import PaymentStatus
 
 from containers.models import Operation
-from containers.templatetags.spans import moment
+from containers.templatetags.spans import day, lasted
 from orders.models import Order, OrderChange, Payment
 from orders.models.payment import OPEN
 from orders.templatetags.money import money
@@ -100,7 +101,7 @@ def _tried_to_create(work: Operation, hint: str) -> Step:
     took = (work.ended_at or work.asked_at) - work.asked_at
     return Step(
         DONE, "Container created", work.ended_at, by=work.asked_by,
-        text=f"took {took / timedelta(seconds=1):.0f} s{hint}", shows_container=True,
+        text=f"took {lasted(took)}{hint}", shows_container=True,
     )  # fmt: skip
 
 
@@ -155,8 +156,9 @@ def _begun(payments: list[Payment]) -> str:
     if begun is None:
         return ""
     at = localtime(begun.created)
-    day = "" if at.date() == localtime().date() else f"on {moment(at)} "
-    return f" A payment was begun {day}at {at:%H:%M}; the gateway has not confirmed it."
+    on = "" if at.date() == localdate() else f"on {day(at)} "
+    time = date_format(at, "H:i T")
+    return f" A payment was begun {on}at {time}; the gateway has not confirmed it."
 
 
 def _waiting(order: Order, reader: User) -> Step:

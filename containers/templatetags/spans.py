@@ -1,4 +1,4 @@
-"""Spans of time and amounts of memory, in the short words of the pages."""
+"""Times, spans of time and amounts of memory, in the short words of the pages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
+
+# In Django's letters. A time that is told in full names its zone.
+DAY, DAY_OF_ANOTHER_YEAR = "j M", "j M Y"
+MINUTE, SECOND = "H:i", "H:i:s"
+IN_FULL, CLOCK = "j M Y, H:i:s T", "H:i:s T"
 
 UNITS = [
     (timedelta(days=1), "d"),
@@ -34,14 +39,56 @@ def since(at: datetime | None) -> SafeString:
 
 @register.filter
 def when(at: datetime | None) -> SafeString:
-    """The `moment` in an element that tells all of it, to the second, to whoever points at it."""
+    """As short as it can be told, to the minute: "11:39" today, "24 Nov, 11:39" this year, "24 Nov
+    2025, 11:39". As those below, in an element that tells all of it to whoever points at it."""
     if at is None:
         return SafeString()
-    local = timezone.localtime(at)
-    in_full = date_format(local, "j F Y, H:i:s")
+    is_today = timezone.localtime(at).date() == timezone.localdate()
+    return _element(at, _told(at, MINUTE) if is_today else f"{day(at)}, {_told(at, MINUTE)}")
+
+
+@register.filter
+def when_exactly(at: datetime) -> SafeString:
+    """To the second, under a head that names the zone: "24 Nov, 11:39:07"."""
+    return _element(at, f"{day(at)}, {_told(at, SECOND)}")
+
+
+@register.filter
+def in_full(at: datetime) -> SafeString:
+    """ "24 Nov 2026, 11:39:07 UTC"."""
+    return _element(at, _told(at, IN_FULL))
+
+
+@register.filter
+def clock(at: datetime) -> SafeString:
+    """What is about to come: "11:39:07 UTC"."""
+    return _element(at, _told(at, CLOCK))
+
+
+def _element(at: datetime, text: str) -> SafeString:
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), in_full, moment(at)
-    )
+        '<time datetime="{}" title="{}">{}</time>',
+        timezone.localtime(at).isoformat(), _told(at, IN_FULL), text,
+    )  # fmt: skip
+
+
+def _told(at: datetime, letters: str) -> str:
+    return date_format(timezone.localtime(at), letters)
+
+
+def day(at: datetime) -> str:
+    """ "24 Nov" this year, "24 Nov 2025"."""
+    is_this_year = timezone.localtime(at).year == timezone.localdate().year
+    return _told(at, DAY if is_this_year else DAY_OF_ANOTHER_YEAR)
+
+
+def lasted(span: timedelta) -> str:
+    """How long something took, in two units at most: "4.2 s", "7 min 5 s", "2 h 5 min"."""
+    seconds = span / timedelta(seconds=1)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @register.filter
@@ -50,11 +97,3 @@ def memory(mib: int) -> str:
     if mib < 1024:
         return f"{mib} MB"
     return f"{mib / 1024:.1f}".removesuffix(".0") + " GB"
-
-
-def moment(at: datetime) -> str:
-    """When, as short as it can be told: "11:39" today, "24 Nov" this year, "24 Nov 2025"."""
-    local, now = timezone.localtime(at), timezone.localtime()
-    if local.date() == now.date():
-        return date_format(local, "H:i")
-    return date_format(local, "j M" if local.year == now.year else "j M Y")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from containers import operations
 from containers.models import Container, Node
@@ -97,3 +98,26 @@ def test_a_failure_costs_the_page_no_further_query(
     Container.objects.update(problem="")
     with django_assert_num_queries(len(failed)):
         page_of(as_lena, refused)
+
+
+def test_the_history_of_a_container_tells_days_and_times(
+    as_lena: Client, container: Container, lena: User, settings: Settings, clock: Clock
+) -> None:
+    settings.TIME_ZONE = "Europe/Vienna"
+    operations.request(container.pk, "repair", by=lena)
+    container.changes.update(at=datetime(2025, 3, 24, 10, 39, 7, tzinfo=UTC))
+    clock.advance(by=datetime(2025, 3, 27, tzinfo=UTC) - clock.now())
+    assert ">24 Mar, 11:39<" in page_of(as_lena, container)
+    assert ">24 Mar, 11:39:07<" in page_of(as_lena, container, "activity/")
+    everything = as_lena.get("/activity/").content.decode()
+    assert ">24 Mar, 11:39:07<" in everything
+    assert "When (CET)" in everything
+
+
+def test_how_long_work_took_is_told_in_minutes(
+    container: Container, lena: User, worker: Worker, clock: Clock
+) -> None:
+    operations.request(container.pk, "start", by=lena)
+    clock.advance(200)
+    worker.carry_out_all()
+    assert container.changes.latest("pk").because == "took 3 min 20 s"

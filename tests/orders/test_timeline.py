@@ -187,7 +187,7 @@ def test_why_a_creation_takes_another_try_is_for_staff(
 
 
 @pytest.mark.parametrize(
-    ("days", "told"), [(0, "begun at 17:45;"), (9, "begun on 1 Jan at 17:45;")]
+    ("days", "told"), [(0, "begun at 17:45 +0545;"), (9, "begun on 1 Jan at 17:45 +0545;")]
 )
 def test_a_payment_that_was_begun_is_told_in_the_time_of_the_panel(
     as_lena: Client, order: Order, settings: Settings, clock: Clock, days: int, told: str
