@@ -111,7 +111,7 @@ def _fingerprint(value: object) -> object:
     if isinstance(value, Order):
         return value.pk, value.status, value.container.revision
     if isinstance(value, Operation):
-        return value.pk, value.attempts, value.error_detail
+        return value.pk, value.attempts, value.error_detail, value.waits_for_node
     return getattr(value, "pk", value)
 
 

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from containers.models import Container, Node, Operation
+from containers.reports import lose
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, OrderFactory, UserFactory
@@ -86,6 +87,24 @@ def test_an_administrators_dashboard_shows_what_needs_somebody(
     for text in ("Stuck", "stuck", "It did not boot.", "Paid, not created", f"order {paid.pk}"):
         assert text in page
     assert node.name in page
+
+
+def test_what_waits_says_when_it_is_tried_again_and_what_it_waits_for(
+    as_ada: Client, lena: User, node: Node
+) -> None:
+    again = timezone.now() + timedelta(minutes=5)
+    ContainerFactory.create(
+        customer=lena, status=Status.ORDERED, problem="No room.", create_again_at=again
+    )
+    stuck = ContainerFactory.create(customer=lena, node=node, status=Status.BOOTING)
+    stuck.operations.update(deadline_at=timezone.now() - timedelta(hours=1))
+    page = as_ada.get("/").content.decode()
+    assert re.search(r"No room\. The next try is at <time [^>]*>\d\d:\d\d:\d\d UTC</time>\.", page)
+    assert f"start on {node.name}, not begun" in page
+    lose(node, "no answer")
+    page = as_ada.get("/").content.decode()
+    assert f"start waits until {node.name} answers again" in page
+    assert "not begun" not in page
 
 
 def test_of_many_nodes_the_dashboard_shows_a_few_those_off_line_first(as_ada: Client) -> None:
