@@ -39,8 +39,9 @@ def act(request: Request, pk: int) -> HttpResponse:
         messages.error(request, reason.sentence)
         return _answer(request, container, status=429 if isinstance(reason, TooFast) else 409)
     if not request.htmx:
-        fresh = Container.objects.get(pk=pk)
-        messages.success(request, f"{fresh.name} is {fresh.get_status_display()} now.")
+        # What comes of it the page shows, which is looked at while it goes on.
+        label = Container.actions()[name].label.lower()
+        messages.info(request, f"You asked to {label} {container.name}.")
     return _answer(request, container)
 
 

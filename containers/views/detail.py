@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from containers.digest import digest
@@ -21,8 +22,9 @@ from panel.http import Request
 # Rows of each list beside the history; these lists have no pages.
 LATEST = 50
 OVERVIEW = "overview"
-# The tabs, each a page of its own, that share the head with the overview.
-TABS = {"usage", "files", "activity"}
+# The tabs, each a page of its own, that share the head with the overview; and where a button
+# leads back to, as the files are closed by any.
+TABS = {"usage": "containers:usage", "files": "containers:detail", "activity": "containers:history"}
 
 
 @require_safe
@@ -119,6 +121,7 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "in_repair": fresh.status == Status.REPAIRING,
         "may_open_files": may_open(fresh, request.user),
         "tab": tab,
+        "back_to": reverse(TABS.get(tab, "containers:detail"), args=[fresh.pk]),
         "seen": seen(fresh),
         "poll_seconds": poll_seconds(fresh.is_transient),
     }

@@ -121,3 +121,18 @@ def test_how_long_work_took_is_told_in_minutes(
     clock.advance(200)
     worker.carry_out_all()
     assert container.changes.latest("pk").because == "took 3 min 20 s"
+
+
+@pytest.mark.parametrize(
+    ("tab", "leads_to"),
+    [("", ""), ("usage/", "usage/"), ("activity/", "activity/"), ("files/", "")],
+)
+def test_without_javascript_a_button_leads_back_to_its_tab_but_to_no_closed_files(
+    as_lena: Client, container: Container, tab: str, leads_to: str
+) -> None:
+    Container.objects.update(status=Status.REPAIRING)
+    page = container.get_absolute_url()
+    [back] = re.findall(r'name="next" value="([^"]*)"', page_of(as_lena, container, tab))
+    answer = as_lena.post(f"{page}act/", {"action": "stop", "next": back}, follow=True)
+    assert answer.redirect_chain == [(f"{page}{leads_to}", 302)]
+    assert "You asked to stop web-01." in answer.content.decode()
