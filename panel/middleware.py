@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
@@ -16,6 +17,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from panel.unsent import page_of_form, typed
+
+NOT_DONE = "You were signed out. What you pressed last was not done."
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
@@ -31,9 +34,12 @@ class SignInMiddleware(LoginRequiredMiddleware):
             if text := typed(request):
                 context = {"typed": text, "sign_in": sign_in.url}
                 return render(request, "signed_out.html", context, status=403)
+            messages.warning(request, NOT_DONE)
             return sign_in
         if not htmx:
             return super().handle_no_permission(request, view_func)
+        if request.method == "POST":
+            messages.warning(request, NOT_DONE)
         back_to = resolve_url(settings.LOGIN_REDIRECT_URL)
         with suppress(ValueError):  # the browser says where it is, and others may say anything
             back_to = htmx.current_url_abs_path or back_to

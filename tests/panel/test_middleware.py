@@ -36,6 +36,28 @@ def test_a_signed_out_poll_sends_the_whole_browser_to_the_sign_in_page() -> None
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_whoever_pressed_a_button_signed_out_is_told_that_it_was_in_vain(
+    headers: dict[str, str],
+) -> None:
+    told = "You were signed out. What you pressed last was not done."
+    browser = Client()
+    browser.get("/containers/", headers=headers)
+    assert told not in browser.get("/account/login/?next=/containers/").content.decode()
+    browser.post("/containers/act/", {"action": "stop"}, headers=headers)
+    assert told in browser.get("/account/login/?next=/containers/").content.decode()
+
+
+@pytest.mark.django_db
+def test_what_was_refused_to_a_request_in_the_background_is_a_click_from_a_fresh_page(
+    as_lena: Client,
+) -> None:
+    page = as_lena.get("/containers/").content.decode()
+    note = page.partition('id="failure-refused"')[2].partition("</template>")[0]
+    assert '<a href="">Load the page again</a>' in note
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/containers/", "//evil.example/", ""])
 def test_a_poll_never_leads_back_to_another_site(elsewhere: str) -> None:
     answer = Client().get(
