@@ -331,3 +331,17 @@ def test_the_command_switches_faults_and_prints_them(node: Node) -> None:
 def test_the_command_knows_its_nodes(db: None) -> None:
     with pytest.raises(CommandError, match="no simulated node"):
         switch("nowhere")
+
+
+def test_from_a_node_that_does_not_answer_nothing_moves_before_it_does(
+    as_ada: Client, node: Node, lena: User
+) -> None:
+    ContainerFactory.create(customer=lena, node=node, status=Status.CREATING, on_node=False)
+    url, first = f"/nodes/{node.pk}/move/", "it has to answer again before anything can be moved"
+    page = as_ada.get(url).content.decode()
+    assert "Come back for these later." in page
+    assert first not in page
+    Node.objects.update(online=False)
+    page = as_ada.get(url).content.decode()
+    assert "Come back for these later." not in page
+    assert first in page
