@@ -86,7 +86,9 @@ def _for_running_it(request: Request) -> dict[str, Any]:
         "paid_not_created": list(orders.paid_not_created()[:FEW]),
         "unpaid": how_many(orders.filter(status=Order.Status.UNPAID)),
         "changes": list(
-            StatusChange.objects.visible_to(request.user).select_related("container", "by")[:FEW]
+            StatusChange.objects.visible_to(request.user).select_related(
+                "container", "by", "operation"
+            )[:FEW]
         ),
         "poll_seconds": poll_seconds(
             any(status in TRANSIENT and count for status, count in counts)

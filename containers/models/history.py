@@ -37,6 +37,10 @@ class HistoryQuerySet(models.QuerySet[Row]):
         return self.filter(container__withdrawn_at=None, container__customer=user)
 
 
+# The same as `StatusChange.is_failure`, for statements.
+FAILURE = models.Q(operation__outcome="failed", operation__ended_at=models.F("at"))
+
+
 class StatusChange(models.Model):
     """From which status to which, when, by whom or by what, why, in which Operation."""
 
@@ -66,6 +70,12 @@ class StatusChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_from_status_display()} → {self.get_to_status_display()}"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it is the end of an Operation that failed."""
+        work = self.operation
+        return work is not None and work.outcome == work.Outcome.FAILED and work.ended_at == self.at
 
 
 class FileChange(models.Model):

@@ -1,30 +1,63 @@
-"""What happened lately to everything that a person may see."""
+"""What happened lately to everything that a person may see, narrowed and searched."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from containers.models import StatusChange
+from containers.counting import FAR_ENOUGH
+from containers.models import Container, StatusChange
+from containers.models.history import FAILURE
 from containers.paging import Pages
+from containers.search import Search
 from containers.statuses import Status
 from panel.http import Request
+
+# Beside the statuses, what the list can be narrowed to.
+FAILED = "failed"
 
 
 @require_safe
 def activity(request: Request) -> HttpResponse:
-    changes = StatusChange.objects.visible_to(request.user)
+    changes: QuerySet[Any] = StatusChange.objects.visible_to(request.user)
+    text = request.GET.get("q", "").replace("\0", "").strip()
+    if text:
+        changes = _found(request, changes, text)
     status = request.GET.get("status", "")
-    if status in Status.values:
+    if status == FAILED:
+        changes = changes.filter(FAILURE)
+    elif status in Status.values:
         changes = changes.filter(to_status=status)
+    else:
+        status = ""
     page = Pages.of(changes).get_page(request.GET.get("page"))
-    page.found = page.found.select_related("container__customer", "by")
+    page.found = page.found.select_related("container__customer", "by", "operation")
+    query = request.GET.copy()
+    query.pop("page", None)
     context = {
         "section": "activity",
+        "text": text,
         "status": status,
         "statuses": list(Status),
+        "failed": FAILED,
         "page_obj": page,
-        "query": f"status={status}&" if status in Status.values else "",
+        "query": f"{query.urlencode()}&" if query else "",
     }
     return render(request, "containers/activity.html", context)
+
+
+def _found(request: Request, changes: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """Those of the containers that the text finds: looked up where these are few, else told row by
+    row, as the newest are soon found."""
+    visible = Container.objects.visible_to(request.user)
+    search = Search(text, visible.db)
+    found = search.looked_up(visible, FAR_ENOUGH + 1).values_list("pk", flat=True)
+    keys = list(found[: FAR_ENOUGH + 1])
+    if len(keys) <= FAR_ENOUGH:
+        return changes.filter(container__in=keys)
+    one = Container.objects.filter(pk=OuterRef("container"))
+    return changes.filter(Exists(search.matching(one)))

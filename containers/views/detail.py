@@ -51,7 +51,7 @@ def page(request: Request, container: Container, *, status: int = 200) -> HttpRe
 def history(request: Request, pk: int) -> HttpResponse:
     found = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
     page = Pages.of(found.changes.all()).get_page(request.GET.get("page"))
-    page.found = page.found.select_related("by")
+    page.found = page.found.select_related("by", "operation")
     operations = found.operations.select_related("asked_by", "target")[:LATEST]
     tells = request.user.sees_everything
     return render(
@@ -117,7 +117,7 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "trouble": _trouble(fresh, technical),
         "technical": technical,
         "order": getattr(fresh, "order", None),
-        "changes": fresh.changes.select_related("by")[:8],
+        "changes": fresh.changes.select_related("by", "operation")[:8],
         "in_repair": fresh.status == Status.REPAIRING,
         "may_open_files": may_open(fresh, request.user),
         "tab": tab,
