@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from decimal import Decimal
 from typing import Any
 
 import stripe
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from payments import PaymentError, PaymentStatus, RedirectNeeded
 from payments.stripe import StripeProviderV3
 from payments.stripe.providers import stripe_enabled_events
 
-from orders.models import Payment
-from orders.models.payment import OPEN
+from orders.models import Order, Payment
+from orders.models.payment import AFTER, OPEN
 
+logger = logging.getLogger(__name__)
+
+# The entry in a session's metadata by which the panel knows what it has made: the payment's token
+# alone does not tell, as everybody may add that to the address of a payment link.
+MADE_FOR = "berth_payment"
 # Seconds for one answer. The library tries three times, and has to have ended before another
 # process may ask the same (`checkout.paying.ASKING_TAKES`).
 ANSWERS_WITHIN = 12.0
@@ -53,12 +60,32 @@ class StripeGateway(StripeProviderV3):
 
     def create_session(self, payment: Payment) -> dict[str, Any]:
         """A new checkout session over what the payment costs."""
+        item: stripe.params.checkout.SessionCreateParamsLineItem = {
+            "quantity": 1,
+            "price_data": {
+                "currency": payment.currency.lower(),
+                "unit_amount": self.convert_amount(payment.currency, payment.total),
+                "product_data": {"name": payment.description},
+            },
+        }
         try:
-            return _plain(super().create_session(payment))
-        except PaymentError as error:
-            if _is_unanswered(error.__cause__):
+            made = stripe.checkout.Session.create(
+                api_key=self.api_key,
+                mode="payment",
+                line_items=[item],
+                # Else Stripe may ask for another currency than the order's.
+                adaptive_pricing={"enabled": False},
+                success_url=payment.get_success_url(),
+                cancel_url=payment.get_failure_url(),
+                client_reference_id=payment.token,
+                metadata={MADE_FOR: payment.token},
+                **({"customer_email": payment.billing_email} if payment.billing_email else {}),
+            )
+        except stripe.StripeError as error:
+            if _is_unanswered(error):
                 raise ConnectionError(str(error)) from error
-            raise
+            raise PaymentError(str(error)) from error
+        return _plain(made)
 
     def convert_amount(self, currency: str, amount: Decimal) -> int:
         """In the units that Stripe counts in. It still counts UGX in hundredths that are gone."""
@@ -92,11 +119,17 @@ class StripeGateway(StripeProviderV3):
         return given
 
     def process_data(self, payment: Payment, request: HttpRequest) -> JsonResponse:
-        """Take what Stripe reports of a session."""
+        """Take what Stripe reports of a session. What is refused is kept with the payment."""
         event = self.return_event_payload(request)
         if event.get("type") in stripe_enabled_events:
             failed = event["type"] == "checkout.session.async_payment_failed"
-            self._take(payment, event["data"]["object"], failed=failed)
+            try:
+                self._take(payment, event["data"]["object"], failed=failed)
+            except PaymentError as error:
+                # Raised any further, it would undo what is written down here.
+                logger.error("%s: %s", payment, error)
+                Payment.objects.filter(pk=payment.pk).update(message=str(error))
+                return JsonResponse({"error": str(error)}, status=400)
         return JsonResponse({"status": "OK"})
 
     def _look_at(self, session: str) -> dict[str, Any]:
@@ -108,9 +141,17 @@ class StripeGateway(StripeProviderV3):
                 raise ConnectionError(str(error)) from error
             raise PaymentError(str(error)) from error
 
+    @transaction.atomic
     def _take(self, payment: Payment, session: dict[str, Any], *, failed: bool = False) -> None:
-        """Write down what has become of a session; `failed`: the money has not come after all."""
+        """Write down what has become of a session; `failed`: the money has not come after all.
+        Raises PaymentError for one that was paid, and not for this."""
+        Order.objects.locked(payment.order_id)
+        payment.refresh_from_db(fields=["status", "transaction_id", "extra_data"])
         if session["payment_status"] == "paid":
+            self._check(payment, session)
+            if payment.status in AFTER and session["id"] != payment.transaction_id:
+                payment = _paid_twice(payment, session["id"])
+            payment.transaction_id = session["id"]
             payment.captured_amount = payment.total
             payment.change_status(PaymentStatus.CONFIRMED)
         elif session["id"] != payment.transaction_id or payment.status == PaymentStatus.CANCELLED:
@@ -125,12 +166,42 @@ class StripeGateway(StripeProviderV3):
         payment.attrs.session = session
         payment.save()
 
+    def _check(self, payment: Payment, session: dict[str, Any]) -> None:
+        """Raises PaymentError unless the panel has made this session, and for this payment. Stripe
+        signs what becomes of all that its account sells, whoever set the price."""
+        made_here = (session.get("metadata") or {}).get(MADE_FOR) == payment.token
+        found = (session.get("client_reference_id"), session.get("amount_total"),
+                 session.get("currency"))  # fmt: skip
+        units = self.convert_amount(payment.currency, payment.total)
+        asked = (payment.token, units, payment.currency.lower())
+        if found != asked or not (made_here or session["id"] == payment.transaction_id):
+            raise PaymentError(
+                f"Stripe reports {session['id']} as paid, over {found[1]} {found[2]} (in its "
+                f"smallest units): that is no session of the panel's for {payment}"
+            )
+
     def return_event_payload(self, request: HttpRequest) -> dict[str, Any]:
         """What Stripe reports. Raises PaymentError for whatever it has not signed."""
         try:
             return _plain(super().return_event_payload(request))
         except (ValueError, stripe.SignatureVerificationError) as error:
             raise PaymentError(f"not from Stripe: {error}", code=400) from error
+
+
+def _paid_twice(payment: Payment, session: str) -> Payment:
+    """The row of what a further session has brought for a payment that was paid already."""
+    found: Payment
+    found, _ = Payment.objects.get_or_create(
+        order=payment.order,
+        variant=payment.variant,
+        transaction_id=session,
+        defaults={
+            "total": payment.total,
+            "currency": payment.currency,
+            "description": payment.description,
+        },
+    )
+    return found
 
 
 def _plain(answer: stripe.StripeObject) -> dict[str, Any]:

@@ -55,14 +55,17 @@ class Stripe:
             made: dict[str, Any] = {"id": f"re_{len(self.refunds) + 1}", "object": "refund", **told}
             self.refunds.append(made)
             return made
-        number = len(self.sessions) + 1
+        number, price = len(self.sessions) + 1, "line_items[0][price_data]"
         made = {
             "id": f"cs_{number}", "object": "checkout.session", "status": "open",
             "payment_status": "unpaid", "payment_intent": None,
             "url": f"https://checkout.stripe.com/{number}",
             "expires_at": int(time.time()) + DAY,
             "client_reference_id": told["client_reference_id"],
-            "amount_total": int(told["line_items[0][price_data][unit_amount]"]),
+            "amount_total": int(told[f"{price}[unit_amount]"]),
+            "currency": told[f"{price}[currency]"],
+            "metadata": {k[9:-1]: v for k, v in told.items() if k.startswith("metadata[")},
+            "product": told[f"{price}[product_data][name]"],
         }  # fmt: skip
         self.sessions.append(made)
         return made

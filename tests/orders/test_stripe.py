@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from time import sleep
+from typing import Any
 
 import pytest
 import stripe
@@ -105,6 +106,8 @@ def test_pay_leads_to_a_session_over_what_the_order_costs(
     [session] = server.sessions
     payment = Payment.objects.get()
     assert (session["amount_total"], session["client_reference_id"]) == (490, payment.token)
+    assert f"order {order.pk}" in session["product"]
+    assert payment.token not in session["product"]
 
 
 @pytest.mark.parametrize(
@@ -260,6 +263,64 @@ def test_what_stripe_has_not_signed_is_refused_without_an_error_of_ours(
     assert Payment.objects.get().status == PaymentStatus.WAITING
     assert NoticeCount.objects.get().outcome == "refused"
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"id": "cs_link", "metadata": {}},
+        {"id": "cs_shop", "metadata": None},
+        {"id": "cs_link", "metadata": {"berth_payment": "another"}},
+        {"amount_total": 489},
+        {"currency": "usd"},
+        {"client_reference_id": "00000000-0000-4000-8000-000000000000"},
+    ],
+    ids=str,
+)
+def test_a_paid_session_that_the_panel_has_not_made_for_it_pays_nothing_and_staff_see_it(
+    as_lena: Client, as_sten: Client, order: Order, node: Node, server: Stripe,
+    caplog: pytest.LogCaptureFixture, other: dict[str, Any],
+) -> None:  # fmt: skip
+    begin(as_lena, order)
+    payment = Payment.objects.get()
+    to = f"/payments/process/{payment.token}/"
+    assert tell(notice(COMPLETED, server.sessions[0], **PAID | other), to=to) == 400
+    order.refresh_from_db()
+    payment.refresh_from_db()
+    assert (order.status, payment.status) == (Order.Status.UNPAID, PaymentStatus.WAITING)
+    assert NoticeCount.objects.get().outcome == "refused"
+    assert "that is no session of the panel&#x27;s" in (
+        as_sten.get(f"/admin/orders/order/{order.pk}/change/").content.decode()
+    )
+    assert [r for r in caplog.records if r.levelname == "ERROR" and "no session" in r.message]
+    assert tell(notice(COMPLETED, server.sessions[0], **PAID)) == 200
+    assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+def test_a_session_whose_answer_was_lost_pays_for_what_it_was_made(
+    as_lena: Client, order: Order, node: Node, server: Stripe
+) -> None:
+    server.hangs_up = True
+    begin(as_lena, order)
+    server.hangs_up = False
+    assert tell(notice(COMPLETED, server.sessions[0], **PAID)) == 200
+    payment = Payment.objects.get()
+    assert (payment.transaction_id, payment.order.status) == ("cs_1", Order.Status.PAID)
+
+
+def test_a_second_session_that_is_paid_as_well_is_to_be_given_back_once(
+    paid: Payment, sten: User, server: Stripe
+) -> None:
+    second = server.sessions[0] | {"id": "cs_0"}
+    for _ in range(2):
+        assert tell(notice(COMPLETED, second, **PAID | {"payment_intent": "pi_2"})) == 200
+        assert tell(notice(COMPLETED, server.sessions[0], **PAID)) == 200
+    surplus = Payment.objects.get(is_surplus=True)
+    assert Payment.objects.get(is_surplus=False) == paid
+    assert Operation.objects.filter(kind="create").count() == 1
+    checkout.give_back(surplus, sten)
+    [refund] = server.refunds
+    assert (refund["payment_intent"], refund["amount"]) == ("pi_2", "490")
 
 
 def test_a_session_that_expires_after_another_was_paid_leaves_that_one(
