@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
-from allauth.account.forms import LoginForm
-from allauth.account.internal.userkit import filter_users_by_email, get_user_by_username
+from allauth.account.forms import AddEmailForm, LoginForm, ResetPasswordForm
+from allauth.account.internal.userkit import get_user_by_username
+from allauth.account.models import EmailAddress
 from allauth.account.views import LoginView
 from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal.ratelimit import RateLimitUsage
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
 
 from panel.composed import Reader
+from panel.mail import send_behind
 from panel.models import User
 
 logger = logging.getLogger(__name__)
 
 OWN_ADDRESSES = "account_email"
+NOT_FOR_THIS_ACCOUNT = "This address cannot be had for this account."
 NOT_SENT = "The mail could not be sent. Try again later; if it fails again, tell your provider."
 # Everybody may know it: the demo listens on loopback only.
 DEMO_PASSWORD = "berth-demo"  # noqa: S105
@@ -33,6 +39,8 @@ DEMO_PASSWORD = "berth-demo"  # noqa: S105
 class AccountAdapter(DefaultAccountAdapter):
     """Nobody signs up; and nothing goes by the Host header, in which everybody may write what
     they like: neither the addresses in mails nor the count of failures."""
+
+    _login_failed_rl_usage: RateLimitUsage
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
@@ -44,16 +52,27 @@ class AccountAdapter(DefaultAccountAdapter):
             return False
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Where no mail server takes it, only whoever looks after their own addresses is told:
-        anybody else would learn for which address a mail is sent."""
+        """Only whoever looks after their own addresses waits for it, and is told where no mail
+        server takes it: anybody else would learn for which address a mail is sent."""
         site = {"name": "Berth", "domain": settings.URL.geturl()}
+        send = partial(super().send_mail, template_prefix, email, {**context, "current_site": site})
+        if self.request.path != reverse(OWN_ADDRESSES):
+            send_behind(send)
+            return
         try:
-            super().send_mail(template_prefix, email, {**context, "current_site": site})
+            send()
         except OSError as error:
             logger.error("a mail could not be sent: %r", error)
-            if self.request.path == reverse(OWN_ADDRESSES):
-                messages.error(self.request, NOT_SENT)
-                raise ImmediateHttpResponse(redirect(OWN_ADDRESSES)) from error
+            messages.error(self.request, NOT_SENT)
+            raise ImmediateHttpResponse(redirect(OWN_ADDRESSES)) from error
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Not one that another account is known by: who owns it may have followed the link in a
+        mail that somebody else had sent there."""
+        if _is_anothers(email_address.email, email_address.user):
+            messages.error(request, NOT_FOR_THIS_ACCOUNT)
+            return False
+        return bool(super().confirm_email(request, email_address))
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         return at_home(super().get_reset_password_from_key_url(key))
@@ -61,12 +80,16 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         return at_home(super().get_email_confirmation_url(request, emailconfirmation))
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """A try counts on every account that is meant by it."""
+        used = []
+        for key in _counted_on(credentials):
+            super().pre_authenticate(request, counted_on=key)
+            used += self._login_failed_rl_usage.usage
+        self._login_failed_rl_usage = RateLimitUsage(used)
+
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """One for each account, by whichever of its names somebody tries it; texts that nobody is
-        called by are counted as they are, for whoever guesses not to see the difference."""
-        typed = [str(credentials[by]) for by in ("email", "username") if credentials.get(by)]
-        meant = [person.pk for text in typed for person in _called(text)]
-        return f"account {min(meant)}" if meant else f"text {''.join(typed[:1]).lower()}"
+        return str(credentials.get("counted_on") or _counted_on(credentials)[0])
 
 
 class Backend(AuthenticationBackend):
@@ -78,14 +101,34 @@ class Backend(AuthenticationBackend):
             return person if self.user_can_authenticate(person) else None
         return None
 
+    def _authenticate_by_email(self, email: str, password: str) -> User | None:
+        tried = (self._check_password(person, password) for person in known_by(email))
+        return next(filter(None, tried), None)
+
+
+def known_by(address: str) -> list[User]:
+    """The accounts that an e-mail address stands for: those that have it in use, and the one that
+    has shown that it is theirs."""
+    verified = EmailAddress.objects.filter(email=address.lower(), verified=True)
+    known = Q(email__iexact=address) | Q(pk__in=verified.values("user"))
+    return list(User.objects.filter(known).order_by("pk"))
+
+
+def _is_anothers(address: str, person: User) -> bool:
+    return any(known.pk != person.pk for known in known_by(address))
+
+
+def _counted_on(credentials: dict[str, Any]) -> list[str]:
+    """Where a try to sign in is counted: on each account, by whichever of its names somebody tries
+    it; a text that nobody is called by as it is, for whoever guesses not to see the difference."""
+    typed = [str(credentials[by]) for by in ("email", "username") if credentials.get(by)]
+    meant = {person.pk for text in typed for person in _called(text)}
+    return [f"account {pk}" for pk in sorted(meant)] or [f"text {''.join(typed[:1]).lower()}"]
+
 
 def _called(name: str) -> list[User]:
     """Whom the sign-in page takes this for: those of this address, and of this user name."""
-    by_name = get_user_by_username(name)
-    return [
-        *filter_users_by_email(name, prefer_verified=True, for_login=True),
-        *filter(None, [by_name]),
-    ]
+    return [*known_by(name), *filter(None, [get_user_by_username(name)])]
 
 
 @cache
@@ -103,6 +146,27 @@ def at_home(address: str) -> str:
     return (
         urlsplit(address)._replace(scheme=settings.URL.scheme, netloc=settings.URL.netloc).geturl()
     )
+
+
+class AddAddressForm(AddEmailForm):
+    """Takes no address that another account is known by. It says no more than that: nor why, nor
+    to whom else it belongs."""
+
+    def clean_email(self) -> str:
+        address = super().clean_email()
+        if _is_anothers(address, self.user):
+            raise ValidationError(NOT_FOR_THIS_ACCOUNT)
+        return str(address)
+
+
+class ForgottenPasswordForm(ResetPasswordForm):
+    """Sends a new password for the accounts that an address stands for, and for no other: one
+    that was added and never confirmed may be anybody's."""
+
+    def clean_email(self) -> str:
+        address = super().clean_email()
+        self.users = [person for person in known_by(address) if person.is_active]
+        return str(address)
 
 
 class SignInForm(LoginForm):

@@ -272,6 +272,12 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 # A browser that was left open gives nobody a new address, to which a password would be sent.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_FORMS = {
+    "add_email": "panel.accounts.AddAddressForm",
+    "reset_password": "panel.accounts.ForgottenPasswordForm",
+}
+# Each address that somebody adds is sent a mail, whoever it belongs to.
+ACCOUNT_MAX_EMAIL_ADDRESSES = 3
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 
@@ -287,6 +293,7 @@ SIGN_IN_TRIES = env.int("BERTH_SIGN_IN_TRIES", 5, validate=allowed.none_or_more)
 ACCOUNT_RATE_LIMITS = {
     "login_failed": SIGN_IN_TRIES and f"{2 * SIGN_IN_TRIES}/m/ip,{SIGN_IN_TRIES}/5m/key",
     "login": SIGN_IN_TRIES and f"{6 * SIGN_IN_TRIES}/m/ip",
+    "manage_email": "10/h/user",
 }
 # What one customer may ask for within a minute: actions on containers, changes of files. More
 # than a page of the list holds, so that all that is ticked on it is asked for at once.
@@ -295,7 +302,7 @@ ASKED_A_MINUTE = env.int("BERTH_ASKED_A_MINUTE", 120, validate=allowed.none_or_m
 UNPAID_ORDERS = env.int("BERTH_UNPAID_ORDERS", 10, validate=allowed.none_or_more)
 
 # Mail goes to the console unless an address like submission://user:password@host is given, which
-# means port 587 and STARTTLS; smtp:// encrypts nothing. Somebody waits for what is sent: a server
+# means port 587 and STARTTLS; smtp:// encrypts nothing. Somebody may wait for what is sent: a server
 # has ten seconds for each answer, unless ?timeout= says otherwise.
 EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
 if "EMAIL_BACKEND" not in EMAIL:

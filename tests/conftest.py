@@ -17,6 +17,7 @@ from huey.contrib.djhuey import HUEY
 
 from containers.models import Container, Node
 from orders.models import Plan, System
+from panel import mail
 from panel.models import User
 from tests.cast import (
     ContainerFactory,
@@ -109,6 +110,19 @@ class Worker:
             callbacks, connection.run_on_commit = connection.run_on_commit, []
             for callback in callbacks:
                 callback[1]()
+
+
+class AtOnce:
+    """In place of a thread: what it is given is done before the next line."""
+
+    def submit(self, do: Callable[..., None], *given: Any) -> None:
+        do(*given)
+
+
+@pytest.fixture(autouse=True)
+def mail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mail that nobody waits for is there as soon as the answer is."""
+    monkeypatch.setattr(mail, "POST", AtOnce())
 
 
 @pytest.fixture(autouse=True)

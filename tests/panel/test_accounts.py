@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from threading import BoundedSemaphore, Event
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
 from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
 from django.forms import model_to_dict
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from panel.accounts import NOT_SENT, Backend
+from panel import mail
+from panel.accounts import NOT_FOR_THIS_ACCOUNT, NOT_SENT, Backend
 from panel.models import User
 from tests.cast import PASSWORD
 from tests.environment import read_settings
 from tests.incus_node import free_port
 
 pytestmark = pytest.mark.django_db
+
+THREAD = mail.POST
 
 
 def heading(page: str) -> str:
@@ -105,6 +112,47 @@ def test_a_stranger_is_told_the_same_of_every_address_without_a_mail_server_too(
     assert line.getMessage().startswith("a mail could not be sent: ConnectionRefusedError")
 
 
+class Stalled(BaseEmailBackend):
+    """A mail server that takes no mail before `goes_on`, and then each."""
+
+    goes_on = Event()
+    taken = Event()
+
+    def send_messages(self, letters: Sequence[EmailMessage]) -> int:
+        assert self.goes_on.wait(10)
+        self.taken.set()
+        return len(letters)
+
+
+def test_nobody_waits_for_the_mail_that_would_tell_who_has_an_account(
+    client: Client, lena: User, settings: Settings, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(mail, "POST", THREAD)
+    settings.EMAIL_BACKEND = f"{__name__}.Stalled"
+    for _ in range(2):
+        answer = client.post("/account/password/reset/", {"email": lena.email})
+        assert answer["Location"] == "/account/password/reset/done/"
+    assert not Stalled.taken.is_set()
+    Stalled.goes_on.set()
+    assert Stalled.taken.wait(10)
+    THREAD.submit(int).result(10)
+    assert "a mail" not in caplog.text
+
+
+def test_mails_beyond_what_may_wait_are_only_logged(
+    client: Client, lena: User, monkeypatch: pytest.MonkeyPatch,
+    mailoutbox: list[EmailMessage], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(mail, "_room", BoundedSemaphore(1))
+    with mail._room:
+        client.post("/account/password/reset/", {"email": lena.email})
+    assert not mailoutbox
+    assert "a mail was not sent" in caplog.text
+    client.post("/account/password/reset/", {"email": lena.email})
+    assert len(mailoutbox) == 1
+
+
 @pytest.mark.usefixtures("no_mail_server")
 @pytest.mark.parametrize("action", ["action_send", "action_add"])
 def test_whoever_looks_after_their_addresses_is_told_that_no_mail_was_sent(
@@ -179,3 +227,94 @@ def test_one_signs_in_by_user_name_or_by_address(name: str, client: Client, lena
     typed = {"login": name, "password": PASSWORD}
     answer = client.post(reverse("account_login"), typed)
     assert (answer.status_code, answer["Location"]) == (302, "/")
+
+
+# --- addresses that are another's --------------------------------------------------------------
+
+
+def sign_in(name: str, password: str = PASSWORD) -> bool:
+    return (
+        Client().post("/account/login/", {"login": name, "password": password}).status_code == 302
+    )
+
+
+@pytest.fixture
+def lenas_claim(lena: User, omar: User) -> EmailAddress:
+    """Omar's address, as a second one of Lena's that was never confirmed."""
+    return EmailAddress.objects.create(user=lena, email=omar.email)
+
+
+@pytest.mark.parametrize("is_a_second_one", [False, True])
+@pytest.mark.parametrize("written", ["omar@example.com", "Omar@Example.COM"])
+def test_nobody_adds_an_address_by_which_another_is_known(
+    as_lena: Client, omar: User, written: str, is_a_second_one: bool,
+    mailoutbox: list[EmailMessage],
+) -> None:  # fmt: skip
+    if is_a_second_one:
+        EmailAddress.objects.create(user=omar, email=omar.email, verified=True)
+        User.objects.filter(pk=omar.pk).update(email="other@example.com")
+    form = {"email": written, "action_add": ""}
+    page = as_lena.post("/account/email/", form)
+    if "Location" in page:
+        page = as_lena.post(page["Location"], {"password": PASSWORD}, follow=True)
+        page = as_lena.post("/account/email/", form)
+    assert NOT_FOR_THIS_ACCOUNT in page.content.decode()
+    assert "omar" not in page.content.decode().replace(written, "")
+    assert not mailoutbox
+
+
+def test_who_follows_a_link_that_another_had_sent_to_them_loses_nothing(
+    lenas_claim: EmailAddress, as_lena: Client, omar: User, mailoutbox: list[EmailMessage]
+) -> None:
+    as_lena.post("/account/email/", {"email": omar.email, "action_send": ""})
+    [link] = re.findall(r"/account/confirm-email/\S+", str(mailoutbox[0].body))
+    answer = Client().post(link, follow=True)
+    assert NOT_FOR_THIS_ACCOUNT in answer.content.decode()
+    lenas_claim.refresh_from_db()
+    assert not lenas_claim.verified
+    assert sign_in(omar.email)
+
+
+def test_an_address_that_was_taken_before_is_still_its_owners(
+    lenas_claim: EmailAddress, omar: User, mailoutbox: list[EmailMessage]
+) -> None:
+    omar.set_password("another-Word-17")
+    omar.save()
+    EmailAddress.objects.update(verified=True)
+    assert sign_in(omar.email, "another-Word-17")
+    Client().post("/account/password/reset/", {"email": omar.email})
+    assert any("your username is omar" in str(letter.body) for letter in mailoutbox)
+
+
+def test_a_second_address_is_a_name_once_it_is_confirmed(
+    lena: User, mailoutbox: list[EmailMessage]
+) -> None:
+    EmailAddress.objects.create(user=lena, email="second@example.com")
+    assert not sign_in("second@example.com")
+    Client().post("/account/password/reset/", {"email": "second@example.com"})
+    assert not mailoutbox
+    EmailAddress.objects.update(verified=True)
+    assert sign_in("second@example.com")
+    Client().post("/account/password/reset/", {"email": "second@example.com"})
+    assert [letter.to for letter in mailoutbox] == [["second@example.com"]]
+
+
+# --- mails to strangers ----------------------------------------------------------------------
+
+
+def test_one_account_has_mail_sent_to_few_strangers(
+    as_lena: Client, lena: User, mailoutbox: list[EmailMessage]
+) -> None:
+    def add(number: int) -> HttpResponse:
+        form = {"email": f"s{number}@strangers.example", "action_add": ""}
+        answer = as_lena.post("/account/email/", form)
+        if answer.status_code == 302 and "reauthenticate" in answer["Location"]:
+            as_lena.post(answer["Location"], {"password": PASSWORD})
+        return answer  # type: ignore[return-value]
+
+    answers = [add(number) for number in range(11)]
+    assert len(mailoutbox) == 2
+    assert answers[-1].status_code == 429
+    letter = str(mailoutbox[0].body)
+    assert letter.startswith(f"{mailoutbox[0].to[0]} was added to the account lena on http://")
+    assert "register" not in letter

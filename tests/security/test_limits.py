@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
@@ -67,6 +68,25 @@ def test_a_name_that_nobody_has_spends_nobodys_tries(lena: User, settings: Setti
         for _ in range(5):
             sign_in(name, "a guess")
     assert came_in(sign_in("lena", PASSWORD))
+
+
+def test_a_try_counts_on_every_account_that_is_meant_by_it(
+    lena: User, omar: User, settings: Settings
+) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key"}
+    User.objects.update(email="office@example.com")
+    for _ in range(5):
+        sign_in("office@example.com", "a guess")
+    for person in ("lena", "omar"):
+        assert TOO_MANY in sign_in(person, PASSWORD).content.decode()
+
+
+def test_guesses_at_ones_own_address_lock_out_nobody_else(lena: User, omar: User) -> None:
+    EmailAddress.objects.create(user=lena, email=omar.email)
+    for _ in range(6):
+        sign_in(omar.email, "a guess")
+    assert came_in(sign_in("lena", PASSWORD))
+    assert TOO_MANY in sign_in("omar", PASSWORD).content.decode()
 
 
 def test_five_minutes_later_it_opens(lena: User, monkeypatch: pytest.MonkeyPatch) -> None:
