@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
-from django.db import models
+from django.db import connection, models
 from django.db.models.functions import Concat
 
 
@@ -17,6 +17,13 @@ class PeopleManager(UserManager["User"]):
     def of_demo(self) -> models.QuerySet[User]:
         """Those who can sign in with the password of the demo, which everybody may know."""
         return self.filter(is_demo=True, is_active=True)
+
+    def lock(self, person: User) -> None:
+        """Until the transaction ends nobody else holds this person's row; rows that refer to it
+        can be written meanwhile. On SQLite nobody else writes in any case."""
+        if connection.features.has_select_for_update:
+            row = self.filter(pk=person.pk).order_by().values_list("pk")
+            row.select_for_update(no_key=True).get()
 
     def create_superuser(
         self,

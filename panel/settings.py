@@ -302,8 +302,8 @@ ASKED_A_MINUTE = env.int("BERTH_ASKED_A_MINUTE", 120, validate=allowed.none_or_m
 UNPAID_ORDERS = env.int("BERTH_UNPAID_ORDERS", 10, validate=allowed.none_or_more)
 
 # Mail goes to the console unless an address like submission://user:password@host is given, which
-# means port 587 and STARTTLS; smtp:// encrypts nothing. Somebody may wait for what is sent: a server
-# has ten seconds for each answer, unless ?timeout= says otherwise.
+# means port 587 and STARTTLS; smtp:// encrypts nothing. Some wait for what is sent: a server has
+# ten seconds for each answer, unless ?timeout= says otherwise.
 EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
 if "EMAIL_BACKEND" not in EMAIL:
     raise ImproperlyConfigured("BERTH_EMAIL_URL must be console: or start with smtp: or the like")

@@ -14,7 +14,7 @@ from containers.models import Container, Node, Operation
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
 from containers.placement import NoRoomAnywhere, place
-from containers.throttle import TOO_FAST, is_too_fast
+from containers.throttle import TOO_FAST, is_too_fast, take_turn
 from panel.tracing import request_id
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def refusal(
 def _request(
     container_id: int, name: str, *, by: User | None, because: str, target: int | None
 ) -> Operation | None:
+    if by is not None:
+        take_turn(by)
     container = Container.objects.locked(container_id)
     action = container.action_for(by, name)
     if action is None:

@@ -27,7 +27,7 @@ from containers.drivers import (
 from containers.models import Container, FileChange
 from containers.repair import paths
 from containers.statuses import Status
-from containers.throttle import TOO_FAST, is_too_fast
+from containers.throttle import TOO_FAST, is_too_fast, take_turn
 
 if TYPE_CHECKING:
     from panel.models import User
@@ -174,6 +174,7 @@ class Files:
     ) -> Iterator[Driver]:
         """Let one change in, and hand out the node to do it on."""
         with transaction.atomic():
+            take_turn(self._person)
             fresh = Container.objects.locked(self._container.pk)
             _check(fresh, self._person)
             if is_too_fast(self._person):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -15,9 +14,7 @@ from containers import who
 from containers.models import Container, StatusChange
 from orders.checkout.door import Refused
 from orders.models import Order, OrderChange, Plan, System
-
-if TYPE_CHECKING:
-    from panel.models import User
+from panel.models import User
 
 
 class NameTaken(Refused):
@@ -46,9 +43,12 @@ def place_order(
     token = token or uuid4()
     try:
         with transaction.atomic():
+            is_limited = settings.UNPAID_ORDERS and not who.staff(Order, by)
+            if is_limited:
+                User.objects.lock(customer)
             if placed := placed_before(customer, plan, system, name, ssh_key, token):
                 return placed
-            if settings.UNPAID_ORDERS and not who.staff(Order, by):
+            if is_limited:
                 _check_unpaid(customer)
             return _place(customer, by, plan, system, name, ssh_key, token)
     except IntegrityError:

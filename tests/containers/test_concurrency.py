@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test import Client
+from pytest_django import Settings
 
 from containers import observe, operations
 from containers.models import Container, Node, Operation, StatusChange
@@ -194,3 +195,12 @@ def test_two_sweeps_and_a_wake_up_at_once_do_the_work_once(
     assert worker.waiting
     all_at_once([partial(operations.carry_out, pk) for pk in worker.waiting])
     assert effects_on(container.node, of=container) == ["created", "started"]
+
+
+def test_who_asks_for_everything_at_once_gets_no_more_than_one_after_the_other(
+    lena: User, settings: Settings
+) -> None:
+    settings.ASKED_A_MINUTE = 2
+    mine = ContainerFactory.create_batch(6, customer=lena)
+    all_at_once([partial(operations.request, each.pk, "start", by=lena) for each in mine])
+    assert Operation.objects.count() == 2

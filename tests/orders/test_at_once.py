@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from threading import Barrier
 from time import sleep
 from typing import Any
@@ -14,13 +15,14 @@ import pytest
 from django.db import connection
 from payments import PaymentStatus
 from payments.dummy import DummyProvider
+from pytest_django import Settings
 
 from containers import operations
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
 from containers.statuses import Status
 from orders import checkout
-from orders.checkout import NameTaken, Refused, paying
+from orders.checkout import NameTaken, Refused, TooManyUnpaid, paying
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
 from tests.soak.audit import at_any_moment
@@ -177,3 +179,18 @@ def test_two_staff_refunding_at_once_give_the_money_back_once(
     results = at_once(*[lambda: checkout.refund(order, sten)] * 4)
     assert sorted(isinstance(result, Refused) for result in results) == [False, True, True, True]
     assert asked == [Payment.objects.get().pk]
+
+
+def test_a_customer_who_orders_many_at_once_has_only_so_many_unpaid(
+    lena: User, plan: Plan, system: System, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS = 2
+
+    def place(number: int) -> Order:
+        return checkout.place_order(
+            customer=lena, by=lena, plan=plan, system=system, name=f"web-{number}"
+        )
+
+    answers = at_once(*(partial(place, number) for number in range(6)))
+    assert len([answer for answer in answers if isinstance(answer, TooManyUnpaid)]) == 4
+    assert Order.objects.count() == 2
