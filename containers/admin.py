@@ -28,6 +28,7 @@ from containers.models import (
 )
 from containers.operations.work import STEPS
 from containers.views.act import AT_ONCE, confirmed_for_all
+from panel.admin_lists import Listed
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -84,7 +85,7 @@ class OfKind(Among):
         return [(kind, kind) for kind in STEPS]
 
 
-class Kept(admin.ModelAdmin):
+class Kept(Listed):
     """Rows that are neither made nor deleted by hand, and may be too many to look through: their
     list is read off the index of the keys, and asks for nothing else of all rows."""
 
@@ -232,7 +233,7 @@ class ContainerAdmin(ActedOn):
 
 
 @admin.register(Node)
-class NodeAdmin(admin.ModelAdmin):
+class NodeAdmin(Listed):
     list_display = ["name", "kind", "online", "online_since", "in_service", "memory_mb", "disk_gb"]
     list_filter = ["kind", "online", "in_service"]
     search_fields = ["name"]

@@ -19,6 +19,7 @@ from orders.checkout import Refused
 from orders.forms import PlanForm, SystemsField
 from orders.models import Order, OrderChange, Payment, Plan, System
 from orders.templatetags.money import money
+from panel.admin_lists import Listed
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -39,7 +40,7 @@ WAS_GIVEN_BACK = Action(
 
 
 @admin.register(System)
-class SystemAdmin(admin.ModelAdmin):
+class SystemAdmin(Listed):
     list_display = ["name", "image", "is_to_be_had"]
     search_fields = ["name", "image"]
 
@@ -52,7 +53,7 @@ class SystemAdmin(admin.ModelAdmin):
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):
+class PlanAdmin(Listed):
     """What is on offer. A change concerns only what is ordered after it; a plan that was ever
     ordered is taken off offer, never deleted."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.admin import AuthenticatorAdmin
@@ -13,11 +13,12 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
+from panel.admin_lists import Listed
 from panel.models import User
 
 
 @admin.register(User)
-class PeopleAdmin(UserAdmin):
+class PeopleAdmin(Listed, UserAdmin):
     """Accounts. Whoever has bought something is deactivated, never deleted."""
 
     list_display = [
@@ -92,11 +93,11 @@ admin.site.unregister(Authenticator)
 
 
 @admin.register(Authenticator)
-class SecondFactorAdmin(AuthenticatorAdmin):
+class SecondFactorAdmin(Listed, AuthenticatorAdmin):
     """For whoever has lost telephone and codes: without the row, the password alone lets in. Codes
     go with the app that they stand in for: they would still open once another is set up."""
 
-    fields = ["user", "type", "created_at", "last_used_at"]
+    fields: ClassVar[tuple[str, ...]] = ("user", "type", "created_at", "last_used_at")
     readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
