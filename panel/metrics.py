@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from math import inf
@@ -46,6 +47,7 @@ class Panel(Collector):
         )
 
 
+_ENDS = (Operation.Outcome.DONE.value, Operation.Outcome.FAILED.value)
 _QUEUE_UP = "1 while the queue can be reached."
 REGISTRY = CollectorRegistry()
 REGISTRY.register(Panel())
@@ -129,7 +131,9 @@ def _ended() -> Metric:
         "From asking to the end, waiting included, of all operations that have ended.",
         labels=["kind", "outcome"],
     )
-    for (kind, outcome), counted in sorted(tally.operations_ended().items()):
+    # Each from the beginning: Prometheus takes the first number of a series for no increase.
+    none = {(kind, outcome): Counter[str]() for kind in Container.kinds() for outcome in _ENDS}
+    for (kind, outcome), counted in sorted((none | tally.operations_ended()).items()):
         bounds = [(f"{bound:.1f}", counted[str(bound)]) for bound in tally.BOUNDS]
         family.add_metric(
             [kind, outcome], [*bounds, ("+Inf", counted["count"])], sum_value=counted["seconds"]
@@ -145,6 +149,14 @@ def _nodes() -> Iterator[Metric]:
         "1 while a node takes new containers.",
         "node",
         ((n.name, n.in_service) for n in nodes),
+    )
+    living = Container.objects.living().order_by().values_list("node")
+    counts = dict(living.annotate(Count("pk")))
+    yield _gauges(
+        "node_containers",
+        "Containers that live on a node.",
+        "node",
+        ((n.name, counts.get(n.pk, 0)) for n in nodes),
     )
     yield _gauges(
         "node_latency_seconds",

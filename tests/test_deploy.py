@@ -51,6 +51,19 @@ def test_every_alert_is_about_something_that_is_told(metrics: set[str]) -> None:
     assert named <= metrics
 
 
+def test_a_node_that_is_away_alarms_only_where_it_is_missed() -> None:
+    rules = (DEPLOY / "prometheus-alerts.yml").read_text()
+    [alarm] = re.findall(r"alert: BerthNodeOffline\n.*?expr: ([^\n]*)", rules, re.DOTALL)
+    python = re.sub(r"\bberth_node_(\w+)", r"\1", alarm)
+    cases = {
+        (up, in_service, containers): eval(
+            python, {"up": up, "in_service": in_service, "containers": containers}
+        )
+        for up in (0, 1) for in_service in (0, 1) for containers in (0, 3)
+    }  # fmt: skip
+    assert {case for case, alarms in cases.items() if alarms} == {(0, 1, 0), (0, 0, 3), (0, 1, 3)}
+
+
 @pytest.mark.django_db
 def test_every_chart_is_about_something_that_is_told(metrics: set[str]) -> None:
     panels = json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]

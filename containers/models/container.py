@@ -197,6 +197,11 @@ class Container(Lifecycle):
         return operation.target if operation else None
 
     @classmethod
+    def kinds(cls) -> list[str]:
+        """The actions that are work: every kind of Operation."""
+        return [name for name, action in cls.actions().items() if action.deadline]
+
+    @classmethod
     def deadline_of(cls, kind: str) -> timedelta:
         """How long this kind of Operation may take."""
         deadline = cls.actions()[kind].deadline

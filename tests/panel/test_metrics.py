@@ -194,6 +194,21 @@ def test_a_latency_that_hardly_differs_is_not_written_down(node: Node) -> None:
     assert Node.objects.get().latency_ms != 900
 
 
+def test_how_many_live_on_a_node_is_told(lena: User, node: Node, other_node: Node) -> None:
+    for status in (Status.RUNNING, Status.OFFLINE, Status.DESTROYED):
+        ContainerFactory.create(customer=lena, node=node, status=status, on_node=False)
+    samples = told()
+    assert samples["berth_node_containers", "node-a"] == 2
+    assert samples["berth_node_containers", "node-b"] == 0
+
+
+def test_every_kind_and_outcome_is_told_before_the_first_has_ended(node: Node) -> None:
+    samples = told()
+    for kind in ("create", "start", "stop", "restart", "migrate", "destroy"):
+        for outcome in ("done", "failed"):
+            assert samples["berth_operation_seconds_count", kind, outcome] == 0
+
+
 def test_the_watchers_silence_is_told(clock: Clock) -> None:
     Beat.objects.sign("watcher")
     clock.advance(75)
