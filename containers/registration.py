@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +23,11 @@ from containers.drivers.incus.trust import join, make_identity, read_token, rene
 from containers.models import Node
 from containers.models.node import NodeQuerySet
 
+NOBODY_THERE = "No Incus server answers there."
+SHUT = (
+    "The panel may not open this socket. Let its user into the group that may (adduser berth "
+    "incus-admin), restart the panel, and try again."
+)
 # Any number that stands for nothing else in this database.
 _ADDING = 0x_BE27
 
@@ -67,7 +74,8 @@ def _answering(server: Server) -> Server:
     try:
         client.get("/1.0")
     except Unreachable as failure:
-        raise Unreachable(failure.detail, "No Incus server answers there.") from failure
+        is_shut = os.strerror(errno.EACCES) in failure.detail
+        raise Unreachable(failure.detail, SHUT if is_shut else NOBODY_THERE) from failure
     finally:
         client.close()
     return server

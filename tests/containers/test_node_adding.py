@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import socket
 import time
 from functools import partial
@@ -61,6 +63,18 @@ def test_a_socket_that_is_not_there_is_said_beside_the_field(
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(deaf)
         assert said_of(as_ada, deaf).startswith("No Incus server answers there.")
+
+
+def test_a_socket_that_the_panel_may_not_open_is_said_with_what_to_do(
+    as_ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shut(connecting: socket.socket, to: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket.socket, "connect", shut)
+    said = said_of(as_ada, "/var/lib/incus/unix.socket")
+    assert said.startswith("The panel may not open this socket.")
+    assert "adduser berth incus-admin" in said
 
 
 def test_a_server_that_is_gone_before_it_is_added_is_promised_no_work(
