@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_safe
 
 from containers.models import Container
 from containers.repair import paths
+from containers.repair.downloads import Download
 from containers.repair.files import (
     MAX_LISTED,
     Changed,
@@ -122,7 +123,9 @@ def download(request: Request, pk: int) -> HttpResponseBase:
     }
     # Never shown in the browser, whatever it holds: it would be a page of this panel.
     return StreamingHttpResponse(
-        files.read(path), content_type="application/octet-stream", headers=headers
+        Download(request.user, lambda: files.read(path)),
+        content_type="application/octet-stream",
+        headers=headers,
     )
 
 

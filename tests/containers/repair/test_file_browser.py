@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from django.http.response import HttpResponseBase
 from django.test import Client
 
+from containers.repair.downloads import FOR_ONE
 from containers.views.files import ENTRIES_PER_PAGE
 from tests.containers.repair.conftest import Disk
 
@@ -113,6 +115,45 @@ def test_a_large_download_is_whole(disk: Disk, as_lena: Client) -> None:
     answer = as_lena.get(disk.url("file_download", "/srv/large"))
     assert answer.streaming
     assert b"".join(answer.streaming_content) == content  # type: ignore[attr-defined]
+
+
+def break_off(answer: HttpResponseBase) -> None:
+    """What Django does once the browser is gone, but for closing the database of the test."""
+    for close in answer._resource_closers:  # type: ignore[attr-defined]
+        close()
+
+
+def test_one_person_has_few_downloads_open_at_once(
+    disk: Disk, as_lena: Client, as_ada: Client
+) -> None:
+    disk.write("/srv/large", b"x" * 2**20)
+    large, missing = disk.url("file_download", "/srv/large"), disk.url("file_download", "/nowhere")
+    under_way = [as_lena.get(large) for _ in range(FOR_ONE)]
+    refused = as_lena.get(large)
+    assert refused.status_code == 429
+    assert "Wait until one has arrived" in refused.content.decode()
+    assert as_ada.get(large).status_code == 200
+    # One is broken off before it began, the other when it has arrived in part.
+    next(under_way[0].streaming_content)  # type: ignore[attr-defined]
+    for answer in under_way:
+        break_off(answer)
+    for _ in range(3 * FOR_ONE):
+        assert as_lena.get(missing).status_code == 404
+        whole = as_lena.get(large)
+        assert len(b"".join(whole.streaming_content)) == 2**20  # type: ignore[attr-defined]
+
+
+def test_downloads_leave_threads_for_pages(
+    disk: Disk, as_lena: Client, as_ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("containers.repair.downloads.IN_ALL", 1)
+    large = disk.url("file_download", "/etc/hostname")
+    under_way = as_lena.get(large)
+    refused = as_ada.get(large)
+    assert refused.status_code == 429
+    assert "Try again in a moment" in refused.content.decode()
+    break_off(under_way)
+    assert as_ada.get(large).status_code == 200
 
 
 @pytest.mark.parametrize("page", ["files", "file_download", "file_edit", "file_delete"])

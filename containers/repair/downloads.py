@@ -1,0 +1,56 @@
+"""How many files may be on their way to people at once: a thread is held by each."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Self
+
+from containers.repair.files import TooFast
+
+if TYPE_CHECKING:
+    from panel.models import User
+
+# In one process of web: for one person, and in all. Half of its threads are left for pages.
+FOR_ONE = 2
+IN_ALL = 4
+
+_open: Counter[int] = Counter()
+_changing = threading.Lock()
+
+
+class Download:
+    """What `read` reads, on its way to a person; counted until it is closed or nobody has it any
+    more. Making one raises TooFast where that would be one too many, and whatever `read` does."""
+
+    def __init__(self, person: User, read: Callable[[], Iterator[bytes]]) -> None:
+        _come(person.pk)
+        self.close = weakref.finalize(self, _go, person.pk)
+        self._pieces = read()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+
+def _come(person: int) -> None:
+    with _changing:
+        if _open[person] >= FOR_ONE:
+            raise TooFast(
+                f"You are downloading {FOR_ONE} files already. Wait until one has arrived, then "
+                "try again."
+            )
+        if _open.total() >= IN_ALL:
+            raise TooFast("Many files are being downloaded just now. Try again in a moment.")
+        _open[person] += 1
+
+
+def _go(person: int) -> None:
+    with _changing:
+        _open[person] -= 1
+        if not _open[person]:
+            del _open[person]
