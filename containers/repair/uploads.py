@@ -1,4 +1,4 @@
-"""The limit for uploads: what is too large is never kept, and still gets a page as its answer."""
+"""What is kept of what is sent: a file within the limit, where one is asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.http import HttpRequest
 
+# The one page that takes a file.
+_PAGE = "containers:file_upload"
 # What a form adds to the file that it carries.
 _FORM = 64 * 1024
 
@@ -20,13 +22,20 @@ def is_too_large(request: HttpRequest) -> bool:
     return int(sent) > limit + _FORM
 
 
+def _is_asked_for(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is not None and match.view_name == _PAGE and request.user.is_authenticated
+
+
 class UploadLimit(FileUploadHandler):
-    """Stands before the handlers that keep files. It reads the files of a request that is too large
-    and keeps none: cut off in the middle, a browser would show no answer at all."""
+    """Stands before the handlers that keep files. It reads what nobody asked for, or whom we do not
+    know has sent, and the files of a request that is too large, and keeps none: cut off in the
+    middle, a browser would show no answer at all."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
-        if self.request is not None and is_too_large(self.request):
+        request = self.request
+        if request is None or not _is_asked_for(request) or is_too_large(request):
             raise SkipFile
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.test import Client
 
 from containers.drivers.simulated.rootfs import Rootfs
@@ -98,6 +99,34 @@ def test_an_upload_above_the_limit_is_refused_with_a_word(
     assert not disk.has("/srv/large")
     as_lena.post(disk.url("file_upload", "/srv"), sent("fits", b"x" * 1000))
     assert disk.has("/srv/fits")
+
+
+def test_no_file_is_kept_that_nobody_asked_for(
+    disk: Disk, as_lena: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's above all: each would take as much room as the largest upload."""
+    kept = []
+    new_file = TemporaryFileUploadHandler.new_file
+
+    def noticed(self: TemporaryFileUploadHandler, field: str, *more: Any) -> None:
+        kept.append(field)
+        new_file(self, field, *more)
+
+    monkeypatch.setattr(TemporaryFileUploadHandler, "new_file", noticed)
+    upload = disk.url("file_upload", "/srv")
+    large = b"x" * 3_000_000
+    for who, place in [
+        (Client(), "/account/login/"),
+        (Client(), upload),
+        (Client(), "/nowhere/"),
+        (as_lena, disk.url("folder_new", "/srv")),
+        (as_lena, "/orders/new/"),
+    ]:
+        answer = who.post(place, sent("large", large, login="lena", password="wrong"))
+        assert answer.status_code < 500
+    assert not kept
+    as_lena.post(upload, sent("large", large))
+    assert kept == ["file"]
 
 
 def test_an_upload_without_a_file_is_asked_again(disk: Disk, as_lena: Client) -> None:
