@@ -40,14 +40,17 @@ def pauses(given: list[float]) -> None:
 
 
 def address(given: str) -> None:
-    """A whole address of the web: scheme and host at least."""
+    """Scheme and host of the web, and a port if need be: the panel is all that is there."""
     try:
         parts = urlsplit(given)
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        more = parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment
     except ValueError:
-        good = False
-    if not good:
-        raise ValidationError("Must be a whole address, like https://panel.example.com.")
+        good, more = False, None
+    if not good or more:
+        raise ValidationError(
+            "Must be a whole address, like https://panel.example.com, without a path and a user."
+        )
 
 
 def queue(given: str) -> None:

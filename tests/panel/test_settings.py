@@ -23,7 +23,9 @@ WRONG_NUMBERS = ["-1", "-0.5", "many", "", "nan", "inf"]
 WRONG = {
     "BERTH_DATA": ["/dev/null/data"],
     "BERTH_PORT": ["0", "65536", "99999999"],
-    "BERTH_URL": ["panel.example.com", "ftp://a.example", "https://", "https://a:port", "http://["],
+    "BERTH_URL": ["panel.example.com", "ftp://a.example", "https://", "https://a:port", "http://[",
+                  "https://a.example/panel", "https://lena:secret@a.example", "https://a.example?"
+                  "panel", "https://a.example#panel"],
     "BERTH_HOSTS": ["https://a.example", "a.example, b.example", "a.example:8000"],
     "BERTH_DATABASE_URL": ["berth", "mysql://localhost/berth"],
     "BERTH_QUEUE_URL": [
