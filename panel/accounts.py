@@ -22,6 +22,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from panel.composed import Reader
 from panel.mail import send_behind
@@ -46,10 +47,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def is_safe_url(self, url: str) -> bool:
-        try:
-            return bool(super().is_safe_url(url))
-        except ValueError:  # no address at all
-            return False
+        """Whether it is where the browser is already; other names of the panel are not."""
+        here = self.request
+        return url_has_allowed_host_and_scheme(url, {here.get_host()}, here.is_secure())
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Only whoever looks after their own addresses waits for it, and is told where no mail

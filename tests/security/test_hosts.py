@@ -25,6 +25,9 @@ ELSEWHERE = [
     "\thttps://evil.example",
     "javascript:alert(1)",
     "https://localhost@evil.example/",
+    # The panel answers to these names as well, but it is not where the browser is.
+    "http://localhost/",
+    "http://127.0.0.1:9999/",
 ]
 
 
