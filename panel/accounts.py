@@ -52,11 +52,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return url_has_allowed_host_and_scheme(url, {here.get_host()}, here.is_secure())
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Only whoever looks after their own addresses waits for it, and is told where no mail
+        """Only whoever asks for a mail to their own address waits for it, and is told where no mail
         server takes it: anybody else would learn for which address a mail is sent."""
-        site = {"name": "Berth", "domain": settings.URL.geturl()}
+        site = {"name": "Berth", "domain": at_home("")}
         send = partial(super().send_mail, template_prefix, email, {**context, "current_site": site})
-        if self.request.path != reverse(OWN_ADDRESSES):
+        if "confirmation" not in template_prefix or self.request.path != reverse(OWN_ADDRESSES):
             send_behind(send)
             return
         try:

@@ -11,8 +11,12 @@ class PanelConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
-        from panel import checks, staff
+        from allauth.mfa.signals import authenticator_added
 
+        from panel import checks, sessions, staff
+
+        # Who was let in without it may be the one that it is meant to keep out.
+        authenticator_added.connect(sessions.end_others, dispatch_uid="berth")
         post_migrate.connect(staff.make_group, dispatch_uid="berth")
         register(checks.demo_people, deploy=True)
         register(checks.dummy_gateway, deploy=True)

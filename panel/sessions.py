@@ -1,13 +1,15 @@
 """Sessions as Django keeps them in its database, read without composing the same query for each
-request, and deleted once they have expired."""
+request, and deleted once they have expired or their person wants a second factor."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.db import connections, router
+from django.http import HttpRequest
 from django.utils import timezone
 
 from panel.composed import ask
@@ -33,3 +35,11 @@ def forget_expired() -> None:
     expired = Session.objects.filter(expire_date__lt=timezone.now()).order_by("expire_date")
     while batch := list(expired.values_list("pk", flat=True)[:BATCH]):
         Session.objects.filter(pk__in=batch).delete()
+
+
+def end_others(*, request: HttpRequest, user: Any, **_: Any) -> None:
+    """Sign a person out wherever they are signed in but here. Looks into every session."""
+    living = Session.objects.filter(expire_date__gt=timezone.now())
+    for session in living.exclude(pk=request.session.session_key).iterator():
+        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+            session.delete()

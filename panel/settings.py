@@ -279,6 +279,8 @@ ACCOUNT_FORMS = {
 # Each address that somebody adds is sent a mail, whoever it belongs to.
 ACCOUNT_MAX_EMAIL_ADDRESSES = 3
 ACCOUNT_SESSION_REMEMBER = True
+# Whoever has lost a session or a password to somebody hears what is done with it.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 
 # A second factor, for whoever turns it on. Accounts are made by staff: an e-mail address that

@@ -15,6 +15,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.forms import model_to_dict
 from django.http import HttpResponse
+from django.template.loader import get_template
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -68,6 +69,33 @@ def test_labels_are_written_like_those_of_the_panel(client: Client, as_lena: Cli
     page = as_lena.get("/account/password/change/").content.decode()
     labels = re.findall(r'<label class="label"[^>]*>\s*([^<]+?)\s*<', page)
     assert labels == ["Current password", "New password", "New password (again)"]
+
+
+def test_a_new_password_is_told_by_mail(
+    as_lena: Client, lena: User, mailoutbox: list[EmailMessage]
+) -> None:
+    form = {"oldpassword": PASSWORD, "password1": "kelp-and-barnacles"}
+    as_lena.post("/account/password/change/", form | {"password2": form["password1"]})
+    [letter] = mailoutbox
+    assert letter.to == [lena.email]
+    assert letter.subject == "Berth: your password was changed"
+    assert "/account/password/reset/" in letter.body
+
+
+@pytest.mark.parametrize(
+    "mail",
+    ["account/email/email_changed", "account/email/email_confirm", "account/email/email_deleted",
+     "account/email/password_changed", "account/email/password_reset",
+     "account/email/password_set", "mfa/email/recovery_codes_generated",
+     "mfa/email/totp_activated", "mfa/email/totp_deactivated"],
+)  # fmt: skip
+def test_a_mail_about_an_account_is_in_the_words_of_the_panel(mail: str) -> None:
+    subject, message = (get_template(f"{mail}_{part}.txt") for part in ("subject", "message"))
+    assert subject.render().startswith("Berth: ")
+    text = message.render({"from_email": "a<b@example.org", "user_agent": "O'Browser"})
+    assert "If it was not you, set a new password at once" in text
+    assert "&#" not in text
+    assert "&lt;" not in text
 
 
 def test_the_address_in_use_is_marked_where_it_is_the_only_one(as_lena: Client, lena: User) -> None:

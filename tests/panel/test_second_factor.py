@@ -10,6 +10,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
 
@@ -42,7 +43,11 @@ def is_in(browser: Client) -> bool:
 @pytest.fixture
 def secret(lena: User) -> str:
     """Lena has turned it on, with the secret that her telephone keeps."""
-    browser, _ = sign_in()
+    return turn_on(sign_in()[0])
+
+
+def turn_on(browser: Client) -> str:
+    """Lena turns it on: the secret that her telephone keeps."""
     asked = browser.get(ACTIVATE)["Location"]
     assert browser.post(asked, {"password": PASSWORD})["Location"] == ACTIVATE
     page = browser.get(ACTIVATE).content.decode()
@@ -88,6 +93,23 @@ def test_a_recovery_code_lets_in_once(secret: str, lena: User) -> None:
     assert is_in(sign_in(code=first)[0])
     assert not is_in(sign_in(code=first)[0])
     assert recovery_codes(lena) == others
+
+
+@pytest.mark.django_db(transaction=True)
+def test_turning_it_on_signs_out_everywhere_else_and_is_told_by_mail(
+    lena: User, omar: User
+) -> None:
+    elsewhere, (here, _) = sign_in()[0], sign_in()
+    other = Client()
+    other.force_login(omar)
+    turn_on(here)
+    assert is_in(here)
+    assert is_in(other)
+    assert not is_in(elsewhere)
+    [letter] = mail.outbox
+    assert letter.to == [lena.email]
+    assert letter.subject == "Berth: your second factor is on"
+    assert "Wherever else you were signed in, you are signed out." in letter.body
 
 
 def test_codes_cannot_be_guessed_for_long(secret: str, lena: User) -> None:
