@@ -12,14 +12,14 @@ from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.forms import AddEmailForm, LoginForm, ResetPasswordForm
 from allauth.account.internal.userkit import get_user_by_username
 from allauth.account.models import EmailAddress
-from allauth.account.views import LoginView
+from allauth.account.views import LoginView, LogoutView
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.ratelimit import RateLimitUsage
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -184,6 +184,15 @@ class SignIn(LoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {**super().get_context_data(**kwargs), "demo_people": demo_people()}
+
+
+class SignOut(LogoutView):
+    """Signs out, and has the browser let go of what it has kept of the panel."""
+
+    def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: HttpResponse = super().post(*args, **kwargs)
+        answer["Clear-Site-Data"] = '"cache"'
+        return answer
 
 
 def demo_people() -> list[dict[str, str]]:

@@ -1,5 +1,5 @@
-"""Nobody sees a page without signing in; a signed-out poll goes to the sign-in page whole; and
-no page may use what it does not need."""
+"""Nobody sees a page without signing in; a signed-out poll goes to the sign-in page whole; no
+page may use what it does not need, or stays in a browser; and HEAD is answered without a body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
@@ -58,6 +58,36 @@ def forbid_devices(
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         response["Permissions-Policy"] = ", ".join(f"{device}=()" for device in NOT_NEEDED)
+        return response
+
+    return answer
+
+
+def forbid_keeping(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Has browsers keep nothing for which a session was looked at: whoever goes back after signing
+    out would see it again. Stands behind the middleware of sessions."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if request.session.accessed:
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return answer
+
+
+def leave_out_body(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Answers HEAD with the headers of GET alone: gunicorn warns of whatever else it is given."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if request.method == "HEAD" and isinstance(response, HttpResponse):
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
         return response
 
     return answer

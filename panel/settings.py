@@ -90,12 +90,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "panel.middleware.leave_out_body",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "panel.tracing.RequestLogMiddleware",
     "csp.middleware.CSPMiddleware",
     "panel.middleware.forbid_devices",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "panel.middleware.forbid_keeping",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

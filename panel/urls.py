@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("containers.urls")),
     path("", include("orders.urls")),
     path("account/login/", accounts.SignIn.as_view(), name="account_login"),
+    path("account/logout/", accounts.SignOut.as_view(), name="account_logout"),
     path("account/", include("allauth.account.urls")),
     path("account/second-factor/", include("allauth.mfa.urls")),
     # As django-payments has them, which looks them up by these names.

@@ -52,6 +52,8 @@
   addEventListener('pageshow', (event) => {
     const [{ type }] = performance.getEntriesByType('navigation');
     if (event.persisted || type === 'back_forward') refresh();
+    // Whoever is signed out by now would see what is shown here for as long as nothing asks.
+    if (event.persisted && !document.querySelector('[data-poll]')) location.reload();
   });
   addEventListener('online', refresh);
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from tests.security.addresses import addresses, admin_addresses
 from tests.security.conftest import House, knock
@@ -49,6 +51,50 @@ def test_every_page_is_under_the_same_strict_policy(
         if isinstance(answer, HttpResponse) and (found := INLINE.search(answer.content.decode())):
             wrong[address.name] = found[0]
     assert not wrong
+
+
+@pytest.mark.parametrize("role", ["owner", "superuser"])
+def test_a_browser_keeps_no_page_of_whoever_is_signed_in(
+    role: str, house: House, browsers: dict[str, Client]
+) -> None:
+    kept = {}
+    for address in [*addresses(), *admin_addresses()]:
+        answer = knock(browsers[role], "GET", house.at(address))
+        said = answer.headers.get("Cache-Control", "")
+        if answer.status_code == 200 and answer.wsgi_request.session.accessed:  # type: ignore[attr-defined]
+            kept[address.name] = "no-store" not in said
+    assert len(kept) > 20
+    assert not [name for name, is_kept in kept.items() if is_kept]
+
+
+def test_a_poll_that_hears_nothing_new_is_as_cheap_as_before(as_lena: Client) -> None:
+    page = as_lena.get("/containers/").content.decode()
+    seen = re.search(r"seen=(\w+)", page)
+    assert seen
+    answer = as_lena.get(f"/containers/?seen={seen[1]}", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer["Cache-Control"]) == (204, "no-store")
+
+
+def test_signing_out_has_the_browser_forget(as_lena: Client) -> None:
+    assert as_lena.post("/account/logout/")["Clear-Site-Data"] == '"cache"'
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", ["/account/login/", "/", "/nowhere/", "/healthz/live"])
+def test_who_asks_for_the_headers_alone_gets_them_alone(place: str) -> None:
+    def told(method: str) -> tuple[str, str, bytes]:
+        environ = RequestFactory().generic(method, place).environ
+        head: dict[str, str] = {}
+
+        def start(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
+            head.update(headers, status=status)
+
+        body = b"".join(WSGIHandler()(environ, start))
+        return head["status"], head["Content-Length"], body
+
+    status, length, body = told("GET")
+    assert int(length) == len(body)
+    assert told("HEAD") == (status, length, b"")
 
 
 @pytest.mark.parametrize("place", ["/nowhere/", "/containers/999/", "/static/nothing.css"])
