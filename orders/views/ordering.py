@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orders import checkout
@@ -19,7 +20,9 @@ def plans(request: Request) -> HttpResponse:
     return render(request, "orders/plans.html", {"section": "plans", "plans": offered})
 
 
+# Kept for whoever goes back: a browser forgets what was typed together with the page.
 @require_http_methods(["GET", "HEAD", "POST"])
+@cache_control(private=True, no_cache=True)
 def new(request: Request) -> HttpResponse:
     form = OrderForm(
         request.POST if request.method == "POST" else None,

@@ -52,8 +52,11 @@
   addEventListener('pageshow', (event) => {
     const [{ type }] = performance.getEntriesByType('navigation');
     if (event.persisted || type === 'back_forward') refresh();
-    // Whoever is signed out by now would see what is shown here for as long as nothing asks.
-    if (event.persisted && !document.querySelector('[data-poll]')) location.reload();
+    // Where nothing polls, whoever is signed out by now would go on seeing this.
+    if (event.persisted && !document.querySelector('[data-poll]')) {
+      fetch(location, { method: 'HEAD', redirect: 'manual' })
+        .then(({ type }) => { if (type === 'opaqueredirect') location.reload(); }, () => {});
+    }
   });
   addEventListener('online', refresh);
 
