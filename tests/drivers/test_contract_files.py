@@ -94,11 +94,12 @@ def test_an_empty_file_is_a_file(files: Files) -> None:
     assert files.read("/box/empty") == b""
 
 
-def test_a_file_that_is_replaced_keeps_its_mode_and_owner(files: Files) -> None:
+@pytest.mark.parametrize("mode", [0o640, 0o6755, 0o1640])
+def test_a_file_that_is_replaced_keeps_its_mode_and_owner(files: Files, mode: int) -> None:
     files.write("/box/secret", b"old")
-    uid, gid = files.nodes.mark(files.name, "/box/secret", 0o640)
+    uid, gid = files.nodes.mark(files.name, "/box/secret", mode)
     written = files.write("/box/secret", b"new and longer")
-    assert (written.mode, written.uid, written.gid) == (0o640, uid, gid)
+    assert (written.mode, written.uid, written.gid) == (mode, uid, gid)
     assert files.read("/box/secret") == b"new and longer"
     assert files.write("/box/secret", b"s").size == 1
     assert files.read("/box/secret") == b"s"

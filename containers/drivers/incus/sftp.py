@@ -23,6 +23,8 @@ _OK, _EOF, _NO_SUCH_FILE = 0, 1, 2
 _FOR_READING, _FOR_WRITING, _CREATE, _EXCLUSIVE = 0x01, 0x02, 0x08, 0x20
 _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES = 0x1, 0x2, 0x4, 0x8
 
+_GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
+
 PIECE = 32 * 1024  # as much as a server has to take or give at once
 WINDOW = 32  # questions on their way at once
 LATEST = 2**32 - 1  # seconds: the last moment that can be told
@@ -130,7 +132,7 @@ class Sftp:
     def give(self, path: str, *, uid: int, gid: int, mode: int) -> None:
         """Set owner and permissions; a link is followed."""
         self._one(_STATUS, _SETSTAT, path, _HAS_OWNER, uid, gid)  # the owner first: setting
-        self._one(_STATUS, _SETSTAT, path, _HAS_MODE, mode)  # it takes permissions away
+        self._one(_STATUS, _SETSTAT, path, _HAS_MODE, _told(mode))  # it takes permissions away
 
     def remove(self, paths: Iterable[str]) -> None:
         """Delete files and links."""
@@ -176,7 +178,7 @@ class Sftp:
             self._answer(_STATUS, number)
         times = modified, modified
         self._one(_STATUS, _FSETSTAT, handle, _HAS_OWNER, uid, gid)
-        self._one(_STATUS, _FSETSTAT, handle, _HAS_MODE | _HAS_TIMES, mode, *times)
+        self._one(_STATUS, _FSETSTAT, handle, _HAS_MODE | _HAS_TIMES, _told(mode), *times)
         self._one(_STATUS, _CLOSE, handle)
 
     def _piece(self, handle: bytes, offset: int) -> bytes:
@@ -262,6 +264,12 @@ class _U64:
 
 
 _Field = int | str | bytes | _U64
+
+
+def _told(mode: int) -> int:
+    """Permissions for Incus' server, which takes the number as Go's FileMode: there set-uid, set-gid
+    and sticky are other bits. It tells them as everybody does, and may come to take them so."""
+    return mode | sum(go for unix, go in _GO_BITS.items() if mode & unix)
 
 
 def _packed(field: _Field) -> bytes:
