@@ -103,6 +103,17 @@ def test_every_unit_of_the_target_is_there() -> None:
         assert "Requires=berth-migrate.service" in unit
 
 
+def test_a_database_that_is_late_at_boot_is_waited_for(tmp_path: Path) -> None:
+    unit = (UNITS / "berth-migrate.service").read_text()
+    first = re.findall(r"^ExecStart(?:Pre)?=(.*)$", unit, re.M)[0]
+    python, tries = tmp_path / "python", tmp_path / "tries"
+    python.write_text(f"#!/bin/sh\necho >> {tries}; [ $(wc -l < {tries}) -gt 2 ]\n")
+    python.chmod(0o700)
+    command = first.replace("/opt/berth/.venv/bin/python", str(python)).replace("sleep 5", ":")
+    subprocess.run(command, shell=True, check=True, timeout=30)
+    assert tries.read_text() == "\n" * 3
+
+
 def test_the_image_has_what_gunicorn_is_told_and_every_folder_that_the_panel_imports() -> None:
     assert "COPY manage.py gunicorn.conf.py ./\n" in (DEPLOY / "compose/Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \w+$", (DEPLOY / "compose/Dockerfile").read_text(), re.M))

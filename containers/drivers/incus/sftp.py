@@ -267,8 +267,8 @@ _Field = int | str | bytes | _U64
 
 
 def _told(mode: int) -> int:
-    """Permissions for Incus' server, which takes the number as Go's FileMode: there set-uid, set-gid
-    and sticky are other bits. It tells them as everybody does, and may come to take them so."""
+    """Permissions for Incus' server, which takes the number as Go's FileMode: set-uid, set-gid and
+    sticky are other bits there. It tells them as everybody does, and may come to take them so."""
     return mode | sum(go for unix, go in _GO_BITS.items() if mode & unix)
 
 
