@@ -691,15 +691,27 @@ def test_a_move_in_a_cluster_that_ends_between_two_looks_is_done(
     finish(there.delete(name))
 
 
+@pytest.fixture
+def second_pool(members: list[IncusNode]) -> Iterator[str]:
+    """Another storage pool of the cluster."""
+    for target in ("--target=node1", "--target=node2"):
+        members[0].incus("storage", "create", "second", "dir", target)
+    members[0].incus("storage", "create", "second", "dir")
+    yield "second"
+    members[0].incus("storage", "delete", "second")
+
+
 def test_a_member_that_hangs_or_dies_does_not_hold_up_the_others(
-    members: list[IncusNode], member_drivers: list[IncusDriver]
+    members: list[IncusNode], member_drivers: list[IncusDriver], second_pool: str
 ) -> None:
     first, second = member_drivers
     name = f"ct-{os.getpid()}-x{next(_numbers)}"
     finish(second.create(spec(name)))
+    elsewhere = IncusDriver(second.server, member="node2", pool=second_pool)
+    finish(elsewhere.create(spec(f"{name}-elsewhere")))
     finish(first.create(spec(f"{name}-first")))
     through_first = IncusDriver(first.server, member="node2")
-    assert through_first.instances().keys() == {name}
+    assert through_first.instances().keys() == {name, f"{name}-elsewhere"}
     try:
         members[1].pause()
         start = time.monotonic()
@@ -725,8 +737,8 @@ def test_a_member_that_hangs_or_dies_does_not_hold_up_the_others(
                 break
         time.sleep(0.2)
     assert power(second, name) is Power.STOPPED
-    finish(second.delete(name))
-    finish(first.delete(f"{name}-first"))
+    for driver, there in ((second, name), (second, f"{name}-elsewhere"), (first, f"{name}-first")):
+        finish(driver.delete(there))
     about = describe(first.client)
     assert [member.name for member in about.members] == ["node1", "node2"]
     assert about.members[1].address == second.server.address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,9 +19,10 @@ from containers.drivers import (
     Unreachable,
     Usage,
 )
+from containers.drivers.incus import Client, IncusDriver, Server
 from containers.drivers.incus.addresses import Addresses
 from containers.drivers.incus.errors import NotFound, error
-from containers.drivers.incus.instances import IncusInstance
+from containers.drivers.incus.instances import ID, STATE, WHOLE, IncusInstance
 from containers.drivers.incus.usage import of_instance
 
 
@@ -196,3 +197,42 @@ def test_traffic_is_that_of_the_cards_that_a_container_was_given() -> None:
 )
 def test_what_cannot_be_read_just_now_is_no_reading(unread: dict[str, Any]) -> None:
     assert of_instance(told_to_use(**unread)) is None
+
+
+class OneHangs:
+    """A cluster whose member m3 takes questions and answers none; no disk is in the pool that
+    the driver knows."""
+
+    def __init__(self, *, hung: bool) -> None:
+        self.hung = hung
+        self.raws = [
+            {"name": f"ct-{number}", "location": "m3" if number > 1 else "m1", "status": "Running",
+             "last_used_at": "", "type": "container", "state": None,
+             "config": {ID: "x", STATE: WHOLE}}
+            for number in range(1, 41)
+        ]  # fmt: skip
+
+    def get(self, path: str, *, within: float, **params: int) -> list[Any]:
+        if "/volumes/" in path:
+            return []
+        if not params:
+            return [f"/1.0/instances/{raw['name']}?project=berth" for raw in self.raws]
+        if self.hung:
+            raise Unreachable("no answer in time")
+        return self.raws
+
+    def find(self, path: str, *, within: float, **params: int) -> dict[str, Any]:
+        [raw] = [raw for raw in self.raws if path == f"/1.0/instances/{raw['name']}"]
+        if raw["location"] == "m3":
+            time.sleep(within)
+            raise Unreachable("no answer in time")
+        return raw
+
+
+def test_where_instances_are_is_remembered_for_when_a_member_hangs() -> None:
+    driver = IncusDriver(Server("https://127.0.0.1:1", timeout=2), member="m1")
+    driver.client = cast(Client, OneHangs(hung=False))
+    assert list(driver.instances()) == ["ct-1"]
+    driver.client = cast(Client, OneHangs(hung=True))
+    seen = driver.instances()
+    assert {name: found.power for name, found in seen.items()} == {"ct-1": Power.RUNNING}

@@ -59,6 +59,7 @@ class NodeReader:
         self.timeout = server.timeout
         self.client = Client(server)
         self._addresses = addresses or Addresses()
+        self._listed_at: dict[str, str] = {}  # the member that had each, when all answered last
 
     @property
     def label(self) -> str:
@@ -153,7 +154,7 @@ class NodeReader:
         except NotTrusted:
             raise
         except Unreachable:
-            return self._each(self.client.get("/1.0/instances", within=self.timeout / 4))
+            return self._each(self.client.get("/1.0/instances", within=self.timeout / 4), "none")
 
     def _cluster(self, member: str) -> list[dict[str, Any]]:
         """What is on a member, and maybe on others. In one call, unless another member hangs: that
@@ -164,7 +165,8 @@ class NodeReader:
             raise
         except Unreachable:
             return self._one_by_one(member)
-        if not any(raw["location"] == member for raw in raws):
+        self._listed_at = {raw["name"]: raw["location"] for raw in raws}
+        if member not in self._listed_at.values():
             self._check_member(member)
         return raws
 
@@ -175,20 +177,20 @@ class NodeReader:
         return raws
 
     def _one_by_one(self, member: str) -> list[dict[str, Any]]:
-        """Names and disks come from the cluster's database, whichever member hangs."""
-        volumes = f"{self._pool}/volumes/container"
-        disks = self.client.get(volumes, within=self.timeout / 2, recursion=1)
-        here = {disk["name"] for disk in disks if disk["location"] == member}
-        elsewhere = {disk["name"] for disk in disks} - here
-        urls = self.client.get("/1.0/instances")
-        unknown = [url for url in urls if _name_in(url) not in here | elsewhere]
-        found = [self.client.find(url.partition("?")[0]) for url in unknown]
-        return [raw for raw in found if raw] + self._each(
-            [url for url in urls if _name_in(url) in here]
-        )
+        """Names and disks come from the cluster's database, whichever member hangs. What has its
+        disk in another pool, and was never listed, is there only if it says so itself."""
+        half, where = self.timeout / 2, dict(self._listed_at)
+        for kind in ("container", "virtual-machine"):
+            disks = self.client.get(f"{self._pool}/volumes/{kind}", within=half, recursion=1)
+            where |= {disk["name"]: disk["location"] for disk in disks}
+        urls = self.client.get("/1.0/instances", within=half)
+        here = [url for url in urls if where.get(_name_in(url)) == member]
+        unknown = [url for url in urls if _name_in(url) not in where]
+        return self._each(here, member) + self._each(unknown, "")
 
-    def _each(self, urls: Collection[str]) -> list[dict[str, Any]]:
-        """Asked one by one, as many as there is time for; the node itself is known to answer."""
+    def _each(self, urls: Collection[str], location: str) -> list[dict[str, Any]]:
+        """Asked one by one, as many as there is time for; the node itself is known to answer. One
+        without an answer counts as being at `location`."""
         until = time.monotonic() + self.timeout / 4
         # In another order each time: else those at the end would never be asked.
         order = random.sample(list(urls), len(urls))
@@ -205,7 +207,7 @@ class NodeReader:
                 raise
             except Unreachable:
                 pass
-            return silent(_name_in(url), self.member or "none")
+            return silent(_name_in(url), location)
 
         pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
         try:
