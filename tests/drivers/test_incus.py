@@ -25,6 +25,7 @@ from containers.drivers import (
     NoRoom,
     NoSuchInstance,
     Power,
+    Progress,
     Refused,
     Spec,
     Unreachable,
@@ -462,6 +463,39 @@ def test_a_copy_that_is_out_of_date_is_not_taken_for_the_container(
     finish(driver.move(name, other))
     assert driver.instance(name) is None
     assert b"".join(other.read_file(name, "/root/later")) == b"kept"
+
+
+def test_who_comes_too_late_to_clear_away_an_old_copy_leaves_the_container(
+    driver: IncusDriver, other: IncusDriver, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was stopped for longer than its lease finds the work of another one."""
+    finish(driver.create(spec(name)))
+    for progress in driver.move(name, other):
+        if progress.step == "Verifying the copy":
+            break
+    driver.write_file(name, "/root/later", BytesIO(b"kept"))  # the copy is out of date from now on
+    late = IncusDriver(other.server)
+    clear = late.discard
+
+    def overtaken(found: IncusInstance, step: str) -> Iterator[Progress]:
+        finish(driver.move(name, other))
+        return clear(found, step)
+
+    monkeypatch.setattr(late, "discard", overtaken)
+    assert isinstance(refusal(driver.move(name, late)), Conflict)
+    assert driver.look(name) is None
+    assert b"".join(other.read_file(name, "/root/later")) == b"kept"
+
+
+def test_who_clears_away_is_told_beforehand_that_the_work_is_no_longer_its_own(
+    node: IncusNode, driver: IncusDriver, name: str
+) -> None:
+    put_half_made(node, name)
+    for progress in driver.create(spec(name)):
+        if progress.step == "Clearing away a broken try":
+            break
+    wait_until(lambda: not under_way(driver.client, name))
+    assert driver.look(name)
 
 
 def test_a_move_to_a_server_that_is_gone_leaves_the_container_where_it_was(

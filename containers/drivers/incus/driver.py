@@ -57,7 +57,7 @@ class IncusDriver(NodeReader):
         if found and MOVE in found.config and not found.is_whole:
             raise Conflict(f"{name} is on its way here")
         if found and not found.is_whole:
-            yield from self.discard(name, "Clearing away a broken try")
+            yield from self.discard(found, "Clearing away a broken try")
             found = None
         if found is None:
             yield from self._unpack(spec)
@@ -130,10 +130,25 @@ class IncusDriver(NodeReader):
         if found is None or not found.is_ours:
             return
         refuse_unless_stopped(found)
-        yield from self.discard(name, "Deleting its files")
+        yield from self._delete(name, "Deleting its files")
 
-    def discard(self, name: str, step: str) -> Iterator[Progress]:
-        """Delete what is there under a name, which is known to be the panel's."""
+    def discard(self, found: IncusInstance, step: str) -> Iterator[Progress]:
+        """Delete one that is in the way, as long as it is what was found. Raises Conflict where it
+        has become something else since.
+
+        Whoever was slow to come here hears beforehand that the work is no longer its own. What
+        remains is the moment between the last look and the deletion: Incus deletes whatever bears
+        the name by then.
+        """
+        yield Progress(None, step)
+        now = self.look(found.name)
+        if now is None:
+            return
+        if now.identity != found.identity:
+            raise Conflict(f"{found.name} on {self.label}: something came in between")
+        yield from self._delete(found.name, step)
+
+    def _delete(self, name: str, step: str) -> Iterator[Progress]:
         try:
             begun = self.client.change("DELETE", f"/1.0/instances/{name}")
             yield from follow(self.client, begun["id"], step)

@@ -64,6 +64,12 @@ class IncusInstance:
         return ID in self.config
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """Differs between two of one name, and before and after the panel has gone on with one."""
+        marks = (self.config.get(key, "") for key in (ID, STATE, MOVE))
+        return str(self.raw["created_at"]), *marks
+
+    @property
     def is_unpacked(self) -> bool:
         """Incus notes `apply_template` when all files are there and removes it in the first start,
         after it has noted `idmap.current`; `last_state.power` comes once it runs."""

@@ -82,8 +82,9 @@ def give_up(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Pro
     for operation in under_way(target.client, name):
         with suppress(Refused, Conflict):
             yield from follow(target.client, operation.id, _CLEARING)
-    if _is_unverified(here, target.look(name)):
-        yield from target.discard(name, _CLEARING)
+    there = target.look(name)
+    if there and _is_unverified(here, there):
+        yield from target.discard(there, _CLEARING)
 
 
 def _within_cluster(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Progress]:
@@ -133,7 +134,7 @@ def _carry_over(
     assert here is not None
     _refuse_another(here, there, target)
     if there and not (_is_copy(here, there) and there.is_unpacked):
-        yield from target.discard(name, "Clearing away an old copy")
+        yield from target.discard(there, "Clearing away an old copy")
         there = None
     if there is None:
         here = yield from _copy(source, target, name, environment)
@@ -144,9 +145,7 @@ def _carry_over(
         _fit_to_move(source, name)
         yield from _verify(source, target, here, there)
         target.note(name, state=WHOLE)
-    # A worker that was slow to come here hears now that the move is no longer its own.
-    yield Progress(None, _DELETING)
-    yield from source.discard(name, _DELETING)
+    yield from source.discard(here, _DELETING)
     target.note(name, move="")
 
 
@@ -219,7 +218,7 @@ def _verify(
         with files.session(driver.client, here.name) as sftp:
             yield from surveys[-1].look(sftp, _VERIFYING)
     if surveys[0].digest != surveys[1].digest:
-        yield from target.discard(here.name, "Clearing away a copy that is not the same")
+        yield from target.discard(there, "Clearing away a copy that is not the same")
         raise Conflict(f"the copy of {here.name} on {target.label} is not the same")
     now = source.look(here.name)
     if now is None or not _is_copy(now, there):
