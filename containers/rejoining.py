@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.core.management.base import CommandError
+from django.db import Error, connection
 from django.db.models import F, Max, Model
 from django.utils import timezone
 
@@ -13,6 +15,22 @@ from containers.models import Container, Operation
 
 # Time for every node to be asked first, before anything is created.
 PAUSE = timedelta(minutes=5)
+# A table that comes with a restored database, in the same transaction, and goes once it is safe.
+MARK = "berth_not_rejoined"
+
+
+def refuse_unless_rejoined() -> None:
+    """Raise CommandError where `rejoin` is still to come. A database that does not answer cannot be
+    asked, and is none to refuse: processes of the panel start without."""
+    try:
+        tables = connection.introspection.table_names()
+    except Error:
+        return
+    if MARK in tables:
+        raise CommandError(
+            "The last restore did not come to its end: work that was under way when the back-up "
+            "was made would be carried out. Repeat it first: manage.py restore FILE --force"
+        )
 
 
 def rejoin(*numbered: type[Model]) -> None:
@@ -33,3 +51,5 @@ def rejoin(*numbered: type[Model]) -> None:
     for model in models:
         last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
         reserve(model, last + LEAP)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS {MARK}")

@@ -15,7 +15,8 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,12 +27,14 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from containers.models import Container, Node
+from containers.rejoining import MARK
 from panel.models import User
 
 FORMAT = 1
 ABOUT = "about.json"
 DATABASE = "database"
 KEY, IDENTITY = "secret-key", "incus.pem"
+_LEAVE_MARK = f"CREATE TABLE IF NOT EXISTS {MARK} (id integer)"
 
 
 class CannotRestore(Exception):
@@ -72,8 +75,9 @@ def write(file: Path) -> None:
 def restore(file: Path, *, force: bool = False) -> None:
     """Put back what `write` has kept; what is stored here is lost, and only with `force`.
 
-    The database is replaced as a whole or not at all. It still has to be migrated, and to be
-    made safe by `rejoining`. Raises CannotRestore and OSError.
+    The database is replaced as a whole or not at all, and the keys after it. It still has to be
+    migrated, and to be made safe by `rejoining`: until then no worker or watcher starts on it.
+    Raises CannotRestore and OSError.
     """
     if not force and _is_in_use():
         raise CannotRestore("Something is stored here already; --force throws it away.")
@@ -86,13 +90,16 @@ def restore(file: Path, *, force: bool = False) -> None:
         keys = {
             kept: _member(archive, name).read() for name, kept in _keys().items() if name in there
         }
-        with tempfile.TemporaryDirectory(dir=settings.DATA) as folder:
+        with (
+            _drafts(keys) as drafts,
+            tempfile.TemporaryDirectory(dir=settings.DATA) as folder,
+        ):
             snapshot = Path(folder) / DATABASE
             with snapshot.open("wb") as out:
                 shutil.copyfileobj(_member(archive, DATABASE), out)
             _LOAD[connection.vendor](snapshot)
-    for kept, content in keys.items():
-        _put(kept, content)
+            for kept, draft in drafts.items():
+                draft.replace(kept)
 
 
 def _keys() -> dict[str, Path]:
@@ -128,11 +135,20 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     return found
 
 
-def _put(file: Path, content: bytes) -> None:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(content)
-    draft.replace(file)
+@contextmanager
+def _drafts(keys: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
+    """Written beside their places: nothing but their names is left to be changed."""
+    drafts = {kept: kept.with_name(f".{kept.name}.{os.getpid()}") for kept in keys}
+    try:
+        for kept, draft in drafts.items():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            with os.fdopen(os.open(draft, flags, 0o600), "wb") as out:
+                out.write(keys[kept])
+        yield drafts
+    finally:
+        for draft in drafts.values():
+            with suppress(OSError):
+                draft.unlink()
 
 
 def _is_in_use() -> bool:
@@ -171,6 +187,8 @@ def _load_sqlite(snapshot: Path) -> None:
         try:
             [verdict] = kept.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict == "ok":
+                kept.execute(_LEAVE_MARK)
+                kept.commit()
                 kept.backup(connection.connection)
         except sqlite3.Error as error:
             verdict = str(error)
@@ -185,17 +203,23 @@ def _dump_postgres(snapshot: Path) -> None:
 def _load_postgres(snapshot: Path) -> None:
     """Drops every table that is there, newer ones too, and restores, in one transaction: pg_restore
     alone cannot do both."""
-    leave, come = snapshot.with_name("drop.sql"), snapshot.with_name("restore.sql")
+    leave, come, mark = (snapshot.with_name(f"{step}.sql") for step in ("drop", "restore", "mark"))
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
     names = [connection.ops.quote_name(table) for table in tables]
     leave.write_text("".join(f"DROP TABLE {name} CASCADE;\n" for name in names))
+    # A dump ends without a search path.
+    mark.write_text(f"RESET search_path;\n{_LEAVE_MARK};\n")
     try:
-        # Into a file first: psql would keep the first half of a dump that breaks off.
-        _run("pg_restore", "--no-owner", "--no-privileges", f"--file={come}", str(snapshot))
+        # Into a file first: psql would keep the first half of a dump that breaks off. Comments may
+        # be on what somebody else owns, as the extension.
+        _run(
+            "pg_restore", "--no-owner", "--no-privileges", "--no-comments", f"--file={come}",
+            str(snapshot),
+        )  # fmt: skip
         _postgres(
             "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
-            f"--file={leave}", f"--file={come}",
+            f"--file={leave}", f"--file={come}", f"--file={mark}",
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         raise CannotRestore(f"PostgreSQL does not take the back-up: {error.stderr}") from error

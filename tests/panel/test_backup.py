@@ -11,7 +11,9 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
@@ -26,9 +28,11 @@ from containers.drivers import Power
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import Watcher
 from containers.operations.carrying import PutBack
+from containers.rejoining import refuse_unless_rejoined
 from containers.statuses import Status
 from orders.checkout import open_payment
 from orders.models import Order
+from panel import backup
 from panel.models import User
 from tests.cast import (
     ContainerFactory,
@@ -351,28 +355,88 @@ def test_what_is_no_back_up_is_refused(file: Path, lena: User) -> None:
     assert User.objects.get() == lena
 
 
+def test_where_a_key_cannot_be_put_back_nothing_is_changed(
+    file: Path, lena: User, settings: Settings, tmp_path: Path
+) -> None:
+    call_command("backup", file)
+    User.objects.update(first_name="Changed")
+    (tmp_path / "secret-key").write_text("changed")
+    settings.INCUS_IDENTITY = tmp_path / "no-folder" / "incus.pem"
+    with pytest.raises(CommandError, match="no-folder"):
+        call_command("restore", file, force=True)
+    assert User.objects.get().first_name == "Changed"
+    assert (tmp_path / "secret-key").read_text() == "changed"
+    assert not list(tmp_path.glob(".secret-key*"))
+
+
+@pytest.mark.parametrize("command", ["run_huey", "watch", "launch"])
+def test_nothing_works_on_what_a_restore_that_was_cut_off_has_left(
+    file: Path, lena: User, command: str
+) -> None:
+    call_command("backup", file)
+    backup.restore(file, force=True)
+    with pytest.raises(CommandError, match="restore FILE --force"):
+        call_command(command)
+    call_command("restore", file, force=True)
+    refuse_unless_rejoined()
+
+
+def manage(folder: Path, database: str, *command: str) -> str:
+    """What the command says, with another BERTH_DATA and another database."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=django_settings.BASE_DIR,
+        env=os.environ
+        | {
+            "BERTH_DATA": str(folder),
+            "BERTH_DATABASE_URL": database,
+            "DJANGO_SUPERUSER_PASSWORD": "sesame",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.processes
 def test_one_command_each_onto_an_empty_machine(tmp_path: Path) -> None:
-    def manage(data: str, *command: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=django_settings.BASE_DIR,
-            env=os.environ
-            | {
-                "BERTH_DATA": str(tmp_path / data),
-                "BERTH_DATABASE_URL": f"sqlite:///{tmp_path / data / 'berth.sqlite3'}",
-                "DJANGO_SUPERUSER_PASSWORD": "sesame",
-            },
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
+    def on(data: str, *command: str) -> str:
+        folder = tmp_path / data
+        return manage(folder, f"sqlite:///{folder / 'berth.sqlite3'}", *command)
 
-    manage("old", "migrate", "--verbosity", "0")
-    manage("old", "createsuperuser", "--noinput", "--username", "ada", "--email", "a@example.com")
-    manage("old", "backup", str(tmp_path / "file"))
-    manage("new", "restore", str(tmp_path / "file"))
-    assert '"username": "ada"' in manage("new", "dumpdata", "panel.user")
+    on("old", "migrate", "--verbosity", "0")
+    on("old", "createsuperuser", "--noinput", "--username", "ada", "--email", "a@example.com")
+    on("old", "backup", str(tmp_path / "file"))
+    on("new", "restore", str(tmp_path / "file"))
+    assert '"username": "ada"' in on("new", "dumpdata", "panel.user")
     key = "secret-key"
     assert (tmp_path / "old" / key).read_text() == (tmp_path / "new" / key).read_text()
+
+
+@pytest.fixture
+def plain_database() -> Iterator[str]:
+    """The address of a database whose owner owns neither its server nor its extensions."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no extensions")
+    server = urlsplit(os.environ["BERTH_DATABASE_URL"])
+    with psycopg.connect(server.geturl(), autocommit=True) as as_server:
+        as_server.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+        as_server.execute("CREATE DATABASE plain OWNER plain")
+        with psycopg.connect(server._replace(path="/plain").geturl(), autocommit=True) as there:
+            there.execute("CREATE EXTENSION pg_trgm")
+        where = server.netloc.rpartition("@")[2]
+        yield server._replace(netloc=f"plain:plain@{where}", path="/plain").geturl()
+        as_server.execute("DROP DATABASE plain")
+        as_server.execute("DROP ROLE plain")
+
+
+@pytest.mark.processes
+def test_a_restore_on_postgresql_wants_no_extension_that_is_ones_own(
+    plain_database: str, tmp_path: Path
+) -> None:
+    manage(tmp_path, plain_database, "migrate", "--verbosity", "0")
+    manage(tmp_path, plain_database, "backup", str(tmp_path / "file"))
+    said = manage(tmp_path, plain_database, "restore", str(tmp_path / "file"), "--force")
+    assert said.startswith("Restored.")
