@@ -235,6 +235,19 @@ def test_a_stubborn_system_stops_by_force_only(
     assert power(driver, name) is Power.STOPPED
 
 
+def test_what_is_paused_goes_on_when_it_is_started_or_asked_to_stop(
+    node: IncusNode, driver: IncusDriver, running: str
+) -> None:
+    state = f"/1.0/instances/{running}/state"
+    wait_until(lambda: driver.client.get(state)["processes"] > 1)
+    node.incus("pause", running, f"--project={PROJECT}")
+    finish(driver.start(running))
+    assert driver.client.get(f"/1.0/instances/{running}")["status"] == "Running"
+    node.incus("pause", running, f"--project={PROJECT}")
+    finish(driver.stop(running))
+    assert power(driver, running) is Power.STOPPED
+
+
 def test_what_a_killed_daemon_left_half_made_is_made_anew(
     node: IncusNode, driver: IncusDriver, name: str
 ) -> None:

@@ -100,20 +100,26 @@ class IncusDriver(NodeReader):
     def start(self, name: str) -> Iterator[Progress]:
         yield from self._join(name, Doing.CREATE, "Creating")
         found = self.whole(name)
+        if found.is_paused:
+            yield from self._resume(name)
         if found.power is Power.RUNNING:
             return
         self._use(found)
         yield from self._make_it(name, Doing.START, {"action": "start"}, Power.RUNNING, "Booting")
 
     def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
-        if self.whole(name).power is Power.STOPPED:
+        found = self.whole(name)
+        if found.power is Power.STOPPED:
             # It may be booting: wait for the end of that, and look again.
             yield from self._join(name, Doing.START, "Booting")
-            if self.whole(name).power is Power.STOPPED:
+            found = self.whole(name)
+            if found.power is Power.STOPPED:
                 return
         if force:
             body, step = {"action": "stop", "force": True}, "Pulling the plug"
         else:
+            if found.is_paused:
+                yield from self._resume(name)
             body = {"action": "stop", "timeout": HEARING}
             step = "Waiting for the system to shut down"
         while True:
@@ -242,6 +248,12 @@ class IncusDriver(NodeReader):
             self.complete(found)
         if MOVE in found.config:
             self.note(found.name, move="")
+
+    def _resume(self, name: str) -> Iterator[Progress]:
+        """Have one go on that somebody on the node has paused."""
+        begun = self._ask(name, {"action": "unfreeze"})
+        with suppress(Refused, Conflict):  # somebody else was faster
+            yield from follow(self.client, begun, "Resuming")
 
     def _image(self, alias: str) -> dict[str, Any]:
         found = self.client.find(f"/1.0/images/aliases/{quote(alias, safe='')}")

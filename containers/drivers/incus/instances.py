@@ -60,6 +60,11 @@ class IncusInstance:
         return _POWERS.get(self.raw["status"], Power.BUSY)
 
     @property
+    def is_paused(self) -> bool:
+        """Whether somebody on the node has frozen it: it hears nothing until it goes on."""
+        return bool(self.raw["status"] == "Frozen")
+
+    @property
     def is_ours(self) -> bool:
         return ID in self.config
 
