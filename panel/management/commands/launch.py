@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from django.db import connections
 
 from containers.rejoining import refuse_unless_rejoined
 from panel.accounts import DEMO_PASSWORD, demo_people
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Command(BaseCommand):
@@ -50,6 +54,7 @@ class Command(BaseCommand):
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             },
             start_new_session=True,
+            preexec_fn=partial(_end_with, os.getpid()) if sys.platform == "linux" else None,
         )
         while processes.poll() is None and not stop.wait(0.2):
             if greeting and web_answers():
@@ -61,6 +66,13 @@ class Command(BaseCommand):
             processes.wait()
         else:
             raise CommandError("A process ended by itself, and the others were stopped.")
+
+
+def _end_with(parent: int) -> None:
+    """Have this process told to stop when its parent is gone, in whatever way it went."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # gone already
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def refuse_taken_port() -> None:
