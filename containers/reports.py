@@ -245,6 +245,7 @@ def _take_up_again(work: list[Operation], now: datetime) -> None:
         Operation.objects.filter(pk__in=alike).update(
             deadline_at=now + Container.deadline_of(kind),
             started_at=None,
+            halting_seconds=0.0,
             not_before=now,
             woken_at=now,
         )

@@ -34,8 +34,10 @@ class Operation(models.Model):
     hardens a stop. `restored` says that it was open in a back-up which was put back: nothing is
     done for it any more, its node is only asked what became of it. `request_id` is that of the
     click, "" where there was none: every line of the log about this work bears it. `started_at` is
-    when a worker first took it, or took it up again after its node was off-line. A worker that
-    carries it out holds it until `held_until`; while that lies ahead no other touches it.
+    when a worker first took it, or took it up again after its node was off-line;
+    `halting_seconds` is how long the system inside has been seen shutting down since, in all tries.
+    A worker that carries it out holds it until `held_until`; while that lies ahead no other
+    touches it.
     """
 
     class Outcome(models.TextChoices):
@@ -75,6 +77,7 @@ class Operation(models.Model):
     not_before = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField()
+    halting_seconds = models.FloatField(default=0.0, db_default=0.0)
     held_by = models.CharField(max_length=80, blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
 

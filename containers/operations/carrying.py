@@ -191,16 +191,21 @@ def _follow(operation: Operation) -> None:
     """Do the steps from the first, renewing the lease with each sign of life. Raises what the
     driver raises, Hardened (at most once) where the plug is to be pulled, Overdue, and
     LeaseLost."""
-    last_pulse = -PULSE
+    last_pulse: float | None = None
     moves_running = operation.during == Status.MIGRATING and operation.was == Status.RUNNING
     halting = moves_running or operation.during == Status.STOPPING
     for step in work.STEPS[operation.kind](_job(operation)):
         if not isinstance(step, Progress):
-            halting = False
+            halting, operation.halting_seconds = False, 0.0
             if step is work.HALF_WAY:
                 outcomes.half_way(operation)
-        elif time.monotonic() - last_pulse >= PULSE:
-            last_pulse = time.monotonic()
+            continue
+        now = time.monotonic()
+        if last_pulse is None or now - last_pulse >= PULSE:
+            # A clock that is set tells nothing of the time that the system inside has had.
+            if halting and last_pulse is not None:
+                operation.halting_seconds += now - last_pulse
+            last_pulse = now
             _pulse(operation, step)
             if halting and not operation.forced:
                 _harden_when_due(operation)
@@ -218,10 +223,9 @@ def _pulse(operation: Operation, progress: Progress) -> None:
 
 def _harden_when_due(operation: Operation) -> None:
     """Somebody may have pressed Force off. By itself the plug is pulled once the system inside
-    has had its time: what waited for its turn had not been asked to shut down until then."""
+    has had its time: while nothing was seen of it, it may not have been asked to shut down."""
     held = Operation.objects.held_as(operation)
-    assert operation.started_at is not None
-    if timezone.now() - operation.started_at > settings.STOP_LIMIT:
+    if operation.halting_seconds > settings.STOP_LIMIT.total_seconds():
         held.update(forced=True)
     if held.filter(forced=True).exists():
         operation.forced = True
@@ -239,6 +243,7 @@ def _release(operation: Operation, error: DriverError) -> None:
         held_until=None,
         not_before=timezone.now() + pause,
         attempts=operation.attempts - 1 + spent,
+        halting_seconds=operation.halting_seconds,
         error_detail=error.detail,
     ):
         raise LeaseLost

@@ -47,10 +47,15 @@ def claim(operation_id: int) -> Operation | None:
 
 
 def renew(operation: Operation, **shown: object) -> None:
-    """Hold a claimed Operation for another lease, and write down its deadline and what the node
-    showed of it. Raises LeaseLost."""
+    """Hold a claimed Operation for another lease, and write down its deadline, how long it has been
+    halting, and what the node showed of it. Raises LeaseLost."""
     until = timezone.now() + settings.LEASE
-    written = {"held_until": until, "deadline_at": operation.deadline_at, **shown}
+    written = {
+        "held_until": until,
+        "deadline_at": operation.deadline_at,
+        "halting_seconds": operation.halting_seconds,
+        **shown,
+    }
     if not Operation.objects.held_as(operation).update(**written):
         raise LeaseLost
     operation.held_until = until

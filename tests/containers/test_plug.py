@@ -9,10 +9,11 @@ import pytest
 
 from containers import operations
 from containers.connect import simulated, spec_of
-from containers.drivers import Power, Progress
+from containers.drivers import Conflict, Power, Progress, Unreachable
+from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
 from containers.observe import Watcher
-from containers.operations import NotAllowed, work
+from containers.operations import NotAllowed, carrying, work
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -22,7 +23,8 @@ from tests.cast import (
     set_pace,
 )
 from tests.conftest import Clock, Worker
-from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation, look
+from tests.containers.acts import Killed, ask_and_wait, broken, fresh, history, last_operation, look
+from tests.containers.trouble import Trouble, VirtualTime, killed
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +37,12 @@ def stubborn(lena: User, node: Node) -> Container:
     )
     simulated(node).seed(spec_of(container), Power.RUNNING, stubborn=True)
     return container
+
+
+@pytest.fixture
+def time_passes(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test's clock is advanced by has passed, and was not set."""
+    monkeypatch.setattr(carrying, "time", VirtualTime(clock))
 
 
 def test_force_off_hardens_the_open_operation_instead_of_opening_a_second(
@@ -109,6 +117,23 @@ def test_force_off_while_nobody_is_at_work_is_there_when_somebody_is(
     assert effects_on(node, of=stubborn)[-1] == "forced"
 
 
+def test_force_off_does_not_wait_for_the_next_try(
+    stubborn: Container, ada: User, worker: Worker, clock: Clock, instead: Any, settings: Any
+) -> None:
+    def busy(job: work.Job) -> work.Steps:
+        if not job.forced:
+            raise Conflict("busy")
+        yield from job.node.stop(job.name, force=True)
+
+    instead("stop", busy)
+    operations.request(stubborn.pk, "stop", by=ada)
+    clock.advance(by=settings.STOP_PATIENCE)
+    worker.carry_out_all()
+    assert last_operation(stubborn).not_before > clock.now()
+    container = ask_and_wait(stubborn, "force_off", worker, ada)
+    assert container.status == Status.STOPPED
+
+
 @pytest.mark.parametrize(
     ("action", "ends"), [("stop", "stopped"), ("restart", "running"), ("migrate", "running")]
 )
@@ -123,6 +148,7 @@ def test_the_plug_is_pulled_by_itself_where_stopping_takes_for_ever(
     clock: Clock,
     meanwhile: Any,
     settings: Any,
+    time_passes: None,
 ) -> None:
     meanwhile(action, lambda: clock.advance(by=settings.STOP_LIMIT + timedelta(seconds=1)))
     container = ask_and_wait(stubborn, action, worker, ada)
@@ -192,6 +218,7 @@ def test_the_plug_is_not_said_to_be_pulled_while_one_that_has_stopped_is_copied(
     instead: Any,
     settings: Any,
     every_step: None,
+    time_passes: None,
 ) -> None:
     container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
     set_pace(node, 0.1)
@@ -208,3 +235,122 @@ def test_the_plug_is_not_said_to_be_pulled_while_one_that_has_stopped_is_copied(
     assert (container.status, container.node) == (Status.RUNNING, other_node)
     assert not last_operation(container).forced
     assert "forced" not in container.changes.latest("pk").because
+
+
+def test_a_stop_that_is_taken_up_again_and_again_has_an_end(
+    stubborn: Container,
+    lena: User,
+    node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    settings: Any,
+    every_step: None,
+    time_passes: None,
+) -> None:
+    """Each worker dies in the middle of it."""
+    real = work.STEPS["stop"]
+    tries: list[bool] = []
+
+    def dying(job: work.Job) -> work.Steps:
+        tries.append(job.forced)
+        signs = Trouble(4, killed_here)
+        for step in real(job):
+            clock.advance(by=settings.STOP_LIMIT / 10)
+            yield step
+            signs.comes()
+
+    def killed_here() -> None:
+        raise Killed
+
+    instead("stop", dying)
+    operations.request(stubborn.pk, "stop", by=lena)
+    for _ in range(9):
+        with killed():
+            worker.carry_out_all()
+        clock.advance(by=settings.LEASE + timedelta(seconds=1))
+        operations.sweep()
+    assert fresh(stubborn).status == Status.STOPPED
+    assert effects_on(node, of=stubborn)[-1] == "forced"
+    assert len(tries) > 2
+
+
+@pytest.mark.parametrize("action", ["stop", "restart", "migrate"])
+def test_while_a_container_gives_no_answer_its_system_has_not_been_asked(
+    action: str,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    every_step: None,
+    time_passes: None,
+) -> None:
+    container = ContainerFactory.create(status=Status.RUNNING, node=node)
+    set_pace(node, 0.1)
+    answers_again = clock.now() + settings.STOP_LIMIT + timedelta(minutes=1)
+
+    def hanging(real: Any) -> Any:
+        def call(*arguments: Any, **more: Any) -> Any:
+            if clock.now() < answers_again:
+                raise Unreachable("no answer in time")
+            return real(*arguments, **more)
+
+        return call
+
+    for name in ("instance", "stop"):
+        monkeypatch.setattr(SimulatedDriver, name, hanging(getattr(SimulatedDriver, name)))
+    operations.request(container.pk, action, by=ada)
+    for _ in range(13):
+        worker.carry_out_all()
+        clock.advance(31)
+        operations.sweep()
+    assert last_operation(container).outcome == "done"
+    assert not last_operation(container).forced
+    assert "forced" not in effects_on(node, of=container)
+
+
+def test_a_clock_that_is_set_gives_the_system_no_less_time(
+    ada: User, node: Node, worker: Worker, clock: Clock, meanwhile: Any, settings: Any
+) -> None:
+    container = ContainerFactory.create(status=Status.RUNNING, node=node)
+    set_pace(node, 0.1)
+    meanwhile("stop", lambda: clock.advance(by=settings.STOP_LIMIT * 2))
+    container = ask_and_wait(container, "stop", worker, ada)
+    assert container.status == Status.STOPPED
+    assert not last_operation(container).forced
+
+
+def test_the_second_try_of_a_move_asks_its_system_to_shut_down_as_the_first_did(
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    every_step: None,
+    time_passes: None,
+) -> None:
+    """It was started on its node as soon as the first had broken off."""
+    container = ContainerFactory.create(status=Status.RUNNING, node=node)
+    set_pace(node, 0.1)
+    real = SimulatedDriver.move
+
+    def breaks_off(driver: SimulatedDriver, name: str, target: Any) -> Any:
+        monkeypatch.setattr(SimulatedDriver, "move", real)
+        yield Progress(1, "Copying")
+        clock.advance(by=settings.STOP_LIMIT * 2)
+        driver.power(name, Power.RUNNING)
+        raise Conflict("the copy is not the same")
+
+    monkeypatch.setattr(SimulatedDriver, "move", breaks_off)
+    container = ask_and_wait(container, "migrate", worker, ada, target=other_node.pk)
+    clock.advance(31)
+    operations.sweep()
+    worker.carry_out_all()
+    assert fresh(container).node == other_node
+    assert not last_operation(container).forced
+    assert "forced" not in effects_on(node, of=container)
