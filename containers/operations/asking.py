@@ -139,8 +139,8 @@ def open_operation(
 def _harden(container: Container) -> Operation:
     """The open Operation, made to pull the plug instead of waiting."""
     operation = container.operations.open().get()
-    operation.forced = True
-    operation.save(update_fields=["forced"])
+    operation.forced, operation.not_before = True, timezone.now()
+    operation.save(update_fields=["forced", "not_before"])
     wake(operation.pk)
     return operation
 
