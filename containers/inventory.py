@@ -29,7 +29,7 @@ class Inventory:
     began: datetime
     resources: Resources
     images: frozenset[str]
-    unfinished: frozenset[str]
+    unfinished: dict[str, bool]
 
 
 def ask(node: Node) -> Inventory:
@@ -37,7 +37,7 @@ def ask(node: Node) -> Inventory:
     began, driver = timezone.now(), connect(node)
     # What has a colon in its name is an image server's, wherever it is said.
     images = frozenset(name for name in driver.images() if not server_of(name))
-    return Inventory(began, driver.resources(), images, frozenset(driver.unfinished()))
+    return Inventory(began, driver.resources(), images, driver.unfinished())
 
 
 def learn(node: Node) -> None:

@@ -117,6 +117,8 @@ def correction_of(container: Container, look: Look, during: str | None) -> Corre
         if was != Status.OFFLINE:
             return Correction(was, was_missing, "vanished", gone=True)
         return None if was_missing else Correction(was, was_missing, gone=True)
+    if was_missing and not seen.known:
+        return None  # whoever's it is
     if seen.power is Power.RUNNING and was != Status.RUNNING:
         return Correction(was, was_missing, "found_running")
     if seen.power is Power.STOPPED and was in Container.sources_of("found_stopped"):

@@ -4,7 +4,7 @@ every look, what was never finished whenever the node is asked what it has."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,12 +27,17 @@ class Kind(NamedTuple):
 def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[int]) -> None:
     """Keep which instances on a node the database does not know there; nothing is done to
     them. `known` are the ids of the containers that it has there: what bears the name of one
-    and was made by hand is not that container. `began` is before the node was asked."""
-    whole = {n: Kind(each.by_hand) for each in found if (n := Stray.number_of(each.name))}
+    and was made by hand is not that container. What gives no answer stays as it was noted.
+    `began` is before the node was asked."""
+    numbered = {n: each for each in found if (n := Stray.number_of(each.name))}
+    whole = {n: Kind(each.by_hand) for n, each in numbered.items() if each.known}
+    silent = numbered.keys() - whole.keys()
     unknown = {n: kind for n, kind in whole.items() if kind.by_hand or n not in known}
     noted = {stray.number: Kind(stray.by_hand, stray.unfinished) for stray in node.strays.all()}
     # What was never finished is not listed before it is whole.
-    wanted = {n: kind for n, kind in noted.items() if kind.unfinished and n not in whole}
+    wanted = {
+        n: kind for n, kind in noted.items() if n in silent or (kind.unfinished and n not in whole)
+    }
     wanted |= _unexplained(node, unknown, began)
     if outdated := [n for n in noted if wanted.get(n) != noted[n]]:
         node.strays.filter(number__in=outdated).delete()
@@ -54,10 +59,12 @@ def _unexplained(node: Node, unknown: dict[int, Kind], began: datetime) -> dict[
     return {n: kind for n, kind in unknown.items() if n not in explained}
 
 
-def note_unfinished(node: Node, names: Iterable[str], *, began: datetime) -> None:
-    """Keep which instances that are not whole nobody is at work on any more. `began` is before
-    the node was asked."""
-    left = {number for name in names if (number := Stray.number_of(name))}
+def note_unfinished(node: Node, names: Mapping[str, bool], *, began: datetime) -> None:
+    """Keep which instances that are not whole nobody is at work on any more; one that is named with
+    False gives no answer, and stays as it was noted. `began` is before the node was asked."""
+    numbers = {n: known for name, known in names.items() if (n := Stray.number_of(name))}
+    left = {number for number, known in numbers.items() if known}
+    silent = numbers.keys() - left
     strays = dict(node.strays.values_list("number", "unfinished"))
     if strays:
         _keep_free(strays)
@@ -66,7 +73,7 @@ def note_unfinished(node: Node, names: Iterable[str], *, began: datetime) -> Non
         return
     under_way = Q(operations__outcome=Operation.Outcome.OPEN) | Q(operations__ended_at__gte=began)
     left -= set(Container.objects.filter(under_way, pk__in=left).values_list("pk", flat=True))
-    node.strays.filter(number__in=noted - left, unfinished=True).delete()
+    node.strays.filter(number__in=noted - left - silent, unfinished=True).delete()
     if new := sorted(left - set(node.strays.values_list("number", flat=True))):
         begun = [Stray(node=node, number=number, unfinished=True) for number in new]
         _keep(node, begun, "never finished on node %s: %s")

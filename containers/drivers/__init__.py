@@ -132,12 +132,14 @@ class Power(StrEnum):
 @dataclass(frozen=True)
 class Instance:
     """One container as its node sees it now. `by_hand` says that the panel neither made nor
-    claimed it: it is somebody else's."""
+    claimed it: it is somebody else's. Of one that is not `known` its node says nothing but that
+    it is there, whole or not, whoever's."""
 
     name: str
     power: Power
     address: str = ""
     by_hand: bool = False
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -256,9 +258,10 @@ class Driver(Protocol):
         """Every whole instance on the node by name, in one call: the panel's, and those that
         somebody made by hand, which nothing but `describe` and `claim` has to do with."""
 
-    def unfinished(self) -> list[str]:
+    def unfinished(self) -> dict[str, bool]:
         """The names under which the panel has begun a creation or a move here that is no whole
-        instance yet, whether the node is still at it or not."""
+        instance yet, whether the node is still at it or not. False stands for one that may be:
+        it gives no answer now."""
 
     def instance(self, name: str) -> Instance | None:
         """One instance of the panel's, or None where the node is sure that it has none of

@@ -78,7 +78,7 @@ def _check_left_over(node: Node, container: Container) -> None:
 def _check_unfinished(node: Node, name: str) -> None:
     with asking(node) as driver:
         unfinished = driver.unfinished()
-    if name not in unfinished:
+    if not unfinished.get(name):
         raise NotPossible(f"Node {node.name} has nothing unfinished called {name} any more.")
 
 

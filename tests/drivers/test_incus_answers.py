@@ -10,6 +10,7 @@ import pytest
 from containers.drivers import (
     Conflict,
     DriverError,
+    Instance,
     NoImageServer,
     NoRoom,
     NoSuchImage,
@@ -236,3 +237,22 @@ def test_where_instances_are_is_remembered_for_when_a_member_hangs() -> None:
     driver.client = cast(Client, OneHangs(hung=True))
     seen = driver.instances()
     assert {name: found.power for name, found in seen.items()} == {"ct-1": Power.RUNNING}
+
+
+class ListTooLong:
+    """What is asked of a server that does not tell of all its instances in time, nor of one."""
+
+    def get(self, path: str, *, within: float, **params: int) -> list[str]:
+        if params:
+            raise Unreachable("no answer in time")
+        return ["/1.0/instances/ct-1?project=berth"]
+
+    def find(self, path: str, *, within: float, **params: int) -> None:
+        raise Unreachable("no answer in time")
+
+
+def test_of_one_that_gives_no_answer_no_more_is_said_than_that_it_is_there() -> None:
+    driver = IncusDriver(Server("https://127.0.0.1:1", timeout=3))
+    driver.client = cast(Client, ListTooLong())
+    assert driver.instances() == {"ct-1": Instance("ct-1", Power.ERROR, known=False)}
+    assert driver.unfinished() == {"ct-1": False}

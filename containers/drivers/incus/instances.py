@@ -21,6 +21,8 @@ _HOSTNAME = "user.berth.hostname"
 _IMAGE = "user.berth.image"
 _LABEL = "user.berth.label."
 
+SILENT = "silent"  # in place of what Incus would have said
+
 NEW = "new"  # whole as soon as Incus has unpacked it
 ARRIVING = "arriving"  # a copy that nobody has verified yet
 WHOLE = "whole"
@@ -73,6 +75,11 @@ class IncusInstance:
         """Differs between two of one name, and before and after the panel has gone on with one."""
         marks = (self.config.get(key, "") for key in (ID, STATE, MOVE))
         return str(self.raw["created_at"]), *marks
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether Incus says nothing of it but that it is there."""
+        return SILENT in self.raw
 
     @property
     def is_unpacked(self) -> bool:
@@ -150,10 +157,8 @@ class IncusInstance:
 
 
 def silent(name: str, location: str) -> dict[str, Any]:
-    """One of which nothing is known but that it is there: as ours and whole, for what the panel
-    does not find listed counts as lost."""
-    config = {ID: "", STATE: WHOLE}
-    return {"name": name, "status": "Error", "location": location, "config": config}
+    """One of which nothing is known but that it is there."""
+    return {"name": name, "status": "Error", "location": location, "config": {}, SILENT: True}
 
 
 def _bytes(size: str) -> int:

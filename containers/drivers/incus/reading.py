@@ -124,18 +124,31 @@ class NodeReader:
         return sorted({alias["name"] for image in found for alias in image["aliases"]})
 
     def instances(self) -> dict[str, Instance]:
-        found = [each for each in self.everything() if each.is_whole or each.is_by_hand]
+        found = [
+            each
+            for each in self.everything()
+            # What the panel does not find listed counts as lost.
+            if each.is_whole or each.is_by_hand or each.is_silent
+        ]
         for each in self._addresses.due(found):
             self._soon_with_state(each.name, within=self.timeout / 4)
         return {
             each.name: Instance(
-                each.name, each.power, self._addresses.of(each), by_hand=each.is_by_hand
+                each.name,
+                each.power,
+                self._addresses.of(each),
+                by_hand=each.is_by_hand,
+                known=not each.is_silent,
             )
             for each in found
         }
 
-    def unfinished(self) -> list[str]:
-        return [each.name for each in self.everything() if each.is_ours and not each.is_whole]
+    def unfinished(self) -> dict[str, bool]:
+        return {
+            each.name: not each.is_silent
+            for each in self.everything()
+            if each.is_silent or (each.is_ours and not each.is_whole)
+        }
 
     def everything(self) -> list[IncusInstance]:
         """Whatever is on the node in the panel's project, whole or not, ours or not. Of one that

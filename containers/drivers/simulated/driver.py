@@ -69,12 +69,12 @@ class SimulatedDriver:
         found = ((name, self._node.state_of_any(name)) for name in names)
         return {name: _instance(name, state) for name, state in found if state}
 
-    def unfinished(self) -> list[str]:
+    def unfinished(self) -> dict[str, bool]:
         self._reach()
         names = self._node.names()
         self._node.catch_up(names)
         creations = {name for name in names if self._node.creation(name)}
-        return sorted(creations.union(self._node.copies().values()))
+        return dict.fromkeys(creations.union(self._node.copies().values()), True)
 
     def instance(self, name: str) -> Instance | None:
         self._reach()

@@ -12,7 +12,7 @@ from django.test import Client
 
 from containers import inventory, operations
 from containers.connect import simulated, spec_of
-from containers.drivers import NoRoom, Power, Progress, Spec
+from containers.drivers import Instance, NoRoom, Power, Progress, Spec
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Stray
 from containers.placement import place
@@ -21,7 +21,7 @@ from containers.statuses import Status
 from panel.models import User
 from tests.cast import IMAGE, ContainerFactory, power_of
 
-from .conftest import fresh, look, put, strays, told
+from .conftest import NUMBER, fresh, look, put, strays, told
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +51,7 @@ def test_it_goes_and_the_container_stays(
     left: Container, node: Node, other_node: Node, ada: User
 ) -> None:
     assert "is being deleted" in clear_away(other_node, left.pk, by=ada)
-    assert simulated(other_node).unfinished() == []
+    assert simulated(other_node).unfinished() == {}
     assert power_of(left) is Power.STOPPED
     assert (fresh(left).status, fresh(left).node) == (Status.STOPPED, node)
     change = left.changes.latest("pk")
@@ -88,7 +88,7 @@ def test_half_a_copy_goes_like_half_a_creation(
     take_stock(other_node)
     assert told(other_node) == [(container.instance_name, True, ["clear_away"])]
     clear_away(other_node, container.pk, by=ada)
-    assert simulated(other_node).unfinished() == []
+    assert simulated(other_node).unfinished() == {}
     assert power_of(container) is Power.STOPPED
 
 
@@ -136,7 +136,7 @@ def test_while_the_container_is_worked_on_it_stays(
     assert told(other_node) == [(left.instance_name, True, [])]
     with pytest.raises(NotPossible, match="Booting now"):
         clear_away(other_node, left.pk, by=ada)
-    assert simulated(other_node).unfinished() == [left.instance_name]
+    assert simulated(other_node).unfinished() == {left.instance_name: True}
 
 
 def test_what_is_left_of_a_destroyed_one_can_be_cleared_away(node: Node, ada: User) -> None:
@@ -145,7 +145,7 @@ def test_what_is_left_of_a_destroyed_one_can_be_cleared_away(node: Node, ada: Us
     take_stock(node)
     assert told(node) == [(gone.instance_name, True, ["clear_away"])]
     clear_away(node, gone.pk, by=ada)
-    assert simulated(node).unfinished() == []
+    assert simulated(node).unfinished() == {}
 
 
 def test_what_the_database_knows_nothing_of_can_be_cleared_away_on_the_page(
@@ -159,7 +159,7 @@ def test_what_the_database_knows_nothing_of_can_be_cleared_away_on_the_page(
     url = f"/nodes/{node.pk}/differences/977/clear_away/"
     assert "Clear away: ct-977 on node-a?" in as_ada.get(url).content.decode()
     assert "is being deleted" in as_ada.post(url, follow=True).content.decode()
-    assert simulated(node).unfinished() == []
+    assert simulated(node).unfinished() == {}
     assert ContainerFactory.create().pk > 977
 
 
@@ -235,3 +235,32 @@ def test_it_does_not_bind_a_container_to_the_node(node: Node, other_node: Node) 
     begin(other_node, ordered)
     take_stock(other_node)
     assert place(ordered) == node
+
+
+def test_what_gives_no_answer_stays_as_it_was_noted(
+    left: Container, missing: Container, other_node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node says that there is something of that name, and no more."""
+    put(other_node)
+    put(other_node, 978, by_hand=True)
+    look()
+    noted = list(Stray.objects.order_by("number").values())
+    assert len(noted) == 3
+    names = [f"ct-{number}" for number in (left.pk, NUMBER, 978, 979)]
+    silent = {name: Instance(name, Power.ERROR, known=False) for name in names}
+    monkeypatch.setattr(SimulatedDriver, "instances", lambda driver: silent)
+    monkeypatch.setattr(SimulatedDriver, "unfinished", lambda _: dict.fromkeys(names, False))
+    look()
+    take_stock(other_node)
+    assert list(Stray.objects.order_by("number").values()) == noted
+    assert fresh(missing).missing
+
+
+def test_a_container_that_gives_no_answer_is_not_missing(
+    container: Container, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = Instance(container.instance_name, Power.ERROR, known=False)
+    monkeypatch.setattr(SimulatedDriver, "instances", lambda driver: {silent.name: silent})
+    look()
+    assert fresh(container).status == Status.STOPPED
+    assert strays() == []
