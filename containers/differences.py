@@ -94,7 +94,7 @@ def counts_on(nodes: QuerySet[Node] | list[Node]) -> Counter[int]:
 
 def _unknown(stray: Stray, container: Container | None) -> Difference:
     """What the node has and the database does not have there."""
-    own = container.node if container else None
+    own, is_another = container.node if container else None, stray.by_hand or stray.another
     elsewhere = own if own != stray.node else None
     actions: tuple[Action, ...] = ()
     if container is None:
@@ -103,11 +103,14 @@ def _unknown(stray: Stray, container: Container | None) -> Difference:
         text = "Its order was cancelled before anything was to be created."
     elif own is None:
         text = f"The database has it as {container.get_status_display()}, on no node."
+        if is_another and container.status == Status.ORDERED:
+            text = "It is another one. The container of this number cannot be created here before "
+            text += "this one is renamed; it can be adopted then."
     elif container.is_gone():
         text, actions = "The database has it on a node that does not have it:", (TAKE_OVER,)
         if elsewhere is None:
             text = "The database has it here, and this one has taken its place."
-    elif stray.by_hand:
+    elif is_another:
         text = "It bears the name of this container, and is another one."
         if elsewhere:
             text = "It is another one. The container of this name is on:"

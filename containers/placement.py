@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 
+from django.db.models import Q
+
 from containers.models import Container, Node, Operation, Stray
 from containers.models.node import NodeQuerySet
 from containers.room import with_room
@@ -27,6 +29,10 @@ class NoRoomAnywhere(Exception):
 
 class NoImageAnywhere(NoRoomAnywhere):
     """No node in service has the system that was ordered, or can fetch it."""
+
+
+class NumberTaken(NoRoomAnywhere):
+    """Wherever there is room another instance bears its number."""
 
 
 def candidates(container: Container) -> list[Node]:
@@ -93,10 +99,7 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     list(Node.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     found = candidates(container)
     if container.node is None:
-        # After a restore it may be somewhere already, and must not come to be twice.
-        whole = Stray.objects.filter(number=container.pk, unfinished=False)
-        there = set(whole.values_list("node", flat=True))
-        found = [node for node in found if node.pk in there] if there else found
+        found = _where_it_may_be_made(container, found)
     if wanted is not None:
         found = [node for node in found if node.pk == wanted]
         if not found:
@@ -116,6 +119,26 @@ def _why_not_there(container: Container, wanted: int) -> str:
         f"{node} cannot take {container.name}: it has no room for it, is off-line, "
         "out of service or of another kind."
     )
+
+
+def _where_it_may_be_made(container: Container, nodes: list[Node]) -> list[Node]:
+    """After a restore it may be somewhere already, and must not come to be twice; where another
+    one bears its number it cannot be made. Raises NumberTaken."""
+    whole = Stray.objects.filter(number=container.pk, unfinished=False)
+    another = Q(by_hand=True) | Q(another=True)
+    taken = set(whole.filter(another).values_list("node", flat=True))
+    there = set(whole.exclude(another).values_list("node", flat=True))
+    left = [node for node in nodes if node.pk not in taken]
+    if nodes and not left:
+        raise NumberTaken(
+            f"What is called {container.instance_name} on {_listed(nodes)} is another one. "
+            "An administrator has to rename it there: then this container is created by itself."
+        )
+    return [node for node in left if node.pk in there] if there else left
+
+
+def _listed(nodes: Iterable[Node]) -> str:
+    return ", ".join(sorted(node.name for node in nodes))
 
 
 def _why_none(container: Container) -> NoRoomAnywhere:

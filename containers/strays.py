@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
+from containers.connect import spec_of
 from containers.drivers import Instance
 from containers.ids import LEAP, last_given, reserve
 from containers.models import Container, Node, Operation, Stray
@@ -21,6 +22,7 @@ class Kind(NamedTuple):
     """What a note says of an instance, beside its number."""
 
     by_hand: bool
+    another: bool = False
     unfinished: bool = False
 
 
@@ -33,16 +35,21 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
     whole = {n: Kind(each.by_hand) for n, each in numbered.items() if each.known}
     silent = numbered.keys() - whole.keys()
     unknown = {n: kind for n, kind in whole.items() if kind.by_hand or n not in known}
-    noted = {stray.number: Kind(stray.by_hand, stray.unfinished) for stray in node.strays.all()}
+    noted = {
+        stray.number: Kind(stray.by_hand, stray.another, stray.unfinished)
+        for stray in node.strays.all()
+    }
     # What was never finished is not listed before it is whole.
     wanted = {
         n: kind for n, kind in noted.items() if n in silent or (kind.unfinished and n not in whole)
     }
-    wanted |= _unexplained(node, unknown, began)
+    unknown = _unexplained(node, unknown, began)
+    others = _others(numbered[n] for n, kind in unknown.items() if not kind.by_hand)
+    wanted |= {n: kind._replace(another=n in others) for n, kind in unknown.items()}
     if outdated := [n for n in noted if wanted.get(n) != noted[n]]:
         node.strays.filter(number__in=outdated).delete()
     if new := sorted(n for n in wanted if noted.get(n) != wanted[n]):
-        strays = [Stray(node=node, number=number, by_hand=wanted[number].by_hand) for number in new]
+        strays = [Stray(node=node, number=number, **wanted[number]._asdict()) for number in new]
         _keep(node, strays, "not known to be on node %s: %s")
 
 
@@ -57,6 +64,13 @@ def _unexplained(node: Node, unknown: dict[int, Kind], began: datetime) -> dict[
     accounts = Container.objects.filter(arriving | since_then | ours, pk__in=unknown)
     explained = set(accounts.values_list("pk", flat=True))
     return {n: kind for n, kind in unknown.items() if n not in explained}
+
+
+def _others(ours: Iterable[Instance]) -> set[int]:
+    """Those that were made for another container than the one that has their number now."""
+    labels = {n: each.labels for each in ours if (n := Stray.number_of(each.name))}
+    here = Container.objects.filter(pk__in=labels) if labels else ()
+    return {each.pk for each in here if spec_of(each).is_another(labels[each.pk])}
 
 
 def note_unfinished(node: Node, names: Mapping[str, bool], *, began: datetime) -> None:

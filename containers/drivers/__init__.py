@@ -133,13 +133,15 @@ class Power(StrEnum):
 class Instance:
     """One container as its node sees it now. `by_hand` says that the panel neither made nor
     claimed it: it is somebody else's. Of one that is not `known` its node says nothing but that
-    it is there, whole or not, whoever's."""
+    it is there, whole or not, whoever's. `labels` are those that it was created with; only a list
+    tells them."""
 
     name: str
     power: Power
     address: str = ""
     by_hand: bool = False
     known: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,12 @@ class Spec:
     ssh_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     source: ImageSource | None = None
+
+    def is_another(self, labels: Mapping[str, str]) -> bool:
+        """Whether what bears these labels was made for another container of the same number: one
+        of a database that has gone back in time since. What lacks the labels that are compared is
+        not."""
+        return any(labels.get(mark, value) != value for mark, value in self.labels.items())
 
     @property
     def alias(self) -> str:

@@ -151,14 +151,11 @@ def undo(job: Job) -> Steps:
 
 
 def is_another(job: Job) -> bool:
-    """Whether what the node has under this name was made for another container of the same
-    number: one of a database that has gone back in time since. One without the marks that are
-    compared is not."""
+    """Whether what the node has under this name was made for another container."""
     try:
-        labels = job.node.describe(job.name).labels
+        return job.spec.is_another(job.node.describe(job.name).labels)
     except NoSuchInstance:
         return False
-    return any(labels.get(mark, value) != value for mark, value in job.spec.labels.items())
 
 
 def look(job: Job) -> Seen:

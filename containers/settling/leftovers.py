@@ -34,7 +34,7 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
         fresh = locked_where_it_was(container)
         _check_at_rest(fresh)
         # Whoever came second could meet the next copy.
-        take_note(node, number, by_hand=False)
+        take_note(node, number, by_hand=False, another=False)
         _tell(fresh, by, f"asked to remove the old copy on node {node.name}")
     # In the meantime that copy may have gone, and the container have come here itself.
     container = container_of(number)

@@ -99,7 +99,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _has_little(node: Node) -> inventory.Inventory:
     time.sleep(0.2)  # those who ask at once have all been answered before one of them goes on
-    return inventory.Inventory(timezone.now(), Resources(4, 8192, 100), frozenset(), frozenset())
+    return inventory.Inventory(timezone.now(), Resources(4, 8192, 100), frozenset(), {})
 
 
 def chooses(browser: Client, name: str) -> HttpResponse:

@@ -103,7 +103,7 @@ def test_of_servers_of_which_one_does_not_answer_none_is_added(
         if node.name == "fsn-2":
             raise Unreachable("no answer in time")
         room = Resources(8, 8192, 100, "6.0")
-        return inventory.Inventory(timezone.now(), room, frozenset(), frozenset())
+        return inventory.Inventory(timezone.now(), room, frozenset(), {})
 
     monkeypatch.setattr(inventory, "ask", ask)
     monkeypatch.setattr(registration, "_by_member", lambda server: {})

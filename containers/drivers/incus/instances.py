@@ -137,13 +137,18 @@ class IncusInstance:
         ]
         return str(min(found, key=lambda address: address.version)) if found else ""
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Those of the spec that it was made of."""
+        found = {key: value for key, value in self.config.items() if key.startswith(_LABEL)}
+        return {key.removeprefix(_LABEL): value for key, value in found.items()}
+
     def spec(self) -> Spec:
         """What it was made to be, with the limits that it has now, be they a profile's."""
         config = self.raw["expanded_config"]
         devices = self.raw["expanded_devices"].values()
         size = next((each.get("size", "") for each in devices if each.get("path") == "/"), "")
         cpus = config.get("limits.cpu", "")
-        labels = [key for key in config if key.startswith(_LABEL)]
         return Spec(
             name=self.name,
             hostname=config.get(_HOSTNAME, ""),
@@ -152,7 +157,7 @@ class IncusInstance:
             memory_mb=_bytes(config.get("limits.memory", "")) // 2**20,
             disk_gb=_bytes(size) // 2**30,
             ssh_key=config.get(SSH_KEY, ""),
-            labels={key.removeprefix(_LABEL): config[key] for key in labels},
+            labels=self.labels,
         )
 
 

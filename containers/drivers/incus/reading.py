@@ -139,6 +139,7 @@ class NodeReader:
                 self._addresses.of(each),
                 by_hand=each.is_by_hand,
                 known=not each.is_silent,
+                labels=each.labels,
             )
             for each in found
         }

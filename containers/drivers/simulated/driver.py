@@ -67,7 +67,11 @@ class SimulatedDriver:
         names = self._node.names()
         self._node.catch_up(names)
         found = ((name, self._node.state_of_any(name)) for name in names)
-        return {name: _instance(name, state) for name, state in found if state}
+        return {
+            name: replace(_instance(name, state), labels=self._node.labels(name))
+            for name, state in found
+            if state
+        }
 
     def unfinished(self) -> dict[str, bool]:
         self._reach()

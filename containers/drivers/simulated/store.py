@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -197,6 +197,12 @@ class Store:
 
     def config(self, name: str) -> Config:
         return read_config(self.instances / name)
+
+    def labels(self, name: str) -> Mapping[str, str]:
+        """Those of one that may be gone by now."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return self.config(name).spec.labels
+        return {}
 
     def rootfs(self, name: str) -> Rootfs:
         return Rootfs(self.instances / name / "rootfs", self.instances / name / "aside")

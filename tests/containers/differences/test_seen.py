@@ -14,11 +14,12 @@ from containers.drivers.simulated import Faults
 from containers.ids import LEAP, reserve
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import look_at, record_looks
+from containers.placement import NumberTaken
 from containers.settling import NotPossible, adopt
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
-from tests.cast import ContainerFactory
-from tests.conftest import Worker
+from tests.cast import ContainerFactory, effects_on
+from tests.conftest import Clock, Worker
 
 from .conftest import fresh, look, move_by_hand, put, strays, told
 
@@ -155,6 +156,43 @@ def test_each_difference_says_what_it_is(
     assert "does not answer" in texts[twice.pk]
     assert ("ct-977", True, ["adopt"]) in told(node)
     assert (moved.instance_name, True, []) in told(node)
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_is_another_one_of_its_number_does_not_keep_a_container_from_being_created(
+    by_hand: bool, node: Node, other_node: Node, ada: User, worker: Worker, clock: Clock
+) -> None:
+    ordered = ContainerFactory.create(status=Status.ORDERED)
+    labels = {} if by_hand else {"ordered": "2020-01-01T00:00:00+00:00"}
+    put(node, ordered.pk, by_hand=by_hand, labels=labels)
+    look()
+    assert told(node) == [(ordered.instance_name, True, [])]
+    assert "cannot be created here" in differences_on(node)[0].text
+
+    Node.objects.filter(pk=other_node.pk).update(in_service=False)
+    with pytest.raises(NumberTaken, match="is another one"):
+        operations.request(ordered.pk, "create", by=ada)
+    assert fresh(ordered).problem.startswith(f"What is called ct-{ordered.pk} on node-a is another")
+
+    Node.objects.filter(pk=other_node.pk).update(in_service=True)
+    clock.advance(60)
+    operations.sweep()
+    worker.carry_out_all()
+    assert (fresh(ordered).status, fresh(ordered).node) == (Status.STOPPED, other_node)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_one_that_was_created_already_is_found_where_it_is(
+    marked: bool, node: Node, other_node: Node, ada: User, worker: Worker
+) -> None:
+    """After a restore. It was marked with the moment of its order, or made before any was."""
+    ordered = ContainerFactory.create(status=Status.ORDERED)
+    put(other_node, ordered.pk, labels=spec_of(ordered).labels if marked else {})
+    look()
+    operations.request(ordered.pk, "create", by=ada)
+    worker.carry_out_all()
+    assert (fresh(ordered).status, fresh(ordered).node) == (Status.STOPPED, other_node)
+    assert effects_on(node, other_node, of=ordered) == ["created"]
 
 
 # --- numbers -------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_of_two_who_clear_it_away_one_does(
     """The other could meet what has been moved there since."""
     real = SimulatedDriver.unfinished
 
-    def overtaken(node: SimulatedDriver) -> list[str]:
+    def overtaken(node: SimulatedDriver) -> dict[str, bool]:
         found = real(node)
         monkeypatch.setattr(SimulatedDriver, "unfinished", real)
         clear_away(other_node, left.pk, by=ada)
@@ -199,7 +199,7 @@ def test_what_becomes_whole_in_the_meantime_stays(
 ) -> None:
     real = SimulatedDriver.unfinished
 
-    def gone_on_with(node: SimulatedDriver) -> list[str]:
+    def gone_on_with(node: SimulatedDriver) -> dict[str, bool]:
         found = real(node)
         monkeypatch.setattr(SimulatedDriver, "unfinished", real)
         list(node.delete(left.instance_name))
