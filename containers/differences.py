@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from django.db.models import QuerySet, Value
 
-from containers.models import Action, Container, Node, Stray
+from containers.models import Action, Container, Node, Operation, Stray
 from containers.statuses import Status
 
 ADOPT = Action("adopt", "Adopt", "plus")
@@ -65,6 +65,8 @@ def differences_on(node: Node) -> list[Difference]:
     answer, nothing can be done about any of it."""
     strays = list(node.strays.all())
     known = Container.objects.select_related("node").in_bulk([stray.number for stray in strays])
+    moves = Operation.objects.moves_since_made(node).filter(container__in=known)
+    moved = set(moves.values_list("container", flat=True))
     missing = node.containers.filter(status=Status.OFFLINE, missing=True).order_by("name", "pk")
     # Where another one bears its name here, that says it all.
     missing = missing.exclude(pk__in=[stray.number for stray in strays if not stray.unfinished])
@@ -73,7 +75,9 @@ def differences_on(node: Node) -> list[Difference]:
     elsewhere = {stray.number: stray.node for stray in seen}
     found = [
         *(
-            (_unfinished if stray.unfinished else _unknown)(stray, known.get(stray.number))
+            _unfinished(stray, known.get(stray.number))
+            if stray.unfinished
+            else _unknown(stray, known.get(stray.number), moved=stray.number in moved)
             for stray in strays
         ),
         *(_missing(container, elsewhere.get(container.pk)) for container in missing),
@@ -92,8 +96,9 @@ def counts_on(nodes: QuerySet[Node] | list[Node]) -> Counter[int]:
     return Counter(node for node, *_ in here.union(gone))
 
 
-def _unknown(stray: Stray, container: Container | None) -> Difference:
-    """What the node has and the database does not have there."""
+def _unknown(stray: Stray, container: Container | None, *, moved: bool) -> Difference:
+    """What the node has and the database does not have there; `moved` says that it was to move
+    from here or to here."""
     own, is_another = container.node if container else None, stray.by_hand or stray.another
     elsewhere = own if own != stray.node else None
     actions: tuple[Action, ...] = ()
@@ -116,6 +121,9 @@ def _unknown(stray: Stray, container: Container | None) -> Difference:
             text = "It is another one. The container of this name is on:"
     elif not own.online:
         text = "The database has it on another node, which does not answer now:"
+    elif not moved:
+        text = "No move has left this one: it may be the right one, with all that is in it. "
+        text += "The database has it on another node, which has it as well:"
     else:
         text = "The database has it on another node, which has it as well:"
         actions = () if container.is_transient else (REMOVE_COPY,)

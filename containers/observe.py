@@ -126,6 +126,12 @@ def _note_answers(answered: dict[Node, Look]) -> None:
         rows = Node.objects.filter(pk__in=[node.pk for node in answered])
         list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
         rows.update(seen_at=timezone.now(), misses=0, problem="")
+        if seen := [
+            node.pk
+            for node, look in answered.items()
+            if node.may_have_up_to is not None and look.tells_all
+        ]:
+            Node.objects.filter(pk__in=seen).update(may_have_up_to=None)
         other = [node for node, look in answered.items() if _note_latency(node, look)]
         Node.objects.bulk_update(other, ["latency_ms"], batch_size=100)
 

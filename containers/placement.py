@@ -35,6 +35,10 @@ class NumberTaken(NoRoomAnywhere):
     """Wherever there is room another instance bears its number."""
 
 
+class MayBeThere(NoRoomAnywhere):
+    """The panel was restored, and not all nodes that may have it were seen since."""
+
+
 def candidates(container: Container) -> list[Node]:
     """The nodes that could take it, most room first; never the one it is on. One that moves
     brings its files along, to a node of the same kind; a new one is made of an image, and goes
@@ -123,11 +127,17 @@ def _why_not_there(container: Container, wanted: int) -> str:
 
 def _where_it_may_be_made(container: Container, nodes: list[Node]) -> list[Node]:
     """After a restore it may be somewhere already, and must not come to be twice; where another
-    one bears its number it cannot be made. Raises NumberTaken."""
+    one bears its number it cannot be made. Raises NumberTaken and MayBeThere."""
     whole = Stray.objects.filter(number=container.pk, unfinished=False)
     another = Q(by_hand=True) | Q(another=True)
     taken = set(whole.filter(another).values_list("node", flat=True))
     there = set(whole.exclude(another).values_list("node", flat=True))
+    if not there and (unasked := Node.objects.unasked_about(container.pk)):
+        raise MayBeThere(
+            f"It may be on {_listed(unasked)} already: the panel was restored from a back-up, and "
+            "has had no answer from there since. It is tried again by itself. An administrator "
+            "takes a node that is lost out of service."
+        )
     left = [node for node in nodes if node.pk not in taken]
     if nodes and not left:
         raise NumberTaken(

@@ -11,7 +11,7 @@ from django.db.models import F, Max, Model
 from django.utils import timezone
 
 from containers.ids import LEAP, reserve
-from containers.models import Container, Operation
+from containers.models import Container, Node, Operation
 
 # Time for every node to be asked first, before anything is created.
 PAUSE = timedelta(minutes=5)
@@ -37,7 +37,8 @@ def rejoin(*numbered: type[Model]) -> None:
     """Make a restored database safe. Call it before any worker or watcher runs on it.
 
     Nothing is done for work that was open then: its node is asked what became of it, and where
-    it was not done, it counts as failed. New containers, and rows of the models named, get ids
+    it was not done, it counts as failed. What may be on a node is not created before that node was
+    seen. New containers, and rows of the models named, get ids
     that were never given out.
     """
     now = timezone.now()
@@ -49,7 +50,11 @@ def rejoin(*numbered: type[Model]) -> None:
     )
     models: tuple[type[Model], ...] = (Container, *numbered)
     for model in models:
-        last = model._default_manager.aggregate(last=Max("pk"))["last"] or 0
-        reserve(model, last + LEAP)
+        reserve(model, _last(model) + LEAP)
+    Node.objects.update(may_have_up_to=_last(Container))
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS {MARK}")
+
+
+def _last(model: type[Model]) -> int:
+    return model._default_manager.aggregate(last=Max("pk"))["last"] or 0

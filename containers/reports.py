@@ -63,6 +63,11 @@ class Look:
     error: str = ""
     seconds: float = 0.0
 
+    @property
+    def tells_all(self) -> bool:
+        """Whether the node has said of everything there what it is."""
+        return all(each.known for each in self.instances.values())
+
 
 @dataclass(frozen=True)
 class Correction:

@@ -27,6 +27,12 @@ class NodeQuerySet(models.QuerySet["Node"]):
         served = ServerImage.objects.there().filter(name=image)
         return self.filter(models.Exists(here) | models.Exists(served))
 
+    def unasked_about(self, number: int) -> NodeQuerySet:
+        """The nodes in service that may have the container of this number unknown to the database:
+        it was restored, and they have not answered since. One that is lost is taken out of
+        service."""
+        return self.filter(in_service=True, may_have_up_to__gte=number)
+
     def keeps_online(self, key: int) -> bool:
         """Whether this node is on-line. It stays so until the transaction ends, and what is put on
         it until then turns Off-line with it afterwards. Lock containers before."""
@@ -37,7 +43,9 @@ class NodeQuerySet(models.QuerySet["Node"]):
 class Node(models.Model):
     """A server that hosts containers. `settings` is what its driver needs to reach it.
 
-    `latency_ms` is about how long it takes to answer the watcher. What is promised on it, and
+    `latency_ms` is about how long it takes to answer the watcher. `may_have_up_to` is there from a
+    restore until it has answered: the highest number of a container that it may have unknown to the
+    database. What is promised on it, and
     so what is left, is there after `with_room`.
     """
 
@@ -60,6 +68,7 @@ class Node(models.Model):
     seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     latency_ms = models.PositiveIntegerField(null=True, editable=False)
     problem = models.TextField(blank=True, editable=False)
+    may_have_up_to = models.BigIntegerField(null=True, editable=False)
 
     cpus_promised: int
     memory_promised: int

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from containers.models.history import HistoryQuerySet
 from containers.statuses import Status
+
+if TYPE_CHECKING:
+    from containers.models.node import Node
 
 
 class OperationQuerySet(HistoryQuerySet["Operation"]):
@@ -20,6 +24,12 @@ class OperationQuerySet(HistoryQuerySet["Operation"]):
     def free(self, now: datetime) -> OperationQuerySet:
         """Those that no worker holds: none ever did, or its lease has run out."""
         return self.filter(Q(held_until=None) | Q(held_until__lt=now))
+
+    def moves_since_made(self, node: Node) -> OperationQuerySet:
+        """Moves from this node or to it, of containers that were not made anew since."""
+        made = self.filter(container=OuterRef("container"), kind="create", pk__gt=OuterRef("pk"))
+        moves = self.filter(Q(node=node) | Q(target=node), kind="migrate")
+        return moves.exclude(Exists(made))
 
     def held_as(self, operation: Operation) -> OperationQuerySet:
         """The row of this one, as long as the worker that read it still holds it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from containers.drivers import Power
-from containers.models import Container, Node, StatusChange, Stray
+from containers.models import Container, Node, Operation, StatusChange, Stray
 from containers.settling.looking import (
     NotPossible,
     asking,
@@ -71,6 +71,8 @@ def _check_left_over(node: Node, container: Container) -> None:
         raise NotPossible(f"{name} runs on node {node.name}. Stop it there first.")
     if own is None or own == node:
         raise NotPossible(f"The database does not have {container.name} on another node.")
+    if not Operation.objects.moves_since_made(node).filter(container=container).exists():
+        raise NotPossible(f"No move has left {name} on node {node.name}: it may be the right one.")
     if not has(own, name):
         raise NotPossible(f"Node {own.name} does not have {name}: this is all there is of it.")
 

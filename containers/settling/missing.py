@@ -92,6 +92,11 @@ def _missing_on(node: Node, number: int) -> Container:
     other = whole.select_related("node").first()
     if other is not None:
         raise NotPossible(f"Node {other.node.name} has {container.name}: take it over there.")
+    if unasked := Node.objects.unasked_about(number).first():
+        raise NotPossible(
+            f"{container.name} may be on node {unasked.name}, which has not answered since the "
+            "panel was restored. Take that node out of service if it is lost."
+        )
     return container
 
 

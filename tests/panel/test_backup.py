@@ -24,11 +24,14 @@ from pytest_django import Settings
 
 from containers import operations
 from containers.connect import simulated, spec_of
-from containers.drivers import Power
+from containers.drivers import Instance, Power
+from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import Watcher
 from containers.operations.carrying import PutBack
-from containers.rejoining import refuse_unless_rejoined
+from containers.placement import MayBeThere
+from containers.rejoining import refuse_unless_rejoined, rejoin
+from containers.settling import NotPossible, create_again, forget, take_over
 from containers.statuses import Status
 from orders.checkout import open_payment
 from orders.models import Order
@@ -37,11 +40,12 @@ from panel.models import User
 from tests.cast import (
     ContainerFactory,
     OrderFactory,
+    UserFactory,
     effects_on,
     power_of,
 )
 from tests.conftest import Clock, Worker
-from tests.containers.acts import ask_and_wait, fresh, last_operation, look
+from tests.containers.acts import ask_and_wait, broken, fresh, last_operation, look
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,6 +124,80 @@ def test_what_happened_after_the_back_up_is_learned_from_the_nodes(
     assert (django_settings.DATA / "secret-key").read_text() == "sesame"
     assert django_settings.INCUS_IDENTITY.read_text() == "the panel's key"
     assert not Session.objects.exists()
+
+
+def test_what_may_be_on_a_node_that_does_not_answer_is_not_created_again(
+    file: Path,
+    burnt_down: Callable[[], None],
+    lena: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    settings: Settings,
+) -> None:
+    """Of those that the back-up has ordered one was created since, another has moved away."""
+    first, moved = OrderFactory.create(customer=lena), make(1, other_node, "stopped", lena)
+    ada = UserFactory.create(is_administrator=True)
+    call_command("backup", file)
+    created = ask_and_wait(first.container, "create", worker, ada)
+    ask_and_wait(moved, "migrate", worker, ada, target=node.pk)
+    assert created.node == node
+
+    burnt_down()
+    call_command("restore", file)
+    ada = User.objects.get(pk=ada.pk)
+    broken(node, unplugged=True)
+    look(Watcher(), settings.MISSES_UNTIL_OFFLINE)
+    with pytest.raises(MayBeThere):
+        operations.request(created.pk, "create", by=ada)
+    assert "may be on node-a already" in fresh(created).problem
+    assert fresh(moved).is_gone()
+    for door in (create_again, forget):
+        with pytest.raises(NotPossible, match="may be on node node-a"):
+            door(other_node, moved.pk, by=ada)
+    later = OrderFactory.create(customer=User.objects.get(pk=lena.pk)).container
+    assert ask_and_wait(later, "create", worker, ada).status == Status.STOPPED
+
+    broken(node)
+    look(Watcher())
+    created = ask_and_wait(created, "create", worker, ada)
+    assert (created.status, created.node) == (Status.STOPPED, node)
+    assert effects_on(node, other_node, of=created) == ["created"]
+    take_over(Node.objects.get(pk=node.pk), moved.pk, by=ada)
+    assert fresh(moved).node == node
+
+
+def test_a_node_that_is_lost_is_taken_out_of_service_and_nothing_waits_for_it(
+    file: Path,
+    burnt_down: Callable[[], None],
+    lena: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+) -> None:
+    order = OrderFactory.create(customer=lena)
+    call_command("backup", file)
+    burnt_down()
+    call_command("restore", file)
+    broken(node, unplugged=True)
+    look(Watcher(), 3)
+    Node.objects.filter(pk=node.pk).update(in_service=False)
+    operations.request(order.container_id, "create", by=None)
+    worker.carry_out_all()
+    assert fresh(order.container).node == other_node
+
+
+def test_a_node_that_gave_no_answer_about_one_has_not_been_seen_whole(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rejoin()
+    silent = Instance("ct-1", Power.ERROR, known=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(SimulatedDriver, "instances", lambda driver: {silent.name: silent})
+        look(Watcher())
+        assert Node.objects.get().may_have_up_to is not None
+    look(Watcher())
+    assert Node.objects.get().may_have_up_to is None
 
 
 def test_nothing_is_done_for_work_that_was_open(

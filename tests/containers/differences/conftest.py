@@ -11,7 +11,8 @@ from containers.differences import differences_on
 from containers.drivers import Power, Spec
 from containers.models import Container, Node, Stray
 from containers.observe import Watcher
-from tests.cast import IMAGE
+from containers.statuses import Status
+from tests.cast import IMAGE, OperationFactory
 
 NUMBER = 977
 
@@ -46,6 +47,19 @@ def move_by_hand(container: Container, target: Node, power: Power = Power.STOPPE
     assert container.node is not None
     simulated(container.node).lose(container.instance_name)
     simulated(target).seed(spec_of(container), power)
+
+
+def has_moved(container: Container, target: Node, *, outcome: str) -> None:
+    """A move to this node has ended."""
+    OperationFactory.create(
+        container=container,
+        kind="migrate",
+        node=container.node,
+        target=target,
+        was=container.status,
+        during=Status.MIGRATING,
+        outcome=outcome,
+    )
 
 
 def strays() -> list[tuple[str, int]]:

@@ -9,16 +9,17 @@ from django.test import Client
 
 from containers import operations
 from containers.connect import simulated, spec_of
+from containers.differences import differences_on
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node
 from containers.settling import NotPossible, leftovers, remove_copy
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import power_of
+from tests.cast import OperationFactory, power_of
 from tests.containers.test_concurrency import all_at_once
 
-from .conftest import fresh, look, put, told
+from .conftest import fresh, has_moved, look, put, told
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def left_over(container: Container, other_node: Node) -> Container:
     """Lena's, whole on its node, with a whole copy on the node that it was to move to."""
+    has_moved(container, other_node, outcome="failed")
     simulated(other_node).seed(spec_of(container))
     look()
     return fresh(container)
@@ -160,6 +162,24 @@ def test_a_container_that_has_come_there_itself_meanwhile_is_no_copy(
     with pytest.raises(NotPossible, match="on another node"):
         remove_copy(other_node, left_over.pk, by=ada)
     assert simulated(other_node).instance(left_over.instance_name)
+
+
+@pytest.mark.parametrize("made_anew", [True, False])
+def test_what_no_move_has_left_may_be_the_container_itself(
+    made_anew: bool, container: Container, node: Node, other_node: Node, ada: User
+) -> None:
+    """It was made anew here, while the node that it had moved to was taken for dead."""
+    if made_anew:
+        has_moved(container, other_node, outcome="done")
+        was = {"kind": "create", "was": "ordered", "during": "creating"}
+        OperationFactory.create(container=container, node=node, outcome="done", **was)
+    simulated(other_node).seed(spec_of(container))
+    look()
+    assert told(other_node) == [(container.instance_name, True, [])]
+    assert "may be the right one" in differences_on(other_node)[0].text
+    with pytest.raises(NotPossible, match="may be the right one"):
+        remove_copy(other_node, container.pk, by=ada)
+    assert simulated(other_node).instance(container.instance_name)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -21,7 +21,7 @@ from panel.models import User
 from tests.cast import ContainerFactory, effects_on
 from tests.conftest import Clock, Worker
 
-from .conftest import fresh, look, move_by_hand, put, strays, told
+from .conftest import fresh, has_moved, look, move_by_hand, put, strays, told
 
 pytestmark = pytest.mark.django_db
 
@@ -134,6 +134,7 @@ def test_each_difference_says_what_it_is(
 
     destroyed = on_node_too(status=Status.DESTROYED, node=None)
     twice = on_node_too(node=other_node)
+    has_moved(twice, node, outcome="failed")
     moved = ContainerFactory.create(customer=lena, node=other_node)
     move_by_hand(moved, node)
     put(node)
