@@ -22,7 +22,7 @@ from containers.drivers import DriverError, Progress, Unreachable
 from containers.models import Container, Operation
 from containers.operations import outcomes, work
 from containers.operations.claiming import claim, renew
-from containers.operations.concluding import ATTEMPTS, Overdue, conclude
+from containers.operations.concluding import ATTEMPTS, Overdue, conclude, odd_answers
 from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
 from panel.outage import Complaint
@@ -159,32 +159,25 @@ def _attempt(operation: Operation) -> None:
     """Do the steps, then conclude from what the node reports, whatever the steps said."""
     failure: DriverError | None = None
     try:
-        if operation.restored:
-            raise PutBack("it was open in a back-up")
-        if operation.attempts <= ATTEMPTS:
-            try:
-                _follow(operation)
-            except Hardened:
-                _follow(operation)
+        with odd_answers(operation):
+            _do_steps(operation)
     except DriverError as error:
         failure = error
-    except (LeaseLost, DatabaseError, InterfaceError):
-        raise
-    except Exception as error:
-        logger.exception("operation %s", operation.pk)
-        failure = DriverError(repr(error))
     try:
-        _renew_if_due(operation)
-        conclude(operation, _job(operation), failure)
+        with odd_answers(operation):
+            conclude(operation, _job(operation), failure)
     except DriverError as error:
         _release(operation, error)
 
 
-def _renew_if_due(operation: Operation) -> None:
-    """The steps may have ended in a time-out, and the questions that follow may as well."""
-    assert operation.held_until is not None
-    if operation.held_until - timezone.now() < settings.LEASE - timedelta(seconds=PULSE):
-        renew(operation)
+def _do_steps(operation: Operation) -> None:
+    if operation.restored:
+        raise PutBack("it was open in a back-up")
+    if operation.attempts <= ATTEMPTS:
+        try:
+            _follow(operation)
+        except Hardened:
+            _follow(operation)
 
 
 def _follow(operation: Operation) -> None:

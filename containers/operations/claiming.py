@@ -61,6 +61,14 @@ def renew(operation: Operation, **shown: object) -> None:
     operation.held_until = until
 
 
+def renew_if_due(operation: Operation) -> None:
+    """Hold it for another lease, unless nearly all of this one is left: what is asked next may end
+    in a time-out, as what was asked before. Raises LeaseLost."""
+    assert operation.held_until is not None
+    if operation.held_until - timezone.now() < settings.LEASE * 0.9:
+        renew(operation)
+
+
 def busy_nodes(now: datetime) -> QuerySet[Operation, Any]:
     """The keys of the nodes that have as much to do as they may, so that none holds every
     thread there is."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from containers.drivers import Conflict, DriverError, Power, Progress
 from containers.models import Operation
 from containers.operations import outcomes, work
-from containers.operations.claiming import renew
-from containers.operations.outcomes import Verdict
+from containers.operations.claiming import renew, renew_if_due
+from containers.operations.outcomes import LeaseLost, Verdict
 from containers.statuses import Status
 
 logger = logging.getLogger(__name__)
@@ -41,11 +44,11 @@ UNDOING = timedelta(minutes=10)
 def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -> None:
     """Ask the node what is true after the steps have ended, with `failure` or without, and write
     it down. Raises a DriverError where nothing can be concluded yet, and LeaseLost."""
-    seen = work.look(job)
+    seen = _look(operation, job)
     if not work.complete(job, seen):
         failure = _given_up(operation, failure or _unlike(seen))
         _undo(operation, job)
-        seen = work.look(job)
+        seen = _look(operation, job)
     if not seen.tells:
         failure = _untold(operation, failure or _unlike(seen))
 
@@ -55,6 +58,31 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
         outcomes.half_way(operation)
     outcomes.end(operation, verdict)
     _tell(operation, verdict)
+
+
+@contextmanager
+def odd_answers(operation: Operation) -> Iterator[None]:
+    """A node may say what nobody has thought of: that is a failure like others."""
+    try:
+        yield
+    except (DriverError, LeaseLost, DatabaseError, InterfaceError):
+        raise
+    except Exception as error:
+        logger.exception("operation %s", operation.pk)
+        raise DriverError(repr(error)) from error
+
+
+def _look(operation: Operation, job: work.Job) -> work.Seen:
+    """What the node reports. Past the deadline its list will do: one container may hang, or be told
+    of in an odd way, while the node answers all the same."""
+    renew_if_due(operation)
+    try:
+        return work.look(job)
+    except Exception:
+        if not _is_overdue(operation):
+            raise
+        renew_if_due(operation)
+        return work.look_on_lists(job)
 
 
 def _is_overdue(operation: Operation) -> bool:
@@ -89,12 +117,14 @@ def _undo(operation: Operation, job: work.Job) -> None:
     """Put right what the failed steps left. What the node refuses for good, or does not come to
     an end with, stays for staff; so does what a node is away or too busy for past the deadline."""
     until = timezone.now() + UNDOING
+    renew_if_due(operation)
     try:
-        for step in work.undo(job):
-            if isinstance(step, Progress):
-                renew(operation)
-            if timezone.now() > until:
-                raise Overdue(f"not put right after {UNDOING}")
+        with odd_answers(operation):
+            for step in work.undo(job):
+                if isinstance(step, Progress):
+                    renew(operation)
+                if timezone.now() > until:
+                    raise Overdue(f"not put right after {UNDOING}")
     except DriverError as error:
         if not (error.final or _is_overdue(operation)):
             raise

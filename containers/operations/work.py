@@ -172,6 +172,26 @@ def look(job: Job) -> Seen:
     return Seen(there, at_target=there is not None)
 
 
+def look_on_lists(job: Job) -> Seen:
+    """The same of one that gives no answer itself, as far as it stands on the lists of its nodes.
+    One that is on none of them is not known to be gone; and whose it is what a creation has met no
+    list says.
+
+    Raises Unreachable where they do not answer either.
+    """
+    here = _on_list(job.node, job.name)
+    there = _on_list(job.target, job.name) if job.target and not here else None
+    if job.kind == "create":
+        return Seen(None)
+    found = here or there or Instance(job.name, Power.ERROR)
+    return Seen(found, at_target=there is not None)
+
+
+def _on_list(node: Driver, name: str) -> Instance | None:
+    found = node.instances().get(name)
+    return None if found is None or found.by_hand else found
+
+
 def reached(job: Job, seen: Seen) -> bool:
     """Whether what the node reports is what was asked for."""
     match job.kind:

@@ -8,13 +8,14 @@ import pytest
 
 from containers import operations, reports
 from containers.connect import simulated, spec_of
-from containers.drivers import Power, Refused
+from containers.drivers import Power, Refused, Unreachable
+from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
 from containers.observe import Watcher
 from containers.operations import concluding, work
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import ContainerFactory
+from tests.cast import ContainerFactory, effects_on
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation, look
 
@@ -151,3 +152,106 @@ def test_one_that_was_missing_is_there_again_though_its_node_cannot_tell_how_it_
     waits = fresh(container)
     assert (waits.status, waits.missing) == (Status.OFFLINE, False)
     assert waits.problem == reports.CANNOT_TELL
+
+
+def _hangs(*_: Any, **__: Any) -> Any:
+    raise Unreachable("no answer in time")
+
+
+def _is_odd(*_: Any, **__: Any) -> Any:
+    raise KeyError("status")
+
+
+@pytest.mark.parametrize("says", [_hangs, _is_odd])
+@pytest.mark.parametrize(
+    ("action", "was", "power"),
+    [
+        ("create", "ordered", None),
+        ("start", "stopped", Power.STOPPED),
+        ("start", "stopped", Power.ERROR),
+        ("stop", "running", Power.RUNNING),
+        ("stop", "running", Power.ERROR),
+        ("restart", "running", Power.ERROR),
+        ("migrate", "stopped", Power.STOPPED),
+        ("migrate", "running", Power.ERROR),
+        ("destroy", "stopped", Power.STOPPED),
+        ("destroy", "repairing", Power.ERROR),
+    ],
+)
+def test_one_that_gives_no_answer_itself_has_that_of_the_list_at_the_deadline(
+    action: str,
+    was: str,
+    power: Power | None,
+    says: Any,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its monitor hangs, and its node answers all the same."""
+    container = ContainerFactory.create(status=was, **({"node": node} if power else {}))
+    if power:
+        simulated(node).power(container.instance_name, power)
+    before = effects_on(node, of=container)
+    one = ("instance", "describe", "start", "stop", "create", "delete", "check_move", "move")
+    for call in one:
+        monkeypatch.setattr(SimulatedDriver, call, says)
+    ask_and_wait(container, action, worker, ada)
+    clock.advance(by=Container.deadline_of(action) / 2)
+    operations.sweep()
+    worker.carry_out_all()
+    assert last_operation(container).is_open, "there is time left"
+
+    clock.advance(by=Container.deadline_of(action))
+    with monkeypatch.context() as silent:
+        silent.setattr(SimulatedDriver, "instances", _hangs)
+        operations.sweep()
+        worker.carry_out_all()
+        assert last_operation(container).is_open, "it is the node that gives no answer"
+    clock.advance(31)
+    operations.sweep()
+    worker.carry_out_all()
+    operation, container = last_operation(container), fresh(container)
+    assert (operation.outcome, container.status) == ("failed", was)
+    told = concluding.Untold if power is Power.ERROR else concluding.Overdue
+    assert container.problem == told.sentence
+    assert effects_on(node, of=container) == before
+
+
+def test_what_has_come_to_another_node_is_there_though_it_gives_no_answer(
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    container = ContainerFactory.create(status=Status.STOPPED, node=node)
+    name = container.instance_name
+    operations.request(container.pk, "migrate", by=ada, target=other_node.pk)
+    list(simulated(node).move(name, simulated(other_node)))
+    monkeypatch.setattr(SimulatedDriver, "instance", _hangs)
+    worker.carry_out_all()
+    clock.advance(by=Container.deadline_of("migrate"))
+    operations.sweep()
+    worker.carry_out_all()
+    assert last_operation(container).outcome == "done"
+    assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
+
+
+def test_what_somebody_else_has_made_there_meanwhile_is_not_the_container(
+    ada: User, node: Node, worker: Worker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = ContainerFactory.create(status=Status.STOPPED, node=node)
+    operations.request(container.pk, "start", by=ada)
+    simulated(node).lose(container.instance_name)
+    simulated(node).seed(spec_of(container), Power.RUNNING, by_hand=True)
+    monkeypatch.setattr(SimulatedDriver, "instance", _hangs)
+    worker.carry_out_all()
+    clock.advance(by=Container.deadline_of("start"))
+    operations.sweep()
+    worker.carry_out_all()
+    assert last_operation(container).outcome == "failed"
+    assert fresh(container).problem == concluding.Untold.sentence
