@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from containers.drivers import Instance, Power
 from containers.models import Container, Node, Operation, StatusChange
+from containers.models.moments import beyond
 from containers.operations.carrying import wake
 from containers.statuses import TRANSIENT, Status
 
@@ -26,10 +27,6 @@ logger = logging.getLogger(__name__)
 
 # What a report is compared with: a look at thousands of containers reads no more of them.
 COMPARED = ("node", "status", "status_since", "missing", "address", "problem")
-
-# The clocks of machines differ by less: a change that lies further ahead was written before the
-# clock was set back.
-AHEAD = timedelta(minutes=1)
 
 # What is said of one whose node does not answer any more.
 CONNECTION_BROKEN = (
@@ -136,7 +133,7 @@ def correction_of(container: Container, look: Look, during: str | None) -> Corre
 
 
 def _has_changed_since(look: Look, container: Container) -> bool:
-    return look.began <= container.status_since <= timezone.now() + AHEAD
+    return look.began <= container.status_since <= beyond(timezone.now())
 
 
 @transaction.atomic

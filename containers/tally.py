@@ -13,6 +13,7 @@ from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Quer
 from django.utils import timezone
 
 from containers.models import Operation, Tally
+from containers.models.moments import beyond
 
 # Upper bounds of what is told apart, in seconds. A bound that is added later has missed what
 # ended before.
@@ -31,11 +32,13 @@ def fold() -> None:
     that differ, each is counted once."""
     tally, _ = Tally.objects.get_or_create(pk=OPERATIONS)
     until = timezone.now() - LATE
-    if tally.until and until <= tally.until:
+    unchanged = Tally.objects.filter(pk=OPERATIONS, until=tally.until)
+    if tally.until and tally.until > beyond(until):
+        tally = Tally()  # its clock was ahead, and it has missed what ended since
+    elif tally.until and until <= tally.until:
         return  # one whose clock is ahead has counted further
     counts = _add(_kept(tally), _count(_ended_since(tally).filter(ended_at__lte=until)))
     rows = [[kind, outcome, counted] for (kind, outcome), counted in sorted(counts.items())]
-    unchanged = Tally.objects.filter(pk=OPERATIONS, until=tally.until)
     unchanged.update(until=until, counts=rows)
 
 

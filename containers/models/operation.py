@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,10 +11,15 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from containers.models.history import HistoryQuerySet
+from containers.models.moments import beyond, has_come
 from containers.statuses import Status
 
 if TYPE_CHECKING:
     from containers.models.node import Node
+
+
+# Until what was let go of is tried again, at most.
+LONGEST_PAUSE = timedelta(seconds=30)
 
 
 class OperationQuerySet(HistoryQuerySet["Operation"]):
@@ -23,7 +28,15 @@ class OperationQuerySet(HistoryQuerySet["Operation"]):
 
     def free(self, now: datetime) -> OperationQuerySet:
         """Those that no worker holds: none ever did, or its lease has run out."""
-        return self.filter(Q(held_until=None) | Q(held_until__lt=now))
+        return self.filter(Q(held_until=None) | has_come("held_until", now, settings.LEASE))
+
+    def held(self, now: datetime) -> OperationQuerySet:
+        """All others."""
+        return self.filter(held_until__gt=now, held_until__lte=beyond(now, settings.LEASE))
+
+    def due(self, now: datetime) -> OperationQuerySet:
+        """Those whose time has come."""
+        return self.filter(has_come("not_before", now, LONGEST_PAUSE))
 
     def moves_since_made(self, node: Node) -> OperationQuerySet:
         """Moves from this node or to it, of containers that were not made anew since."""

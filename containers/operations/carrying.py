@@ -20,6 +20,7 @@ from structlog.contextvars import bound_contextvars
 from containers.connect import connect, spec_of
 from containers.drivers import DriverError, Progress, Unreachable
 from containers.models import Container, Operation
+from containers.models.operation import LONGEST_PAUSE
 from containers.operations import outcomes, work
 from containers.operations.claiming import claim, renew
 from containers.operations.concluding import ATTEMPTS, Overdue, conclude, odd_answers
@@ -129,8 +130,7 @@ def _wake_next(operation: Operation) -> None:
     """A node with a hand free again goes on with what waits for it, and with what a dead worker
     has left: its wake-up may have come while all hands were full."""
     now = timezone.now()
-    free = Operation.objects.open().free(now)
-    waiting = free.filter(node=operation.node_id, not_before__lte=now)
+    waiting = Operation.objects.open().free(now).due(now).filter(node=operation.node_id)
     first = waiting.order_by("woken_at", "pk").values_list("pk", "woken_at")
     for operation_id, woken_at in first[: settings.NODE_CONCURRENCY]:
         # Marked as woken, so that of two that end together each wakes another.
@@ -228,7 +228,7 @@ def _harden_when_due(operation: Operation) -> None:
 def _release(operation: Operation, error: DriverError) -> None:
     """Put it back for a later try. A node that does not answer costs no attempt. Raises
     LeaseLost."""
-    pause = timedelta(seconds=min(2**operation.attempts, 30))
+    pause = timedelta(seconds=min(2**operation.attempts, LONGEST_PAUSE.seconds))
     spent = 0 if isinstance(error, Unreachable) else 1
     held = Operation.objects.held_as(operation)
     if not held.update(

@@ -16,6 +16,8 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from containers.models import Container, Node, Operation
+from containers.models.moments import beyond
+from containers.models.operation import LONGEST_PAUSE
 from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
 from panel.composed import Reader
@@ -27,9 +29,14 @@ def claim(operation_id: int) -> Operation | None:
     hands full. The time that it may take runs from its beginning, however long it had to wait."""
     now = timezone.now()
     ops = connections[router.db_for_write(Operation)].ops
-    params = {
-        "now": ops.adapt_datetimefield_value(now),
-        "until": ops.adapt_datetimefield_value(now + settings.LEASE),
+    moments = {
+        "now": now,
+        "until": now + settings.LEASE,
+        "beyond": beyond(now),
+        "beyond_pause": beyond(now, LONGEST_PAUSE),
+        "beyond_lease": beyond(now, settings.LEASE),
+    }
+    params = {name: ops.adapt_datetimefield_value(at) for name, at in moments.items()} | {
         "id": operation_id,
         "holder": f"{_host()}:{os.getpid()}:{threading.get_ident()}:{token_hex(4)}",
         "offline": Status.OFFLINE.value,
@@ -65,14 +72,15 @@ def renew_if_due(operation: Operation) -> None:
     """Hold it for another lease, unless nearly all of this one is left: what is asked next may end
     in a time-out, as what was asked before. Raises LeaseLost."""
     assert operation.held_until is not None
-    if operation.held_until - timezone.now() < settings.LEASE * 0.9:
+    left = operation.held_until - timezone.now()
+    if not settings.LEASE * 0.9 <= left <= settings.LEASE:
         renew(operation)
 
 
 def busy_nodes(now: datetime) -> QuerySet[Operation, Any]:
     """The keys of the nodes that have as much to do as they may, so that none holds every
     thread there is."""
-    in_hand = Operation.objects.open().filter(held_until__gt=now).order_by()
+    in_hand = Operation.objects.open().held(now).order_by()
     busy = in_hand.values("node").annotate(count=Count("pk"))
     return busy.filter(count__gte=settings.NODE_CONCURRENCY).values("node")
 
@@ -110,9 +118,12 @@ def _statement() -> str:
             held_by = %(holder)s,
             held_until = %(until)s,
             attempts = attempts + 1,
-            started_at = COALESCE(started_at, %(now)s)
-        WHERE id = %(id)s AND outcome = '' AND not_before <= %(now)s
-            AND (held_until IS NULL OR held_until < %(now)s)
+            started_at = CASE
+                WHEN started_at <= %(beyond)s THEN started_at ELSE %(now)s
+            END
+        WHERE id = %(id)s AND outcome = ''
+            AND (not_before <= %(now)s OR not_before > %(beyond_pause)s)
+            AND (held_until IS NULL OR held_until < %(now)s OR held_until > %(beyond_lease)s)
             AND NOT EXISTS (
                 SELECT 1 FROM containers_container
                 WHERE containers_container.id = container_id AND status = %(offline)s
@@ -120,7 +131,8 @@ def _statement() -> str:
             AND %(hands)s > (
                 SELECT COUNT(*) FROM containers_operation AS other
                 WHERE other.node_id = containers_operation.node_id
-                    AND other.outcome = '' AND other.held_until > %(now)s
+                    AND other.outcome = ''
+                    AND other.held_until > %(now)s AND other.held_until <= %(beyond_lease)s
             )
         RETURNING {_operation().columns}
     """  # noqa: S608  # columns are names of fields

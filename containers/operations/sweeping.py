@@ -11,7 +11,9 @@ from django.db.models import F, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from containers import rejoining
 from containers.models import Container, Operation
+from containers.models.moments import has_come
 from containers.operations.asking import NotAllowed, request
 from containers.operations.carrying import enqueue
 from containers.operations.claiming import busy_nodes
@@ -41,13 +43,14 @@ def _wake_what_sleeps() -> None:
     unanswered = (
         Q(woken_at__lt=F("held_until"))  # its worker died
         | Q(woken_at__lt=F("not_before"))  # let go of, to be tried again now
-        | Q(woken_at__lt=now - LOST_AFTER)
+        | has_come("woken_at", now - LOST_AFTER, LOST_AFTER)
     )
     in_turn = Window(RowNumber(), partition_by="node", order_by=["woken_at", "pk"])
     asleep = (
         Operation.objects.open()
         .free(now)
-        .filter(unanswered, not_before__lte=now)
+        .due(now)
+        .filter(unanswered)
         .exclude(container__status=Status.OFFLINE)
         .exclude(node__in=busy_nodes(now))
         .annotate(turn=in_turn)
@@ -60,8 +63,10 @@ def _wake_what_sleeps() -> None:
 
 
 def _create_what_waits() -> None:
+    pauses = (*settings.CREATE_PAUSES, settings.ROOM_PAUSE, rejoining.PAUSE.total_seconds())
+    time_has_come = has_come("create_again_at", timezone.now(), timedelta(seconds=max(pauses)))
     due = Container.objects.filter(
-        status=Status.ORDERED, withdrawn_at=None, create_again_at__lte=timezone.now()
+        time_has_come, status=Status.ORDERED, withdrawn_at=None
     ).order_by("create_again_at", "pk")
     for container_id in list(due.values_list("pk", flat=True)[:AT_ONCE]):
         try:
