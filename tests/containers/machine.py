@@ -7,6 +7,7 @@ and once all has settled, it is audited as a soak is.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar
 
@@ -25,6 +26,7 @@ from containers import observe, operations
 from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused, Unreachable
 from containers.drivers.simulated import Faults
+from containers.drivers.simulated.store import write_config
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
 from containers.operations.work import STEPS
@@ -59,6 +61,7 @@ bad = st.sampled_from(
         "node_does_not_answer",
         "node_refuses",
         "node_is_busy",
+        "node_answers_oddly",
         "node_is_unplugged",
         "somebody_forces_it_off",
         "other_processes_work",
@@ -241,6 +244,17 @@ class Panel(RuleBasedStateMachine):
         with suppress(Refused, Unreachable):
             simulated(container.node).power(container.instance_name, power)
 
+    @rule(which=some)
+    def it_is_paused(self, which: int) -> None:
+        """It hears nothing, until its plug is pulled."""
+        container = self._one(Container, which)
+        if container.node is None:
+            return
+        store = simulated(container.node)._node
+        with suppress(FileNotFoundError):
+            config = replace(store.config(container.instance_name), stubborn=True)
+            write_config(store.instances / container.instance_name, config)
+
     # --- how it is done --------------------------------------------------------------------
 
     def _begin_life(self) -> None:
@@ -314,6 +328,9 @@ class Panel(RuleBasedStateMachine):
 
     def node_is_busy(self) -> None:
         raise Conflict("busy")
+
+    def node_answers_oddly(self) -> None:
+        raise KeyError("status")
 
     def node_is_unplugged(self) -> None:
         self._break_all(Faults(unplugged=True))

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from containers import operations
 from containers.connect import simulated
-from containers.drivers import Driver, Instance, NoSuchInstance, Power, Progress, Spec
+from containers.drivers import Driver, Instance, NoSuchInstance, Power, Progress, Spec, Unreachable
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Operation
 from containers.observe import Watcher
@@ -39,18 +39,22 @@ class Killed(BaseException):
 
 
 class Fuse:
-    """Kills the worker at one of its next calls to a node, before or after it has worked."""
+    """Kills the worker at one of its next calls to a node, before or after it has worked, or has
+    the node say there what nobody has thought of."""
 
     left = 0
+    blows: type[BaseException] = Killed
 
     def burn(self) -> None:
         if self.left:
             self.left -= 1
             if not self.left:
-                raise Killed
+                raise self.blows
 
 
 FUSE = Fuse()
+# The containers whose monitors answer nobody, by name; their nodes do.
+HANGING: set[str] = set()
 
 
 class Fragile(SimulatedDriver):
@@ -58,22 +62,30 @@ class Fragile(SimulatedDriver):
 
     def instance(self, name: str) -> Instance | None:
         FUSE.burn()
+        self._reach_monitor(name)
         return super().instance(name)
 
     def create(self, spec: Spec) -> Iterator[Progress]:
         yield from self._between(super().create(spec))
 
     def start(self, name: str) -> Iterator[Progress]:
+        self._reach_monitor(name)
         yield from self._between(super().start(name))
 
     def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
+        self._reach_monitor(name)
         yield from self._between(super().stop(name, force=force))
 
     def delete(self, name: str) -> Iterator[Progress]:
+        self._reach_monitor(name)
         yield from self._between(super().delete(name))
 
     def move(self, name: str, target: Driver) -> Iterator[Progress]:
         yield from self._between(super().move(name, target))
+
+    def _reach_monitor(self, name: str) -> None:
+        if name in HANGING:
+            raise Unreachable("no answer in time")
 
     def _between(self, call: Iterator[Progress]) -> Iterator[Progress]:
         FUSE.burn()
@@ -116,9 +128,19 @@ class World:
             self.worker.carry_out_all()
 
     def kill_at(self, call: int) -> None:
-        FUSE.left = call
+        self._blow_at(call, Killed)
+
+    def answer_oddly_at(self, call: int) -> None:
+        self._blow_at(call, KeyError)
+
+    def _blow_at(self, call: int, blows: type[BaseException]) -> None:
+        FUSE.left, FUSE.blows = call, blows
         self.work()
         FUSE.left = 0
+
+    def hang(self, which: int) -> None:
+        """Its monitor, or that of one that hangs no longer does."""
+        HANGING.symmetric_difference_update({f"ct-{self.pks[which]}"})
 
     def lose_wake_ups(self) -> None:
         self.worker.lose_everything()
@@ -137,6 +159,7 @@ class World:
         self.watcher.collect(seconds=10)
 
     def wait(self, seconds: int) -> None:
+        """Or the clock is set back by so much."""
         self.clock.advance(seconds)
         operations.sweep()
 
@@ -144,6 +167,8 @@ class World:
         """Nothing is wrong any more, and time passes."""
         for node in range(len(self.nodes)):
             self.fault(node, "")
+        if HANGING:
+            self._come_to_an_end()
         for _ in range(40):
             self.wait(60)
             self.look()
@@ -153,6 +178,16 @@ class World:
             if not Operation.objects.open().exists() and not waiting.exists():
                 break
         self.look()
+
+    def _come_to_an_end(self) -> None:
+        """Where nodes answer all work has an end, though a container does not; then it does."""
+        for _ in range(4):
+            self.wait(int(Container.deadline_of("migrate").total_seconds()))
+            self.look()
+            self.work()
+            self.check()
+        assert not Operation.objects.open().exclude(kind="create").exists()
+        HANGING.clear()
 
     # --- what must hold ----------------------------------------------------------------------
 
@@ -216,11 +251,13 @@ STEPS = st.one_of(
     st.tuples(st.just("ask"), WHICH, st.sampled_from(sorted(Container.actions())), WHICH),
     st.tuples(st.just("work")),
     st.tuples(st.just("kill_at"), st.integers(1, 8)),
+    st.tuples(st.just("answer_oddly_at"), st.integers(1, 8)),
+    st.tuples(st.just("hang"), st.integers(0, 1)),
     st.tuples(st.just("lose_wake_ups")),
     st.tuples(st.just("fault"), NODE, st.sampled_from(["", "unplugged", "failing", "full"])),
     st.tuples(st.just("tamper"), WHICH, st.sampled_from([Power.RUNNING, Power.STOPPED])),
     st.tuples(st.just("look")),
-    st.tuples(st.just("wait"), st.sampled_from([1, 11, 40, 400, 10_000])),
+    st.tuples(st.just("wait"), st.sampled_from([1, 11, 40, 400, 10_000, -400, -100_000])),
 )
 
 
@@ -240,6 +277,7 @@ def a_world(
         monkeypatch.setattr(django_settings, "DATA", folder / uuid4().hex)
         worker.lose_everything()
         FUSE.left = 0
+        HANGING.clear()
         return World(lena, ada, worker, clock, watcher, pace)
 
     return make

@@ -6,6 +6,7 @@ BERTH_MODEL_EXAMPLES says how many lives are tried: 400 take some minutes.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ def test_whatever_happens_nothing_is_lost_doubled_or_stuck(
     settings.CREATE_PAUSES = [1, 5]
     monkeypatch.setattr(carrying, "PULSE", 0)
     monkeypatch.setattr(driver, "_POLL", 0.5)
-    for module in (driver, simulated_node, store):
+    settings.STOP_LIMIT = timedelta(seconds=10)
+    for module in (carrying, driver, simulated_node, store):
         monkeypatch.setattr(module, "time", VirtualTime(clock))
 
     machines: list[Panel] = []
