@@ -21,7 +21,7 @@ from containers.statuses import Status
 from panel.models import User
 from tests.cast import IMAGE, ContainerFactory, power_of
 
-from .conftest import NUMBER, fresh, look, put, strays, told
+from .conftest import NUMBER, fresh, has_moved, look, put, strays, told
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +123,7 @@ def test_once_it_is_gone_from_the_node_or_whole_it_is_forgotten(
     take_stock(other_node)
     assert Stray.objects.get().unfinished
     list(simulated(other_node).delete(left.instance_name))
+    has_moved(left, other_node, outcome="failed")
     put(other_node, left.pk)
     look()
     assert not Stray.objects.get().unfinished
