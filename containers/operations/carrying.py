@@ -165,7 +165,8 @@ def _attempt(operation: Operation) -> None:
         failure = error
     try:
         with odd_answers(operation):
-            conclude(operation, _job(operation), failure)
+            job = _job(operation)
+        conclude(operation, job, failure)
     except DriverError as error:
         _release(operation, error)
 

@@ -76,11 +76,12 @@ def _look(operation: Operation, job: work.Job) -> work.Seen:
     """What the node reports. Past the deadline its list will do: one container may hang, or be told
     of in an odd way, while the node answers all the same."""
     renew_if_due(operation)
-    try:
-        return work.look(job)
-    except Exception:
-        if not _is_overdue(operation):
-            raise
+    with odd_answers(operation):
+        try:
+            return work.look(job)
+        except Exception:
+            if not _is_overdue(operation):
+                raise
         renew_if_due(operation)
         return work.look_on_lists(job)
 
