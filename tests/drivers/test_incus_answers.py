@@ -49,6 +49,8 @@ def card(*addresses: tuple[str, str]) -> dict[str, Any]:
         ("Failed getting remote image info: Failed parsing stream: 404", 0, NoImageServer),
         ('Failed to fetch instance "ct-1": Instance not found', 404, NoSuchInstance),
         ('Instance is busy running a "create" operation', 400, Conflict),
+        ("The instance is already stopped", 0, Conflict),
+        ("The instance is already running", 0, Conflict),
         ("Missing event connection with target cluster member", 500, Unreachable),
         ("Server isn't ready yet", 500, Unreachable),
         ("", 503, Unreachable),

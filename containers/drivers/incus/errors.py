@@ -63,7 +63,18 @@ _TEXTS: tuple[tuple[type[DriverError], tuple[str, ...]], ...] = (
     ),
     (NoSuchInstance, ("instance not found",)),
     (Unheard, ("context deadline exceeded",)),
-    (Conflict, ("is busy", "precondition failed", "etag doesn't match")),
+    # The last two: what is asked for is looked at first, so it is in vain only where a daemon that
+    # has just begun does not agree with itself yet.
+    (
+        Conflict,
+        (
+            "is busy",
+            "precondition failed",
+            "etag doesn't match",
+            "is already stopped",
+            "is already running",
+        ),
+    ),
     (
         Unreachable,
         (
