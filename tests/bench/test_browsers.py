@@ -15,7 +15,7 @@ from tests.bench.conftest import Figures
 from tests.bench.load import Answers, Question, ask_every, ask_without_pause
 from tests.bench.shipped import Web, pages_of
 
-pytestmark = [pytest.mark.bench, pytest.mark.processes, pytest.mark.alone]
+pytestmark = [pytest.mark.bench, pytest.mark.processes]
 
 ROWS = 10_000
 # So many are carried that no more than one answer in a hundred comes later than this (seconds).

@@ -27,7 +27,6 @@ from tests.incus_node import IMAGE, PROJECT, IncusNode, daemons, wait_until
 pytestmark = [
     pytest.mark.incus,
     pytest.mark.processes,
-    pytest.mark.alone,
     pytest.mark.django_db(transaction=True),
 ]
 

@@ -22,7 +22,7 @@ from tests.bench.shipped import Shipped, Use, use_of
 from tests.soak.database import Database
 from tests.soak.people import Browser, Experience
 
-pytestmark = [pytest.mark.bench, pytest.mark.processes, pytest.mark.alone]
+pytestmark = [pytest.mark.bench, pytest.mark.processes]
 
 MINUTES = int(os.environ.get("BERTH_BENCH_MINUTES", "10"))
 SHOWN = [minute for minute in (2, 10, 30) if minute < MINUTES] + [MINUTES]

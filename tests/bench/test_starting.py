@@ -22,7 +22,7 @@ import pytest
 from tests.bench.conftest import Figures
 from tests.incus_node import ROOT, free_port
 
-pytestmark = [pytest.mark.bench, pytest.mark.processes, pytest.mark.alone]
+pytestmark = [pytest.mark.bench, pytest.mark.processes]
 
 ROUNDS = 5
 # The installed requirements count as up to date, whenever this file was checked out.

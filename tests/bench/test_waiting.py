@@ -18,7 +18,7 @@ from tests.bench.counting import turns_of
 from tests.bench.load import Answers, ask_without_pause
 from tests.bench.shipped import pages_of
 
-pytestmark = [pytest.mark.bench, pytest.mark.processes, pytest.mark.alone]
+pytestmark = [pytest.mark.bench, pytest.mark.processes]
 
 ROWS = 10_000
 # Each round opens its connections anew: which process of gunicorn takes them is chance.

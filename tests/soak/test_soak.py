@@ -13,7 +13,6 @@ from tests.incus_node import ROOT, require_incus
 
 
 @pytest.mark.processes
-@pytest.mark.alone
 def test_nothing_is_lost_done_twice_or_stuck(tmp_path: Path) -> None:
     require_incus()
     report = tmp_path / "soak.md"

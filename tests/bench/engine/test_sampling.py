@@ -18,7 +18,6 @@ from tests.bench.engine.fleet import CONTAINERS
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.alone,
     pytest.mark.django_db(transaction=True),
 ]
 

@@ -17,7 +17,6 @@ from tests.containers.test_processes import until
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.alone,
     pytest.mark.django_db(transaction=True),
 ]
 

@@ -19,7 +19,6 @@ from tests.containers.test_processes import Panel, until
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.alone,
     pytest.mark.django_db(transaction=True),
 ]
 
