@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import connections
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Concat
 
 from containers.models import Container
 from containers.paging import Sorting
+from panel.models import User
 
 
 def of_plan_row_by_row(
@@ -32,8 +33,18 @@ def terms_on_one_node(sorting: Sorting, alias: str) -> list[Any]:
     them along the index of the sort, among those of all nodes; expressions keep it from that."""
     if connections[alias].vendor == "sqlite":
         return list(sorting.fields)
-    columns = [(F(name.removeprefix("-")), name.startswith("-")) for name in sorting.fields]
-    return [OrderBy(Coalesce(column, column), descending=down) for column, down in columns]
+    return [
+        OrderBy(_by_itself(name.removeprefix("-")), descending=name.startswith("-"))
+        for name in sorting.fields
+    ]
+
+
+def _by_itself(field: str) -> Any:
+    """The field as an expression. A customer's name is looked up for each row: PostgreSQL would
+    rather read the names of all customers there are."""
+    if field == "customer__last_name":
+        return Subquery(User.objects.filter(pk=OuterRef("customer")).values("last_name"))
+    return Coalesce(F(field), F(field))
 
 
 def terms_on_no_node(sorting: Sorting, alias: str, *, in_one_status: bool) -> list[str]:

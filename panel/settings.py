@@ -149,9 +149,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # For panel/composed.py alone: all other statements are planned each time.
     DATABASES["default"]["OPTIONS"] = {
+        # For panel/composed.py alone: all other statements are planned each time.
         "prepare_threshold": 5,
+        # What is looked up is in memory, or on a disk that seeks no longer than it reads.
+        "options": "-c random_page_cost=1.1",
         **DATABASES["default"].get("OPTIONS", {}),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
