@@ -35,7 +35,7 @@ def containers(request: Request) -> HttpResponse:
         "section": "containers",
         "found": found,
         "chips": [(status, found.counts[status]) for status in LINED_UP],
-        "customer": _customer(found, request.user),
+        "customer": _customer(found, shown, request.user),
         "columns": _columns(request.user),
         "page_obj": page,
         "rows": rows,
@@ -60,12 +60,14 @@ def _columns(user: User) -> dict[str, str]:
     return columns
 
 
-def _customer(found: Found, user: User) -> str:
+def _customer(found: Found, shown: list[Container], user: User) -> str:
     """The customer that the list is narrowed to; empty where it is not. Who sees only their own is
     told no other's name."""
     picked = found.asked.get("customer")
     if not picked:
         return ""
+    if shown:
+        return str(shown[0].customer)
     people = get_user_model().objects.filter(pk=picked)
     known = people if user.sees_everything else people.filter(pk=user.pk)
     return str(known.first() or f"customer {picked}")
