@@ -25,7 +25,7 @@ from payments import PaymentStatus
 from containers import observe, operations
 from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused, Unreachable
-from containers.drivers.simulated import Faults
+from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.drivers.simulated.store import write_config
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
@@ -380,17 +380,12 @@ class Panel(RuleBasedStateMachine):
             waiting = Container.objects.filter(create_again_at__isnull=False)
             if not (moving.filter(missing=False).exists() or waiting.exists()):
                 break
+        self._look_after_them()
         self._look_around()
 
     def _come_to_an_end(self) -> None:
         """Where nodes answer all work has an end, though they cannot tell; then they can again."""
-        untold = [
-            (simulated(node), one.name)
-            for node in self.nodes
-            for one in simulated(node).instances().values()
-            if one.power in {Power.BUSY, Power.ERROR}
-        ]
-        if not untold:
+        if not self._untold():
             return
         for _ in range(4):
             self._look_around()
@@ -399,6 +394,17 @@ class Panel(RuleBasedStateMachine):
             self.clock.advance(by=max(map(Container.deadline_of, STEPS)))
         still = Operation.objects.open()
         assert not still, [(each.kind, each.attempts, each.error_detail) for each in still]
-        for driver, name in untold:
-            if (seen := driver.instance(name)) and seen.power in {Power.BUSY, Power.ERROR}:
-                driver.power(name, Power.STOPPED)
+        self._look_after_them()
+
+    def _look_after_them(self) -> None:
+        """Work that was given up may have left a system that is still asked to shut down."""
+        for driver, name in self._untold():
+            driver.power(name, Power.STOPPED)
+
+    def _untold(self) -> list[tuple[SimulatedDriver, str]]:
+        return [
+            (simulated(node), one.name)
+            for node in self.nodes
+            for one in simulated(node).instances().values()
+            if one.power in {Power.BUSY, Power.ERROR}
+        ]
