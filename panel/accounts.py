@@ -22,9 +22,9 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from panel.composed import Reader
+from panel.http import is_ours
 from panel.mail import send_behind
 from panel.models import User
 
@@ -48,8 +48,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_safe_url(self, url: str) -> bool:
         """Whether it is where the browser is already; other names of the panel are not."""
-        here = self.request
-        return url_has_allowed_host_and_scheme(url, {here.get_host()}, here.is_secure())
+        return is_ours(self.request, url)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Only whoever asks for a mail to their own address waits for it, and is told where no mail

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from containers.counting import FAR_ENOUGH
 from containers.models import Container, StatusChange
 from containers.models.history import FAILURE
-from containers.paging import Pages
+from containers.paging import Pages, links
 from containers.search import Search
 from containers.statuses import Status
 from panel.http import Request
@@ -36,8 +36,6 @@ def activity(request: Request) -> HttpResponse:
         status = ""
     page = Pages.of(changes).get_page(request.GET.get("page"))
     page.found = page.found.select_related("container__customer", "by", "operation")
-    query = request.GET.copy()
-    query.pop("page", None)
     context = {
         "section": "activity",
         "text": text,
@@ -45,7 +43,7 @@ def activity(request: Request) -> HttpResponse:
         "statuses": list(Status),
         "failed": FAILED,
         "page_obj": page,
-        "query": f"{query.urlencode()}&" if query else "",
+        **links(request, page),
     }
     return render(request, "containers/activity.html", context)
 
