@@ -28,7 +28,7 @@ from containers.models import (
 )
 from containers.operations.work import STEPS
 from containers.views.act import AT_ONCE, confirmed_for_all
-from panel.admin_lists import Listed
+from panel.admin_lists import GuardedAdmin
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -37,31 +37,31 @@ if TYPE_CHECKING:
 
     from panel.models import User
 
-# Rows, each with what is told of it.
-Told = list[tuple[Any, str]]
+# Rows, each with the text that stands beside it.
+DescribedRows = list[tuple[Any, str]]
 
 
-class AtLeast(int):
-    """A number of rows of which there are some more; as text "1,000+"."""
+class OpenEndedCount(int):
+    """As many rows as were counted, of which there are more; as text "1,000+"."""
 
     def __str__(self) -> str:
         return str(Count(self, more=True))
 
 
-class FarEnough(Paginator):
-    """The pages of a list that is counted as far as anybody counts. What comes behind is reached
-    by narrowing."""
+class BoundedPaginator(Paginator):
+    """Django's paginator, but a list is counted only as far as `how_many` counts. The rows behind
+    that are reached by filtering."""
 
     @cached_property
     def count(self) -> int:
         found: Any = self.object_list
         count = how_many(found)
-        return AtLeast(count.number) if count.more else count.number
+        return OpenEndedCount(count.number) if count.more else count.number
 
 
-class Among(admin.SimpleListFilter):
-    """Narrows by a column to a value out of those known beforehand; Django's own filter looks for
-    them through all rows."""
+class ChoiceFilter(admin.SimpleListFilter):
+    """Filters by the column `parameter_name`, for which `lookups` knows the values; Django's own
+    filter would read all rows to find them."""
 
     parameter_name: str
 
@@ -70,7 +70,7 @@ class Among(admin.SimpleListFilter):
         return queryset.filter(**{self.parameter_name: picked}) if picked else queryset
 
 
-class OfPlan(Among):
+class PlanFilter(ChoiceFilter):
     title = parameter_name = "plan"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -78,18 +78,18 @@ class OfPlan(Among):
         return [(plan, plan) for plan in plans]
 
 
-class OfKind(Among):
+class KindFilter(ChoiceFilter):
     title = parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(kind, kind) for kind in STEPS]
 
 
-class Kept(Listed):
-    """Rows that are neither made nor deleted by hand, and may be too many to look through: their
-    list is read off the index of the keys, and asks for nothing else of all rows."""
+class RecordAdmin(GuardedAdmin):
+    """Rows that are neither added nor deleted by hand. There may be millions: no query of their
+    list reads all of them."""
 
-    paginator = FarEnough
+    paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
 
@@ -100,32 +100,32 @@ class Kept(Listed):
         return False
 
 
-class ReadOnly(Kept):
-    """Rows that are a record: to be read."""
+class ReadOnlyAdmin(RecordAdmin):
+    """Rows that can be looked at, and nothing else."""
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
-class ActedOn(Kept):
-    """Rows that are looked at, never typed into, and acted on from their list: by the buttons of
-    their table, each on all that are ticked. What the table warns of begins only when a page has
-    said to which it will be done, and was answered."""
+class ActionsAdmin(RecordAdmin):
+    """Rows of a Lifecycle: no field can be edited, and the action menu of the list has the buttons
+    of its table of transitions. An action with a warning asks on a page of its own first, which
+    says to which of the ticked rows it will be done."""
 
     model: type[Lifecycle]
     list_select_related: ClassVar[list[str]]
 
     def press(self, request: HttpRequest, row: Any, action: Action) -> None:
-        """Ask at the door of this row, and say what came of it."""
+        """Do the action on this row, and add a message that says what came of it."""
         raise NotImplementedError
 
     def why_not(self, row: Any, action: Action) -> str:
-        """One sentence for a row on which this is not possible now."""
+        """One sentence that says why the action is not possible on this row now."""
         raise NotImplementedError
 
     def offers(self, arrow: Transition, request: HttpRequest) -> bool:
-        """Whether this person may ever ask for it: the table decides, and again, for each row,
-        when it is asked."""
+        """Whether the menu has this transition for this person. For each row the table is asked
+        again when it is chosen."""
         return "label" in arrow.custom and bool(arrow.has_perm(self.model(), request.user))
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -140,7 +140,8 @@ class ActedOn(Kept):
         }
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:  # type: ignore[override]
-        """Something is said of each that was ticked, also where the list would not show it now."""
+        """Take every ticked row, also one that has left the filtered list meanwhile: each gets its
+        message."""
         if request.POST.get("select_across", "0") == "0":
             queryset = self.get_queryset(request).select_related(*self.list_select_related)
         return super().response_action(request, queryset)
@@ -173,7 +174,7 @@ class ActedOn(Kept):
 
 
 def are_too_many(request: HttpRequest, ticked: QuerySet[Any], action: Action) -> bool:
-    """Whether more are ticked than anybody has looked through; says so."""
+    """Whether more rows are ticked than one request may act on; adds a message if so."""
     too_many = len(ticked[: AT_ONCE + 1]) > AT_ONCE
     if too_many:
         messages.error(request, f"{action.label}: tick {AT_ONCE} at most.")
@@ -181,9 +182,13 @@ def are_too_many(request: HttpRequest, ticked: QuerySet[Any], action: Action) ->
 
 
 def question(
-    shown: admin.ModelAdmin, request: HttpRequest, action: Action, able: Told, unable: Told
+    shown: admin.ModelAdmin,
+    request: HttpRequest,
+    action: Action,
+    able: DescribedRows,
+    unable: DescribedRows,
 ) -> HttpResponseBase:
-    """The page that says to which of those ticked something will be done, and asks."""
+    """The page that asks for confirmation, and says to which of the ticked rows it will be done."""
     wrong = action.typed and "name" in request.POST
     to_all = f"{action.label}: {len(able)} {model_ngettext(shown.opts, len(able))}?"
     context = {
@@ -204,9 +209,9 @@ def question(
 
 
 @admin.register(Container)
-class ContainerAdmin(ActedOn):
+class ContainerAdmin(ActionsAdmin):
     list_display = ["name", "id", "is_now", "status_since", "customer", "plan", "node", "address"]
-    list_filter = ["status", "node", OfPlan]
+    list_filter = ["status", "node", PlanFilter]
     list_select_related = ["customer", "node"]
     search_fields = ["name", "=id", "address", "customer__username", "customer__last_name"]
     fields = [
@@ -233,7 +238,7 @@ class ContainerAdmin(ActedOn):
 
 
 @admin.register(Node)
-class NodeAdmin(Listed):
+class NodeAdmin(GuardedAdmin):
     list_display = ["name", "kind", "online", "online_since", "in_service", "memory_mb", "disk_gb"]
     list_filter = ["kind", "online", "in_service"]
     search_fields = ["name"]
@@ -259,17 +264,17 @@ class NodeAdmin(Listed):
 
 
 @admin.register(Operation)
-class OperationAdmin(ReadOnly):
+class OperationAdmin(ReadOnlyAdmin):
     list_display = [
         "id", "kind", "container", "node", "outcome", "asked_at", "ended_at", "asked_by", "attempts"
     ]  # fmt: skip
-    list_filter = ["outcome", OfKind, "node"]
+    list_filter = ["outcome", KindFilter, "node"]
     list_select_related = ["container", "node", "asked_by"]
     search_fields = ["container__name", "=container__id", "error", "error_detail"]
 
 
 @admin.register(StatusChange)
-class StatusChangeAdmin(ReadOnly):
+class StatusChangeAdmin(ReadOnlyAdmin):
     list_display = ["at", "container", "from_status", "to_status", "by", "because"]
     list_filter = ["to_status"]
     list_select_related = ["container", "by"]
@@ -277,7 +282,7 @@ class StatusChangeAdmin(ReadOnly):
 
 
 @admin.register(FileChange)
-class FileChangeAdmin(ReadOnly):
+class FileChangeAdmin(ReadOnlyAdmin):
     list_display = ["at", "container", "did", "path", "size", "by"]
     list_select_related = ["container", "by"]
     search_fields = ["container__name", "=container__id", "path"]

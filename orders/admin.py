@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.text import capfirst
 
-from containers.admin import ActedOn, Among, ReadOnly, are_too_many, question
+from containers.admin import ActionsAdmin, ChoiceFilter, ReadOnlyAdmin, are_too_many, question
 from containers.models import Action
 from containers.views.act import confirmed_for_all
 from orders import checkout
@@ -19,7 +19,7 @@ from orders.checkout import Refused
 from orders.forms import PlanForm, SystemsField
 from orders.models import Order, OrderChange, Payment, Plan, System
 from orders.templatetags.money import money
-from panel.admin_lists import Listed
+from panel.admin_lists import GuardedAdmin
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -40,7 +40,7 @@ WAS_GIVEN_BACK = Action(
 
 
 @admin.register(System)
-class SystemAdmin(Listed):
+class SystemAdmin(GuardedAdmin):
     list_display = ["name", "image", "is_to_be_had"]
     search_fields = ["name", "image"]
 
@@ -53,7 +53,7 @@ class SystemAdmin(Listed):
 
 
 @admin.register(Plan)
-class PlanAdmin(Listed):
+class PlanAdmin(GuardedAdmin):
     """What is on offer. A change concerns only what is ordered after it; a plan that was ever
     ordered is taken off offer, never deleted."""
 
@@ -74,7 +74,7 @@ class PlanAdmin(Listed):
         return not ordered and super().has_delete_permission(request, obj)
 
 
-class PaidNotCreated(admin.SimpleListFilter):
+class PaidNotCreatedFilter(admin.SimpleListFilter):
     """The orders on which somebody has to act."""
 
     title = "paid, not created"
@@ -124,11 +124,11 @@ class PaymentInline(admin.TabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(ActedOn):
+class OrderAdmin(ActionsAdmin):
     list_display = [
         "id", "status", "customer", "plan", "costs", "container", "container_is", "ordered_at"
     ]  # fmt: skip
-    list_filter = [PaidNotCreated, "status", "plan", "ordered_at"]
+    list_filter = [PaidNotCreatedFilter, "status", "plan", "ordered_at"]
     list_select_related = ["customer", "plan", "container"]
     search_fields = [
         "=id", "container__name", "customer__username", "customer__last_name", "customer__email"
@@ -168,7 +168,7 @@ class OrderAdmin(ActedOn):
         return checkout.why_not(row, action.name)
 
 
-class ByGateway(Among):
+class GatewayFilter(ChoiceFilter):
     title, parameter_name = "gateway", "variant"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -176,12 +176,12 @@ class ByGateway(Among):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnly):
+class PaymentAdmin(ReadOnlyAdmin):
     list_display = [
         "__str__", "status", "is_surplus", "order", "customer", "total", "currency", "variant",
         "modified",
     ]  # fmt: skip
-    list_filter = ["is_surplus", "status", ByGateway, "created"]
+    list_filter = ["is_surplus", "status", GatewayFilter, "created"]
     list_select_related = ["order__customer"]
     search_fields = ["=id", "=order__id", "transaction_id", "order__customer__username"]
     fields: ClassVar[tuple[str, ...]] = (

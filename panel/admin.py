@@ -13,12 +13,12 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from panel.admin_lists import Listed
+from panel.admin_lists import GuardedAdmin
 from panel.models import User
 
 
 @admin.register(User)
-class PeopleAdmin(Listed, UserAdmin):
+class PeopleAdmin(GuardedAdmin, UserAdmin):
     """Accounts. Whoever has bought something is deactivated, never deleted."""
 
     list_display = [
@@ -93,7 +93,7 @@ admin.site.unregister(Authenticator)
 
 
 @admin.register(Authenticator)
-class SecondFactorAdmin(Listed, AuthenticatorAdmin):
+class SecondFactorAdmin(GuardedAdmin, AuthenticatorAdmin):
     """For whoever has lost telephone and codes: without the row, the password alone lets in. Codes
     go with the app that they stand in for: they would still open once another is set up."""
 

@@ -1,4 +1,4 @@
-"""What the lists of the Django admin can be asked for in their address."""
+"""What the query string of a list in the Django admin may ask for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 
 
-class Listed(ModelAdmin):
-    """Rows whose list tells of no column but those that it shows or filters by, and answers what no
-    row can have (the year 99999) as Django answers what makes no sense: by the whole list."""
+class GuardedAdmin(ModelAdmin):
+    """The base of every ModelAdmin here. A list can be filtered by the columns that it shows, or
+    has a filter for, and by no other: it would tell what is in them. A value that no row can have
+    (the year 99999) is treated as Django treats an unknown filter: the whole list is shown."""
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         name, *how = lookup.split(LOOKUP_SEP)
@@ -22,13 +23,13 @@ class Listed(ModelAdmin):
             column = self.opts.get_field(name)
         except FieldDoesNotExist:  # a filter of the list's own
             return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
-        is_told = column.name in self._told() or column == self.opts.pk
-        # A pattern that is none looks like a database that is broken.
+        is_shown = column.name in self._shown_columns() or column == self.opts.pk
+        # An invalid pattern is an error of the database, and would look like an outage.
         is_pattern = not {"regex", "iregex"}.isdisjoint(how)
         allowed = super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
-        return is_told and not is_pattern and allowed
+        return is_shown and not is_pattern and allowed
 
-    def _told(self) -> set[Any]:
+    def _shown_columns(self) -> set[Any]:
         filters = {getattr(one, "parameter_name", one) for one in self.list_filter}
         return {*self.list_display, *filters, self.date_hierarchy}
 

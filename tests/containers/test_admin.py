@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from containers import counting
-from containers.admin import Kept
+from containers.admin import RecordAdmin
 from containers.models import Action, Container, Node, Operation
 from containers.statuses import Status
 from containers.views.act import AT_ONCE
@@ -145,12 +145,12 @@ def test_more_than_a_person_can_look_through_are_left_alone(
     assert not Operation.objects.exists()
 
 
-LONG = [shown for shown in admin.site._registry.values() if isinstance(shown, Kept)]
+LONG = [shown for shown in admin.site._registry.values() if isinstance(shown, RecordAdmin)]
 
 
 @pytest.mark.parametrize("shown", LONG, ids=str)
 def test_a_list_that_may_be_long_looks_through_no_more_than_it_counts(
-    office: Client, shown: Kept
+    office: Client, shown: RecordAdmin
 ) -> None:
     address = reverse(f"admin:{shown.opts.app_label}_{shown.opts.model_name}_changelist")
     with CaptureQueriesContext(connection) as asked:

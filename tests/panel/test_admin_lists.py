@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.test import Client
 
 from containers.models import Node
-from panel.admin_lists import Listed
+from panel.admin_lists import GuardedAdmin
 from panel.models import User
 from tests.cast import OrderFactory
 
@@ -80,4 +80,4 @@ def test_every_list_of_the_panels_own_keeps_to_it() -> None:
         if not type(listed).__module__.startswith(("django.", "allauth."))
     ]
     assert len(own) > 9
-    assert all(isinstance(listed, Listed) for listed in own)
+    assert all(isinstance(listed, GuardedAdmin) for listed in own)
