@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,12 +23,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from panel.composed import Reader
+from panel.compiled import ModelReader
 from panel.http import is_ours
 from panel.mail import send_behind
 from panel.models import User
 
 logger = logging.getLogger(__name__)
+
+_PEOPLE = ModelReader(User)
+_PERSON = f"SELECT {_PEOPLE.columns} FROM {User._meta.db_table} WHERE id = %s"  # noqa: S608
 
 OWN_ADDRESSES = "account_email"
 NOT_FOR_THIS_ACCOUNT = "This address cannot be had for this account."
@@ -92,11 +95,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class Backend(AuthenticationBackend):
-    """Knows people by user name and e-mail address, and at every request by their session: who
-    that is, is read without composing the same query again and again."""
+    """Knows people by user name and e-mail address. The person of a session, which every request
+    asks for, is loaded by a prepared statement."""
 
     def get_user(self, user_id: int) -> User | None:
-        for (person,) in _people().read(_by_key(), [user_id]):
+        for (person,) in _PEOPLE.read(_PERSON, [user_id]):
             return person if self.user_can_authenticate(person) else None
         return None
 
@@ -128,16 +131,6 @@ def _counted_on(credentials: dict[str, Any]) -> list[str]:
 def _called(name: str) -> list[User]:
     """Whom the sign-in page takes this for: those of this address, and of this user name."""
     return [*known_by(name), *filter(None, [get_user_by_username(name)])]
-
-
-@cache
-def _people() -> Reader:
-    return Reader(User)
-
-
-@cache
-def _by_key() -> str:
-    return f"SELECT {_people().columns} FROM {User._meta.db_table} WHERE id = %s"  # noqa: S608
 
 
 def at_home(address: str) -> str:

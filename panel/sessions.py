@@ -1,5 +1,5 @@
-"""Sessions as Django keeps them in its database, read without composing the same query for each
-request, and deleted once they have expired or their person wants a second factor."""
+"""Django's sessions in the database, loaded by a prepared statement; and the deletion of those that
+have expired, or that are open elsewhere when their person turns on a second factor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import connections, router
 from django.http import HttpRequest
 from django.utils import timezone
 
-from panel.composed import ask
+from panel.compiled import execute
 
 # Deleted in one statement, so that nobody waits long to write.
 BATCH = 500
@@ -24,7 +24,7 @@ class SessionStore(db.SessionStore):
         """What is kept of this session; nothing where it is unknown or has expired."""
         connection = connections[router.db_for_read(self.model)]
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        for (data,) in ask(connection, _READ, [self.session_key, now]):
+        for (data,) in execute(connection, _READ, [self.session_key, now]):
             return self.decode(data)
         self._session_key = None
         return {}

@@ -150,7 +150,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] = {
-        # For panel/composed.py alone: all other statements are planned each time.
+        # For panel/compiled.py alone: all other statements are planned each time.
         "prepare_threshold": 5,
         # What is looked up is in memory, or on a disk that seeks no longer than it reads.
         "options": "-c random_page_cost=1.1",

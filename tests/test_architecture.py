@@ -21,7 +21,7 @@ FORBIDDEN = {"services", "service", "utils", "util", "helpers", "mixins", "signa
 # From the ground up: a module imports from its own floor and from those below it. Between the
 # models and the pages lies what is done: operations, observe, placement and their neighbours.
 GROUND = (
-    "panel.http", "panel.composed", "panel.accounts", "panel.mail", "panel.models",
+    "panel.http", "panel.compiled", "panel.accounts", "panel.mail", "panel.models",
     "containers.statuses", "containers.who",
 )  # fmt: skip
 MODELS = ("containers.models", "orders.models")

@@ -20,7 +20,38 @@ from containers.models.moments import beyond
 from containers.models.operation import LONGEST_PAUSE
 from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
-from panel.composed import Reader
+from panel.compiled import ModelReader
+
+# Written out by hand: for Django to compile these again takes longer than the claim itself.
+_OPERATION, _CONTAINER_AND_NODE = ModelReader(Operation), ModelReader(Container, Node)
+_CLAIM = f"""
+    UPDATE containers_operation SET
+        held_by = %(holder)s,
+        held_until = %(until)s,
+        attempts = attempts + 1,
+        started_at = CASE
+            WHEN started_at <= %(beyond)s THEN started_at ELSE %(now)s
+        END
+    WHERE id = %(id)s AND outcome = ''
+        AND (not_before <= %(now)s OR not_before > %(beyond_pause)s)
+        AND (held_until IS NULL OR held_until < %(now)s OR held_until > %(beyond_lease)s)
+        AND NOT EXISTS (
+            SELECT 1 FROM containers_container
+            WHERE containers_container.id = container_id AND status = %(offline)s
+        )
+        AND %(hands)s > (
+            SELECT COUNT(*) FROM containers_operation AS other
+            WHERE other.node_id = containers_operation.node_id
+                AND other.outcome = ''
+                AND other.held_until > %(now)s AND other.held_until <= %(beyond_lease)s
+        )
+    RETURNING {_OPERATION.columns}
+"""  # noqa: S608  # columns are names of fields
+_READ = f"""
+    SELECT {_CONTAINER_AND_NODE.columns} FROM containers_container
+    JOIN containers_node ON containers_node.id = containers_container.node_id
+    WHERE containers_container.id = %s
+"""  # noqa: S608  # columns are names of fields
 
 
 def claim(operation_id: int) -> Operation | None:
@@ -42,13 +73,13 @@ def claim(operation_id: int) -> Operation | None:
         "offline": Status.OFFLINE.value,
         "hands": settings.NODE_CONCURRENCY,
     }
-    claimed = _operation().read(_statement(), params)
+    claimed = _OPERATION.read(_CLAIM, params)
     if not claimed:
         return None
     operation: Operation = claimed[0][0]
     assert operation.started_at is not None
     operation.deadline_at = operation.started_at + Container.deadline_of(operation.kind)
-    [(container, node)] = _on_node().read(_container_and_node(), [operation.container_id])
+    [(container, node)] = _CONTAINER_AND_NODE.read(_READ, [operation.container_id])
     operation.container, container.node = container, node
     return operation
 
@@ -88,51 +119,3 @@ def busy_nodes(now: datetime) -> QuerySet[Operation, Any]:
 @cache
 def _host() -> str:
     return socket.gethostname()[:32]
-
-
-@cache
-def _operation() -> Reader:
-    return Reader(Operation)
-
-
-@cache
-def _on_node() -> Reader:
-    return Reader(Container, Node)
-
-
-@cache
-def _container_and_node() -> str:
-    return f"""
-        SELECT {_on_node().columns} FROM containers_container
-        JOIN containers_node ON containers_node.id = containers_container.node_id
-        WHERE containers_container.id = %s
-    """  # noqa: S608  # columns are names of fields
-
-
-@cache
-def _statement() -> str:
-    """Written out, as what is read after it: to have it put together anew for each click takes
-    longer than the claim."""
-    return f"""
-        UPDATE containers_operation SET
-            held_by = %(holder)s,
-            held_until = %(until)s,
-            attempts = attempts + 1,
-            started_at = CASE
-                WHEN started_at <= %(beyond)s THEN started_at ELSE %(now)s
-            END
-        WHERE id = %(id)s AND outcome = ''
-            AND (not_before <= %(now)s OR not_before > %(beyond_pause)s)
-            AND (held_until IS NULL OR held_until < %(now)s OR held_until > %(beyond_lease)s)
-            AND NOT EXISTS (
-                SELECT 1 FROM containers_container
-                WHERE containers_container.id = container_id AND status = %(offline)s
-            )
-            AND %(hands)s > (
-                SELECT COUNT(*) FROM containers_operation AS other
-                WHERE other.node_id = containers_operation.node_id
-                    AND other.outcome = ''
-                    AND other.held_until > %(now)s AND other.held_until <= %(beyond_lease)s
-            )
-        RETURNING {_operation().columns}
-    """  # noqa: S608  # columns are names of fields

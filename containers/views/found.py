@@ -30,7 +30,7 @@ from containers.views.polling import (
     digest_of_search,
     first,
 )
-from panel.composed import Composed
+from panel.compiled import CompiledQuery
 from panel.http import Request
 
 # The heads that sort, by the name that the address bears.
@@ -103,17 +103,17 @@ class Found:
         matches = self._looked_up().values_list(*FINGERPRINT)
         counts = partial(counts_by_status, self._narrowed, Status.values)
         if self.text and not is_long:
-            return Poll(Composed(matches), counts, is_search=True, is_long=False)
+            return Poll(CompiledQuery(matches), counts, is_search=True, is_long=False)
         shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
         if not self.text:
             in_one_text = counts_as_text(self._narrowed, Status.values)
-            on_page = Composed(shown.values_list(*FINGERPRINT, in_one_text))
+            on_page = CompiledQuery(shown.values_list(*FINGERPRINT, in_one_text))
             return Poll(on_page, counts, is_search=False, is_long=is_long)
         shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()
         both = shown.values_list(*FINGERPRINT, Value(True)).union(
             self._looked_up().values_list(*FINGERPRINT, Value(False)), all=True
         )
-        return Poll(Composed(both), counts, is_search=True, is_long=True)
+        return Poll(CompiledQuery(both), counts, is_search=True, is_long=True)
 
     @property
     def _count(self) -> Count:

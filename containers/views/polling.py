@@ -11,7 +11,7 @@ from containers.counting import FAR_ENOUGH, Count, counts_among, counts_in
 from containers.digest import digest
 from containers.models.container import STOPPING_SINCE, stops_too_long
 from containers.statuses import Status
-from panel.composed import Composed
+from panel.compiled import CompiledQuery
 
 # As much of a container as tells whether it has changed.
 FINGERPRINT = ("pk", "revision", "status", STOPPING_SINCE)
@@ -32,7 +32,7 @@ class Poll:
     finds too much those, and those on the page, told apart by a flag behind each. `counts` asks
     for the counts alone."""
 
-    asked: Composed
+    asked: CompiledQuery
     counts: Callable[[], dict[str, Count]]
     is_search: bool
     is_long: bool

@@ -1,5 +1,5 @@
-"""Statements that are asked again and again: composed once, by Django or by hand, and on PostgreSQL
-planned once on each connection."""
+"""SQL that is executed again and again: compiled once in a process, by Django or by hand, and on
+PostgreSQL prepared once on each connection."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from django.db import NotSupportedError, connections, router
 from django.db.models import Model, QuerySet
 
 
-class Composed:
-    """Asks for the rows of a queryset of values, with the parameters that it was made with: a time
-    or a person in it never changes."""
+class CompiledQuery:
+    """A queryset of `values_list()`, compiled to SQL when this is made. Its parameters are compiled
+    in: a time or a person in it never changes."""
 
     def __init__(self, rows: QuerySet[Any, Any]) -> None:
         self._query, self._alias = rows.query, rows.db
@@ -32,19 +32,20 @@ class Composed:
                 self._sql, self._params = cursor.mogrify(self._sql, self._params), None
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """What there is now, in one query; in none where nothing can ever be."""
+        """The rows that there are now, in one query; in none where Django knows that the result is
+        always empty."""
         if not self._sql:
             return []
         # No connection is kept: each belongs to a thread, and ends with it.
         compiler = self._query.get_compiler(self._alias)
-        read = ask(compiler.connection, self._sql, self._params)
+        read = execute(compiler.connection, self._sql, self._params)
         converters = compiler.get_converters(self._columns)
         return list(map(tuple, compiler.apply_converters(read, converters)))
 
 
-class Reader:
-    """Reads whole rows of these models off a statement that has them side by side, as
-    `columns`."""
+class ModelReader:
+    """Makes instances of these models from a hand-written statement that selects `columns`: all
+    columns of the first, then all of the next."""
 
     def __init__(self, *models: type[Model]) -> None:
         self._alias = router.db_for_write(models[0])
@@ -55,9 +56,9 @@ class Reader:
         self._kept = local()
 
     def read(self, statement: str, params: Any) -> list[tuple[Any, ...]]:
-        """A row of each model for every row of the statement."""
+        """An instance of each model for every row of the statement."""
         connection = connections[self._alias]
-        rows = ask(connection, statement, params)
+        rows = execute(connection, statement, params)
         return [self._as_models(list(row), connection) for row in rows]
 
     def _as_models(self, row: list[Any], connection: Any) -> tuple[Any, ...]:
@@ -72,8 +73,8 @@ class Reader:
         )
 
     def _converters_of(self, connection: Any) -> list[tuple[int, Any, list[Any]]]:
-        """What makes of a column what its field wants, put together once for a connection, which
-        is its thread's alone."""
+        """The converters of the columns that have any, as Django's compiler applies them. Kept for
+        the connection of each thread."""
         if getattr(self._kept, "connection", None) is not connection:
             self._kept.connection, ops = connection, connection.ops
             made = [
@@ -89,9 +90,9 @@ class Reader:
         return kept
 
 
-def ask(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:
-    """The rows of a statement. PostgreSQL prepares it once it was asked a few times: planning it
-    takes as long as answering it."""
+def execute(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:
+    """The rows of a statement. On PostgreSQL psycopg prepares it after a few executions
+    (`prepare_threshold`): to plan it takes as long as to answer it."""
     if connection.vendor == "postgresql":
         try:
             with _preparing(connection) as cursor:
@@ -107,8 +108,9 @@ def ask(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]
 
 
 def _preparing(connection: Any) -> Any:
-    """A cursor as Django makes it with `server_side_binding` on. It is off elsewhere: with it
-    PostgreSQL refuses a statement if it cannot tell the type of a parameter."""
+    """A cursor as Django makes it with the option `server_side_binding`, which preparing needs. It
+    is off elsewhere: with it PostgreSQL refuses a statement if it cannot tell the type of a
+    parameter."""
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     connection.ensure_connection()
