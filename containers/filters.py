@@ -1,37 +1,25 @@
-"""What a list of containers can be narrowed to: status, node, plan, customer."""
+"""The options of the filters above the list of containers: its nodes and its plans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
 from django.utils.safestring import SafeString, mark_safe
 
 from containers.models import Container
 from containers.statuses import Status
 from panel.http import Request
 
-if TYPE_CHECKING:
-    from panel.models import User
 
-
-def narrowed(
-    visible: QuerySet[Container], asked: dict[str, Any], user: User
-) -> QuerySet[Container]:
-    """Those of one customer, and on one node: nodes are the administrators' business alone. By
-    plan and by a search the list narrows itself: how depends on how much there is."""
-    node, customer = asked.get("node"), asked.get("customer")
-    found = visible.filter(node=node) if node and user.administers else visible
-    return found.filter(customer=customer) if customer else found
-
-
-def choices(request: Request, asked: dict[str, Any]) -> tuple[SafeString, SafeString]:
-    """The nodes and the plans that the list can be narrowed to, as options; in one query."""
+def choices(request: Request, filters: dict[str, Any]) -> tuple[SafeString, SafeString]:
+    """The options for nodes and for plans, those of `filters` selected; in one query."""
     nodes, plans = everybodys() if request.user.sees_everything else ([], _own(request))
-    return _options(nodes, asked.get("node")), _options([(p, p) for p in plans], asked.get("plan"))
+    return _options(nodes, filters.get("node")), _options(
+        [(p, p) for p in plans], filters.get("plan")
+    )
 
 
 def _own(request: Request) -> list[str]:

@@ -25,17 +25,17 @@ def _check_name(name: str) -> None:
         raise ValidationError(wrong)
 
 
-class NarrowingForm(forms.Form):
-    """What the address of the list narrows it to. What makes no sense (`customer=flying`) narrows
-    nothing: it is no error of the person who followed a link."""
+class FilterForm(forms.Form):
+    """The filters in the address of the list. One that makes no sense (`customer=flying`) is left
+    out: whoever followed a link cannot correct it."""
 
     q = forms.CharField(required=False)
     node = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
     plan = forms.CharField(required=False)
     customer = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
-    def asked(self) -> dict[str, Any]:
-        """What makes sense of it, by name."""
+    def filters(self) -> dict[str, Any]:
+        """The valid ones, by name."""
         self.full_clean()
         return self.cleaned_data
 

@@ -18,11 +18,10 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from containers.counting import Count, counts_by_status, how_many
 from containers.differences import counts_on
-from containers.digest import digest
 from containers.models import Container, Node, Operation, StatusChange
 from containers.room import with_room
 from containers.statuses import LINED_UP, TRANSIENT, Status
-from containers.views.polling import poll_seconds
+from containers.views.polling import digest, poll_seconds
 from containers.views.rows import as_shown
 from orders.models import Order
 from panel import health

@@ -9,13 +9,12 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from containers.digest import digest
 from containers.drivers import ASK_SUPPORT
 from containers.models import Container, Operation
 from containers.paging import Pages
 from containers.repair.files import may_open
 from containers.statuses import Status
-from containers.views.polling import poll_seconds
+from containers.views.polling import digest, poll_seconds
 from containers.views.rows import as_shown, with_buttons
 from panel.http import Request
 

@@ -13,7 +13,7 @@ from containers.filters import choices
 from containers.models import Action, Container
 from containers.paging import links
 from containers.statuses import LINED_UP
-from containers.views.found import COLUMNS, Found, unchanged
+from containers.views.container_list import COLUMNS, ContainerList, unchanged
 from containers.views.polling import poll_seconds
 from containers.views.rows import as_listed, as_rows, with_buttons
 from panel.http import Request
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 def containers(request: Request) -> HttpResponse:
     if request.htmx and unchanged(request):
         return HttpResponse(status=204)
-    found = Found(request)
-    page = found.page()
+    listed = ContainerList(request)
+    page = listed.page()
     page.found = as_listed(page.found)
     shown = with_buttons(page, request.user)
     rows = as_rows(shown, request.user)
     context = {
         "section": "containers",
-        "found": found,
-        "chips": [(status, found.counts[status]) for status in LINED_UP],
-        "customer": _customer(found, shown, request.user),
+        "listed": listed,
+        "chips": [(status, listed.counts[status]) for status in LINED_UP],
+        "customer": _customer(listed, shown, request.user),
         "columns": _columns(request.user),
         "page_obj": page,
         "rows": rows,
@@ -43,12 +43,12 @@ def containers(request: Request) -> HttpResponse:
         "may_act": any(row.looks.may_act for row in rows),
         **links(request, page),
         "actions": _offered(shown),
-        "seen": found.seen(shown),
+        "seen": listed.seen(shown),
         "poll_seconds": poll_seconds(any(each.is_transient for each in shown)),
     }
     if request.htmx:
         return render(request, "containers/_list.html", context)
-    context["nodes"], context["plans"] = choices(request, found.asked)
+    context["nodes"], context["plans"] = choices(request, listed.filters)
     return render(request, "containers/list.html", context)
 
 
@@ -60,10 +60,10 @@ def _columns(user: User) -> dict[str, str]:
     return columns
 
 
-def _customer(found: Found, shown: list[Container], user: User) -> str:
-    """The customer that the list is narrowed to; empty where it is not. Who sees only their own is
-    told no other's name."""
-    picked = found.asked.get("customer")
+def _customer(listed: ContainerList, shown: list[Container], user: User) -> str:
+    """The name of the customer whose containers the list is filtered by; "" where it is not. Who
+    sees only their own containers is told no other's name."""
+    picked = listed.filters.get("customer")
     if not picked:
         return ""
     if shown:

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from containers import operations
 from containers.connect import simulated
 from containers.differences import counts_on, differences_on
-from containers.digest import digest
 from containers.drivers import DriverError
 from containers.drivers.simulated import Faults
 from containers.forms import FaultsForm
@@ -27,7 +26,7 @@ from containers.room import with_room
 from containers.statuses import Status
 from containers.templatetags.spans import memory
 from containers.views.act import AT_ONCE
-from containers.views.polling import poll_seconds
+from containers.views.polling import digest, poll_seconds
 from containers.views.rows import as_shown, with_buttons
 from panel.http import Request
 

@@ -10,8 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from containers.digest import digest
-from containers.views.polling import poll_seconds
+from containers.views.polling import digest, poll_seconds
 from orders import checkout
 from orders.checkout import Refused, gives_back
 from orders.models import Order

@@ -10,10 +10,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from containers.counting import FAR_ENOUGH, Count, counts_among, counts_by_status, total
-from containers.digest import digest
 from containers.models import Operation
 from containers.paging import Pages, links
-from containers.views.polling import poll_seconds
+from containers.views.polling import digest, poll_seconds
 from orders.models import Order
 from orders.models.order import OrderQuerySet
 from orders.search import looked_up, matching

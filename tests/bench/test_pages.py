@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from containers.paging import ROWS_PER_PAGE
-from containers.views.found import COLUMNS
+from containers.views.container_list import COLUMNS
 from tests.bench.browsing import crowd_of, quickest
 from tests.bench.conftest import Figures
 

@@ -16,7 +16,8 @@ from containers.counting import Count, counts_by_status
 from containers.models import Container, Node, StatusChange
 from containers.paging import Pages
 from containers.statuses import Status
-from containers.views import found, polling
+from containers.views import container_list, list_poll
+from containers.views.container_list import SORTINGS
 from panel.models import User
 from tests.cast import ContainerFactory, UserFactory
 from tests.containers.test_listing import chips, names, poll
@@ -33,9 +34,9 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def patience(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
-    for module in (counting, found, polling):
+    for module in (counting, container_list, list_poll):
         monkeypatch.setattr(module, "FAR_ENOUGH", bound)
-    monkeypatch.setattr(found, "_polls", {})
+    monkeypatch.setattr(container_list, "_polls", {})
 
 
 @pytest.fixture
@@ -66,7 +67,10 @@ def test_counts_go_as_far_as_anybody_counts(many: list[Container]) -> None:
     assert set(counts_by_status(Container.objects.none(), Status.values).values()) == {Count()}
 
 
-@pytest.mark.parametrize("sort", [*found.SORTINGS, *(f"-{name}" for name in found.SORTINGS), ""])
+SORTS = [*SORTINGS, *(f"-{name}" for name in SORTINGS), ""]
+
+
+@pytest.mark.parametrize("sort", SORTS)
 def test_a_long_list_reads_the_same_from_both_ends(
     sort: str, as_ada: Client, many: list[Container], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +84,7 @@ def test_a_long_list_reads_the_same_from_both_ends(
     assert from_the_end == whole[-100:]
 
 
-@pytest.mark.parametrize("sort", [*found.SORTINGS, *(f"-{name}" for name in found.SORTINGS), ""])
+@pytest.mark.parametrize("sort", SORTS)
 def test_a_long_list_of_one_node_is_sorted_like_a_short_one(
     sort: str,
     as_ada: Client,

@@ -30,7 +30,7 @@ FORMS = (
     SimulatedPaymentForm,
     forms.AdoptForm,
     forms.FaultsForm,
-    forms.NarrowingForm,
+    forms.FilterForm,
     forms.NewTextForm,
     forms.ReachForm,
     forms.RenameForm,

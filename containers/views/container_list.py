@@ -1,8 +1,8 @@
-"""What a list of containers shows for the parameters of an address, whatever its size.
+"""The query behind the list of containers: filters, search, sort and page, as the address has them.
 
-A list short enough to be counted is found by its filters, then sorted; from a longer one the rows
-are read off the index of its sort. The choice matters to speed alone: a poll makes the one that its
-page has made, and so needs one query.
+A list short enough to be counted is filtered, then sorted; of a longer one the rows are read off
+the index of its sort. Both give the same rows. A poll takes the way that its page took, and so
+needs one query.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from functools import cached_property, partial
 from django.db.models import QuerySet, Value
 
 from containers.counting import FAR_ENOUGH, Count, counts_as_text, counts_by_status, total
-from containers.filters import narrowed
-from containers.forms import NarrowingForm
+from containers.forms import FilterForm
 from containers.long_lists import of_plan_row_by_row, terms_on_no_node, terms_on_one_node
 from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
 from containers.search import Search
 from containers.statuses import Status
-from containers.views.polling import (
+from containers.views.list_poll import (
     FINGERPRINT,
     LONG,
     Fingerprint,
@@ -33,7 +32,7 @@ from containers.views.polling import (
 from panel.compiled import CompiledQuery
 from panel.http import Request
 
-# The heads that sort, by the name that the address bears.
+# The columns that the list can be sorted by, as `?sort=` names them.
 COLUMNS = {
     "name": "Container",
     "status": "Status",
@@ -54,23 +53,27 @@ SORTINGS = {
 }
 
 
-class Found:
-    """The containers that a person asked for: how many in each status, and their pages."""
+class ContainerList:
+    """The containers that a request asks for: how many in each status, and their pages."""
 
     def __init__(self, request: Request) -> None:
-        visible = Container.objects.visible_to(request.user)
-        self.asked = NarrowingForm(request.GET).asked()
-        self._scope = narrowed(visible, self.asked, request.user)
-        self._asked_page = request.GET.get("page")
-        self.text = (self.asked.get("q") or "").strip()
-        self._search = Search(self.text, visible.db)
+        self.filters = FilterForm(request.GET).filters()
+        found: QuerySet[Container] = Container.objects.visible_to(request.user)
+        if (node := self.filters.get("node")) and request.user.administers:
+            found = found.filter(node=node)
+        if customer := self.filters.get("customer"):
+            found = found.filter(customer=customer)
+        self._of_all_plans = found
+        plan = self.filters.get("plan")
+        self._filtered = found.filter(plan=plan) if plan else found
+        self._page_number = request.GET.get("page")
+        self.text = (self.filters.get("q") or "").strip()
+        self._search = Search(self.text, found.db)
         sort = request.GET.get("sort", "")
         self.sort = sort if sort.removeprefix("-") in SORTINGS else ""
         self._sorting = SORTINGS.get(self.sort.removeprefix("-"), NEWEST_FIRST)
         if self.sort.startswith("-"):
             self._sorting = self._sorting.reversed()
-        plan = self.asked.get("plan")
-        self._narrowed = self._scope.filter(plan=plan) if plan else self._scope
         status = request.GET.get("status", "")
         self.status = status if status in Status.values else ""
 
@@ -79,7 +82,7 @@ class Found:
         """By status; where a search finds too much, among the first that it finds."""
         if self.text:
             return counts_of(self._matches)
-        return counts_by_status(self._narrowed, Status.values)
+        return counts_by_status(self._filtered, Status.values)
 
     @cached_property
     def total(self) -> Count:
@@ -98,15 +101,15 @@ class Found:
         return digest_of_list(shown, self.counts, is_long=self._count.more)
 
     def poll(self, *, is_long: bool) -> Poll:
-        """What tells whether the page has changed. Whether there is more than anybody counts, the
-        page says itself: so one query is enough."""
+        """The query that tells whether the page has changed. The page says itself whether it was
+        too long to be counted (`is_long`): so one query is enough."""
         matches = self._looked_up().values_list(*FINGERPRINT)
-        counts = partial(counts_by_status, self._narrowed, Status.values)
+        counts = partial(counts_by_status, self._filtered, Status.values)
         if self.text and not is_long:
             return Poll(CompiledQuery(matches), counts, is_search=True, is_long=False)
         shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
         if not self.text:
-            in_one_text = counts_as_text(self._narrowed, Status.values)
+            in_one_text = counts_as_text(self._filtered, Status.values)
             on_page = CompiledQuery(shown.values_list(*FINGERPRINT, in_one_text))
             return Poll(on_page, counts, is_search=False, is_long=is_long)
         shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()
@@ -121,34 +124,34 @@ class Found:
 
     @cached_property
     def _matches(self) -> list[Fingerprint]:
-        """What a search finds; where that is more than anybody counts, the first of it."""
+        """What a search finds; where that is more than is counted, the first of it."""
         return first(self._looked_up().values_list(*FINGERPRINT))
 
     def _looked_up(self) -> QuerySet[Container]:
-        return self._search.looked_up(self._narrowed, FAR_ENOUGH + 1)
+        return self._search.looked_up(self._filtered, FAR_ENOUGH + 1)
 
     def _page_of(self, count: Count) -> Page:
         parts = self._parts_of_many() if count.more else [self._few()]
-        return Pages(parts, count, self._sorting).get_page(self._asked_page)
+        return Pages(parts, count, self._sorting).get_page(self._page_number)
 
     def _few(self) -> QuerySet[Container]:
-        found = self._narrowed
+        found = self._filtered
         if self.text:
             found = Container.objects.filter(pk__in=[key for key, *_ in self._matches])
         return self._in_status(found).order_by(*self._sorting.terms())
 
     def _parts_of_many(self) -> list[QuerySet[Container]]:
-        """The list in parts, each to be read off the index of the sort."""
-        sorting, found, in_one_status = self._sorting, self._scope, bool(self.status)
-        if plan := self.asked.get("plan"):
+        """The list in parts, each of which is read off the index of the sort."""
+        sorting, found, in_one_status = self._sorting, self._of_all_plans, bool(self.status)
+        if plan := self.filters.get("plan"):
             found = of_plan_row_by_row(found, plan, sorting, in_one_status=in_one_status)
-        on_one = self.asked.get("node")
-        terms = terms_on_one_node(sorting, found.db) if on_one else sorting.fields
+        on_one_node = self.filters.get("node")
+        terms = terms_on_one_node(sorting, found.db) if on_one_node else sorting.fields
         found = self._in_status(self._matching(found)).order_by(*terms)
         if not sorting.nullable:
             return [found]
         # Containers on no node are apart, so that the others can be read node by node.
-        without = self._in_status(self._matching(self._narrowed)).filter(node=None)
+        without = self._in_status(self._matching(self._filtered)).filter(node=None)
         terms = terms_on_no_node(sorting, found.db, in_one_status=in_one_status)
         parts = [found.filter(node__name__isnull=False), without.order_by(*terms)]
         return parts[::-1] if sorting.is_descending else parts
@@ -162,21 +165,21 @@ class Found:
         return found.exclude(status=Status.DESTROYED)
 
 
-# The polls of this process. An open page asks the same every few seconds, and composing the query
-# takes longer than asking it.
+# The polls of this process. An open page asks the same every few seconds, and to compile its query
+# takes longer than to execute it.
 _polls: dict[object, Poll] = {}
 MOST_POLLS = 500
 
 
 def unchanged(request: Request) -> bool:
-    """Whether the page that asks would show the same now as what it has `seen`."""
+    """Whether the page that polls would show the same now as when it was rendered."""
     user, seen = request.user, request.GET.get("seen", "")
-    asked = tuple(item for item in request.GET.items() if item[0] != "seen")
+    parameters = tuple(item for item in request.GET.items() if item[0] != "seen")
     is_long = seen.startswith(LONG)
-    key = user.pk, user.administers, user.sees_everything, asked, is_long
+    key = user.pk, user.administers, user.sees_everything, parameters, is_long
     poll = _polls.get(key)
     if poll is None:
         if len(_polls) >= MOST_POLLS:
             _polls.clear()
-        poll = _polls[key] = Found(request).poll(is_long=is_long)
+        poll = _polls[key] = ContainerList(request).poll(is_long=is_long)
     return poll.digest() == seen
