@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from containers.drivers import Instance, Power
 from containers.models import Container, Node, Operation, StatusChange
-from containers.models.moments import beyond
+from containers.models.clocks import latest_plausible
 from containers.operations.carrying import wake
 from containers.statuses import TRANSIENT, Status
 
@@ -133,7 +133,7 @@ def correction_of(container: Container, look: Look, during: str | None) -> Corre
 
 
 def _has_changed_since(look: Look, container: Container) -> bool:
-    return look.began <= container.status_since <= beyond(timezone.now())
+    return look.began <= container.status_since <= latest_plausible(timezone.now())
 
 
 @transaction.atomic

@@ -13,7 +13,7 @@ from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Quer
 from django.utils import timezone
 
 from containers.models import Operation, Tally
-from containers.models.moments import beyond
+from containers.models.clocks import latest_plausible
 
 # Upper bounds of what is told apart, in seconds. A bound that is added later has missed what
 # ended before.
@@ -33,7 +33,7 @@ def fold() -> None:
     tally, _ = Tally.objects.get_or_create(pk=OPERATIONS)
     until = timezone.now() - LATE
     unchanged = Tally.objects.filter(pk=OPERATIONS, until=tally.until)
-    if tally.until and tally.until > beyond(until):
+    if tally.until and tally.until > latest_plausible(until):
         tally = Tally()  # its clock was ahead, and it has missed what ended since
     elif tally.until and until <= tally.until:
         return  # one whose clock is ahead has counted further
@@ -59,15 +59,16 @@ def _ended_since(tally: Tally) -> QuerySet[Operation]:
 
 
 def _count(ended: QuerySet[Operation]) -> Counts:
-    took = ExpressionWrapper(F("ended_at") - F("asked_at"), output_field=DurationField())
+    duration = ExpressionWrapper(F("ended_at") - F("asked_at"), output_field=DurationField())
     within = {
-        f"{bound}": Count("pk", filter=Q(took__lte=timedelta(seconds=bound))) for bound in BOUNDS
+        f"{bound}": Count("pk", filter=Q(duration__lte=timedelta(seconds=bound)))
+        for bound in BOUNDS
     }
     rows = (
         ended.order_by()
-        .annotate(took=took)
+        .alias(duration=duration)
         .values_list("kind", "outcome")
-        .annotate(count=Count("pk"), seconds=Sum("took"), **within)
+        .annotate(count=Count("pk"), seconds=Sum("duration"), **within)
     )
     counted: Counts = {}
     for kind, outcome, count, seconds, *each in rows:

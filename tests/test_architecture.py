@@ -25,7 +25,7 @@ GROUND = (
     "containers.statuses", "containers.who",
 )  # fmt: skip
 MODELS = ("containers.models", "orders.models")
-PAGES = {"urls", "views", "admin", "tasks", "management", "forms", "filters"}
+PAGES = {"urls", "views", "admin", "tasks", "management", "forms", "filters", "templatetags"}
 DRIVERS = "containers.drivers"
 
 

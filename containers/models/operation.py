@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from containers.models.clocks import has_come, latest_plausible
 from containers.models.history import HistoryQuerySet
-from containers.models.moments import beyond, has_come
 from containers.statuses import Status
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class OperationQuerySet(HistoryQuerySet["Operation"]):
 
     def held(self, now: datetime) -> OperationQuerySet:
         """All others."""
-        return self.filter(held_until__gt=now, held_until__lte=beyond(now, settings.LEASE))
+        latest = latest_plausible(now, settings.LEASE)
+        return self.filter(held_until__gt=now, held_until__lte=latest)
 
     def due(self, now: datetime) -> OperationQuerySet:
         """Those whose time has come."""
@@ -145,6 +146,19 @@ class Operation(models.Model):
     def is_behind(self, problem: str) -> bool:
         """Whether this is the work that such a problem of its container came of."""
         return self.outcome == self.Outcome.FAILED and self.error == problem
+
+    @property
+    def took(self) -> str:
+        """The time from asking to the end, waiting included, in two units at most: "4.2 s",
+        "7 min 5 s", "2 h 5 min". Of one that has ended."""
+        assert self.ended_at is not None
+        seconds = (self.ended_at - self.asked_at).total_seconds()
+        if seconds < 60:
+            return f"{seconds:.1f} s"
+        minutes, seconds = divmod(int(seconds), 60)
+        if minutes < 60:
+            return f"{minutes} min {seconds} s"
+        return f"{minutes // 60} h {minutes % 60} min"
 
     @property
     def waits_for_node(self) -> bool:

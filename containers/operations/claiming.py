@@ -16,7 +16,7 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from containers.models import Container, Node, Operation
-from containers.models.moments import beyond
+from containers.models.clocks import latest_plausible
 from containers.models.operation import LONGEST_PAUSE
 from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
@@ -30,11 +30,11 @@ _CLAIM = f"""
         held_until = %(until)s,
         attempts = attempts + 1,
         started_at = CASE
-            WHEN started_at <= %(beyond)s THEN started_at ELSE %(now)s
+            WHEN started_at <= %(latest)s THEN started_at ELSE %(now)s
         END
     WHERE id = %(id)s AND outcome = ''
-        AND (not_before <= %(now)s OR not_before > %(beyond_pause)s)
-        AND (held_until IS NULL OR held_until < %(now)s OR held_until > %(beyond_lease)s)
+        AND (not_before <= %(now)s OR not_before > %(latest_pause)s)
+        AND (held_until IS NULL OR held_until < %(now)s OR held_until > %(latest_lease)s)
         AND NOT EXISTS (
             SELECT 1 FROM containers_container
             WHERE containers_container.id = container_id AND status = %(offline)s
@@ -43,7 +43,7 @@ _CLAIM = f"""
             SELECT COUNT(*) FROM containers_operation AS other
             WHERE other.node_id = containers_operation.node_id
                 AND other.outcome = ''
-                AND other.held_until > %(now)s AND other.held_until <= %(beyond_lease)s
+                AND other.held_until > %(now)s AND other.held_until <= %(latest_lease)s
         )
     RETURNING {_OPERATION.columns}
 """  # noqa: S608  # columns are names of fields
@@ -60,14 +60,14 @@ def claim(operation_id: int) -> Operation | None:
     hands full. The time that it may take runs from its beginning, however long it had to wait."""
     now = timezone.now()
     ops = connections[router.db_for_write(Operation)].ops
-    moments = {
+    times = {
         "now": now,
         "until": now + settings.LEASE,
-        "beyond": beyond(now),
-        "beyond_pause": beyond(now, LONGEST_PAUSE),
-        "beyond_lease": beyond(now, settings.LEASE),
+        "latest": latest_plausible(now),
+        "latest_pause": latest_plausible(now, LONGEST_PAUSE),
+        "latest_lease": latest_plausible(now, settings.LEASE),
     }
-    params = {name: ops.adapt_datetimefield_value(at) for name, at in moments.items()} | {
+    params = {name: ops.adapt_datetimefield_value(at) for name, at in times.items()} | {
         "id": operation_id,
         "holder": f"{_host()}:{os.getpid()}:{threading.get_ident()}:{token_hex(4)}",
         "offline": Status.OFFLINE.value,

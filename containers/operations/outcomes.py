@@ -14,7 +14,6 @@ from django.utils import timezone
 from containers.drivers import Unreachable
 from containers.models import Container, Node, Operation, StatusChange
 from containers.statuses import Status
-from containers.templatetags.spans import lasted
 
 if TYPE_CHECKING:
     from panel.models import User
@@ -124,7 +123,7 @@ def end(operation: Operation, verdict: Verdict) -> None:
     if verdict.ok:
         fresh.progress = 100
     fresh.save()
-    done = f"took {lasted(at - fresh.asked_at)}{', forced off' if fresh.forced else ''}"
+    done = f"took {fresh.took}{', forced off' if fresh.forced else ''}"
     record(container, was, fresh, because=verdict.error or done, at=at)
     if fresh.kind == "create":
         creation_ended.send(sender=Container, container=container)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from containers import rejoining
 from containers.models import Container, Operation
-from containers.models.moments import has_come
+from containers.models.clocks import has_come
 from containers.operations.asking import NotAllowed, request
 from containers.operations.carrying import enqueue
 from containers.operations.claiming import busy_nodes

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-# In Django's letters. A time that is told in full names its zone.
+# Formats of Django's `date` filter. A time that is shown in full names its zone.
 DAY, DAY_OF_ANOTHER_YEAR = "j M", "j M Y"
 MINUTE, SECOND = "H:i", "H:i:s"
 IN_FULL, CLOCK = "j M Y, H:i:s T", "H:i:s T"
@@ -39,56 +39,48 @@ def since(at: datetime | None) -> SafeString:
 
 @register.filter
 def when(at: datetime | None) -> SafeString:
-    """As short as it can be told, to the minute: "11:39" today, "24 Nov, 11:39" this year, "24 Nov
-    2025, 11:39". As those below, in an element that tells all of it to whoever points at it."""
+    """As short as it can be, to the minute: "11:39" today, "24 Nov, 11:39" this year, "24 Nov
+    2025, 11:39". As those below, in an element whose title has all of it."""
     if at is None:
         return SafeString()
+    minute = _formatted(at, MINUTE)
     is_today = timezone.localtime(at).date() == timezone.localdate()
-    return _element(at, _told(at, MINUTE) if is_today else f"{day(at)}, {_told(at, MINUTE)}")
+    return _element(at, minute if is_today else f"{day(at)}, {minute}")
 
 
 @register.filter
 def when_exactly(at: datetime) -> SafeString:
     """To the second, under a head that names the zone: "24 Nov, 11:39:07"."""
-    return _element(at, f"{day(at)}, {_told(at, SECOND)}")
+    return _element(at, f"{day(at)}, {_formatted(at, SECOND)}")
 
 
 @register.filter
 def in_full(at: datetime) -> SafeString:
     """ "24 Nov 2026, 11:39:07 UTC"."""
-    return _element(at, _told(at, IN_FULL))
+    return _element(at, _formatted(at, IN_FULL))
 
 
 @register.filter
 def clock(at: datetime) -> SafeString:
     """What is about to come: "11:39:07 UTC"."""
-    return _element(at, _told(at, CLOCK))
+    return _element(at, _formatted(at, CLOCK))
 
 
 def _element(at: datetime, text: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
-        timezone.localtime(at).isoformat(), _told(at, IN_FULL), text,
+        timezone.localtime(at).isoformat(), _formatted(at, IN_FULL), text,
     )  # fmt: skip
 
 
-def _told(at: datetime, letters: str) -> str:
-    return date_format(timezone.localtime(at), letters)
+def _formatted(at: datetime, format_string: str) -> str:
+    return date_format(timezone.localtime(at), format_string)
 
 
 def day(at: datetime) -> str:
     """ "24 Nov" this year, "24 Nov 2025"."""
     is_this_year = timezone.localtime(at).year == timezone.localdate().year
-    return _told(at, DAY if is_this_year else DAY_OF_ANOTHER_YEAR)
-
-
-def lasted(span: timedelta) -> str:
-    """How long something took, in two units at most: "4.2 s", "7 min 5 s", "2 h 5 min"."""
-    seconds = span / timedelta(seconds=1)
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(int(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return _formatted(at, DAY if is_this_year else DAY_OF_ANOTHER_YEAR)
 
 
 @register.filter

@@ -14,8 +14,8 @@ from containers.views.polling import digest, poll_seconds
 from orders import checkout
 from orders.checkout import Refused, gives_back
 from orders.models import Order
-from orders.timeline import steps
 from orders.views.listing import under_way
+from orders.views.timeline import steps
 from panel.http import Request, go_to
 
 

@@ -15,7 +15,6 @@ from containers.operations.outcomes import at_rest
 from containers.placement import NO_ROOM
 from containers.reports import BECAUSE, CONNECTION_BROKEN
 from containers.statuses import Status
-from containers.templatetags.spans import lasted
 from orders.models import Order
 from panel.demo.cast import SYSTEMS, Past
 from panel.demo.purchase import Purchase
@@ -204,7 +203,7 @@ class Story:
         operation.progress = 100 if ok else None
         if failure:
             operation.error, operation.error_detail = failure.sentence, failure.detail
-        self._change(was, operation, because=container.problem or f"took {lasted(self.at - began)}")
+        self._change(was, operation, because=container.problem or f"took {operation.took}")
         if operation.kind == "create":
             container.create_tries = 0 if ok else container.create_tries + 1
             if ok:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from containers import operations
 from containers.connect import simulated
 from containers.drivers import Progress
-from containers.models import Container, Node
+from containers.models import Container, Node, Operation
 from containers.operations import work
 from containers.statuses import Status
 from panel.models import User
@@ -132,3 +134,13 @@ def test_no_transaction_is_open_while_a_node_works(
     assert operation is not None
     operations.carry_out(operation.pk)
     assert deeper == [0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(4.16, "4.2 s"), (425.1, "7 min 5 s"), (3600, "1 h 0 min"), (7525, "2 h 5 min")],
+)
+def test_what_took_long_is_shown_in_two_units(seconds: float, shown: str) -> None:
+    now = timezone.now()
+    operation = Operation(asked_at=now, ended_at=now + timedelta(seconds=seconds))
+    assert operation.took == shown

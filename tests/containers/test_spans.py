@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from pytest_django import Settings
 
-from containers.templatetags.spans import clock, in_full, lasted, when, when_exactly
+from containers.templatetags.spans import clock, in_full, when, when_exactly
 from tests.conftest import Clock
 
 AT = datetime(2026, 3, 24, 10, 39, 7, tzinfo=UTC)
@@ -41,11 +41,3 @@ def test_history_is_told_to_the_second_and_what_is_told_in_full_names_its_zone()
 @pytest.mark.parametrize("tell", [when, when_exactly, in_full, clock])
 def test_whoever_points_at_a_time_reads_all_of_it(tell: object) -> None:
     assert 'title="24 Mar 2026, 11:39:07 CET"' in tell(AT)  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(4.16, "4.2 s"), (425.1, "7 min 5 s"), (3600, "1 h 0 min"), (7525, "2 h 5 min")],
-)
-def test_what_took_long_is_told_in_two_units(seconds: float, told: str) -> None:
-    assert lasted(timedelta(seconds=seconds)) == told

@@ -12,7 +12,7 @@ from django_fsm import can_proceed
 from payments import PaymentStatus
 
 from containers.models import Operation
-from containers.templatetags.spans import day, lasted
+from containers.templatetags.spans import day
 from orders.models import Order, OrderChange, Payment
 from orders.models.payment import OPEN
 from orders.templatetags.money import money
@@ -98,10 +98,9 @@ def _tried_to_create(work: Operation, hint: str) -> Step:
         return Step(
             FAILED, "Creation failed", work.ended_at, text=work.error, detail=work.error_detail
         )
-    took = (work.ended_at or work.asked_at) - work.asked_at
     return Step(
         DONE, "Container created", work.ended_at, by=work.asked_by,
-        text=f"took {lasted(took)}{hint}", shows_container=True,
+        text=f"took {work.took}{hint}", shows_container=True,
     )  # fmt: skip
 
 
