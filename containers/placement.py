@@ -132,9 +132,9 @@ def _where_it_may_be_made(container: Container, nodes: list[Node]) -> list[Node]
     another = Q(by_hand=True) | Q(another=True)
     taken = set(whole.filter(another).values_list("node", flat=True))
     there = set(whole.exclude(another).values_list("node", flat=True))
-    if not there and (unasked := Node.objects.unasked_about(container.pk)):
+    if not there and (unseen := Node.objects.not_seen_since_restore(container.pk)):
         raise MayBeThere(
-            f"It may be on {_listed(unasked)} already: the panel was restored from a back-up, and "
+            f"It may be on {_listed(unseen)} already: the panel was restored from a back-up, and "
             "has had no answer from there since. It is tried again by itself. An administrator "
             "takes a node that is lost out of service."
         )

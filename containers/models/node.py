@@ -27,15 +27,16 @@ class NodeQuerySet(models.QuerySet["Node"]):
         served = ServerImage.objects.there().filter(name=image)
         return self.filter(models.Exists(here) | models.Exists(served))
 
-    def unasked_about(self, number: int) -> NodeQuerySet:
-        """The nodes in service that may have the container of this number unknown to the database:
-        it was restored, and they have not answered since. One that is lost is taken out of
-        service."""
+    def not_seen_since_restore(self, number: int) -> NodeQuerySet:
+        """The nodes in service that may have the container of this number without the database
+        knowing: it was restored, and they have not answered since. A node that is lost for good has
+        to be taken out of service."""
         return self.filter(in_service=True, may_have_up_to__gte=number)
 
-    def keeps_online(self, key: int) -> bool:
-        """Whether this node is on-line. It stays so until the transaction ends, and what is put on
-        it until then turns Off-line with it afterwards. Lock containers before."""
+    def lock_online(self, key: int) -> bool:
+        """Lock a node that is on-line; False where it is not. It stays on-line until the
+        transaction ends, and what is put on it until then turns Off-line with it later. Lock
+        containers first."""
         online = self.filter(pk=key, online=True).select_for_update(no_key=True)
         return bool(online.values_list("pk"))
 

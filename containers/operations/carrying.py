@@ -116,8 +116,8 @@ def carry_out(operation_id: int) -> None:
     ):
         # Of the first attempt the node's own line tells: whoever clicks would wait for this one.
         level = logging.DEBUG if operation.attempts == 1 else logging.INFO
-        told = {"kind": operation.kind, "attempts": operation.attempts}
-        logger.log(level, "carrying out", extra=told)
+        fields = {"kind": operation.kind, "attempts": operation.attempts}
+        logger.log(level, "carrying out", extra=fields)
         try:
             _attempt(operation)
         except LeaseLost:

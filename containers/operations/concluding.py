@@ -49,7 +49,7 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
         failure = _given_up(operation, failure or _unlike(seen))
         _undo(operation, job)
         seen = _look(operation, job)
-    if not seen.tells:
+    if not seen.is_conclusive:
         failure = _untold(operation, failure or _unlike(seen))
 
     verdict = _verdict(job, seen, failure)
@@ -57,7 +57,7 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
     if half_done and not verdict.ok and verdict.now == Status.STOPPED:
         outcomes.half_way(operation)
     outcomes.end(operation, verdict)
-    _tell(operation, verdict)
+    _log(operation, verdict)
 
 
 @contextmanager
@@ -135,19 +135,19 @@ def _undo(operation: Operation, job: work.Job) -> None:
 def _verdict(job: work.Job, seen: work.Seen, failure: DriverError | None) -> Verdict:
     """What the node's report means. One that cannot tell how it is says at least where it is."""
     running = seen.power is Power.RUNNING
-    well = seen.tells and work.complete(job, seen)
+    well = seen.is_conclusive and work.complete(job, seen)
     return Verdict(
         ok=work.reached(job, seen),
-        now=outcomes.at_rest(job.was, running=running) if seen.tells else job.was,
+        now=outcomes.at_rest(job.was, running=running) if seen.is_conclusive else job.was,
         address=seen.instance.address if seen.instance else "",
         error=failure.sentence if failure and not well else "",
         detail=failure.detail if failure else "",
     )
 
 
-def _tell(operation: Operation, verdict: Verdict) -> None:
+def _log(operation: Operation, verdict: Verdict) -> None:
     """A line in the log for what has been written down."""
-    told = {
+    fields = {
         "kind": operation.kind,
         "container": operation.container_id,
         "outcome": Operation.Outcome.DONE if verdict.ok else Operation.Outcome.FAILED,
@@ -155,4 +155,4 @@ def _tell(operation: Operation, verdict: Verdict) -> None:
         "seconds": round((timezone.now() - operation.asked_at).total_seconds(), 1),
         "error": verdict.detail,
     }
-    logger.info("operation ended", extra=told)
+    logger.info("operation ended", extra=fields)

@@ -96,7 +96,7 @@ def end(operation: Operation, verdict: Verdict) -> None:
     """Write down what came of an Operation. Raises LeaseLost; and Unreachable where the container
     has come to a node that has gone off-line since, which nobody would look at it on."""
     container, fresh = _held(operation)
-    if verdict.ok and fresh.target and not Node.objects.keeps_online(fresh.target.pk):
+    if verdict.ok and fresh.target and not Node.objects.lock_online(fresh.target.pk):
         raise Unreachable(f"{fresh.target} is off-line")
     was, at = container.status, timezone.now()
     arrow = next(

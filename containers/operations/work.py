@@ -75,8 +75,9 @@ class Seen:
         return self.instance.power if self.instance else None
 
     @property
-    def tells(self) -> bool:
-        """Whether it says what has become of the container."""
+    def is_conclusive(self) -> bool:
+        """Whether the report says what has become of the container: it runs, is stopped, or is not
+        there."""
         return self.power in {None, Power.RUNNING, Power.STOPPED}
 
 

@@ -6,12 +6,12 @@ raises NotPossible. On a node nothing is changed but the mark of what was made b
 nothing deleted but what somebody asks to be rid of.
 
 `adopting` is for what the database does not know, `missing` for containers that their node does
-not have, `leftovers` for what a creation or a move has left; `looking` holds what they look at.
+not have, `leftovers` for what a creation or a move has left; `checks` holds what they check first.
 """
 
 from containers.settling.adopting import Adoptable, adopt, proposal
+from containers.settling.checks import NotPossible
 from containers.settling.leftovers import clear_away, remove_copy
-from containers.settling.looking import NotPossible
 from containers.settling.missing import create_again, forget, take_over
 
 __all__ = [

@@ -10,14 +10,14 @@ from django.db import IntegrityError, transaction
 from containers.drivers import Instance, Spec
 from containers.models import Container, Node, StatusChange, Stray
 from containers.models.stray import HIGHEST
-from containers.settling.looking import (
+from containers.settling.checks import (
     AT_REST,
     NotPossible,
     asking,
     check_online,
     check_permission,
     instance_at_rest,
-    take_note,
+    remove_stray,
 )
 from containers.statuses import Status
 
@@ -68,7 +68,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
         driver.claim(found.instance.name)
     try:
         with transaction.atomic():
-            take_note(node, number, unfinished=False)
+            remove_stray(node, number, unfinished=False)
             check_online(node)
             container = _make(node, number, found, customer=customer, name=name)
             StatusChange.objects.create(

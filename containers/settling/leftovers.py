@@ -8,7 +8,7 @@ from django.db import transaction
 
 from containers.drivers import Power
 from containers.models import Container, Node, Operation, StatusChange, Stray
-from containers.settling.looking import (
+from containers.settling.checks import (
     NotPossible,
     asking,
     check_permission,
@@ -16,7 +16,7 @@ from containers.settling.looking import (
     has,
     instance_at_rest,
     locked_where_it_was,
-    take_note,
+    remove_stray,
 )
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
         fresh = locked_where_it_was(container)
         _check_at_rest(fresh)
         # Whoever came second could meet the next copy.
-        take_note(node, number, by_hand=False, another=False)
-        _tell(fresh, by, f"asked to remove the old copy on node {node.name}")
+        remove_stray(node, number, by_hand=False, another=False)
+        _add_history(fresh, by, f"asked to remove the old copy on node {node.name}")
     # In the meantime that copy may have gone, and the container have come here itself.
     container = container_of(number)
     _check_at_rest(container)
@@ -53,9 +53,11 @@ def clear_away(node: Node, number: int, *, by: User) -> str:
         container = Container.objects.select_for_update().filter(pk=number).first()
         if container is not None:
             _check_at_rest(container)
-        take_note(node, number, unfinished=True)
+        remove_stray(node, number, unfinished=True)
         if container is not None:
-            _tell(container, by, f"asked to clear away what is unfinished on node {node.name}")
+            _add_history(
+                container, by, f"asked to clear away what is unfinished on node {node.name}"
+            )
     # In the meantime it may have been gone on with, to the end.
     _check_unfinished(node, name)
     return _begin_deletion(node, name, f"What was never finished of {name}")
@@ -90,8 +92,8 @@ def _check_at_rest(container: Container) -> None:
         raise NotPossible(f"{container.name} is {status} now. Try again later.")
 
 
-def _tell(container: Container, by: User, because: str) -> None:
-    """A line in its history, of what changes no status."""
+def _add_history(container: Container, by: User, because: str) -> None:
+    """Add a row to its history, for what changes no status."""
     status = container.status
     StatusChange.objects.create(
         container=container, from_status=status, to_status=status, by=by, because=because

@@ -11,7 +11,7 @@ from containers.drivers import Power
 from containers.models import Container, Node, Stray
 from containers.operations.asking import open_operation
 from containers.operations.outcomes import record
-from containers.settling.looking import (
+from containers.settling.checks import (
     NotPossible,
     asking,
     check_online,
@@ -92,9 +92,9 @@ def _missing_on(node: Node, number: int) -> Container:
     other = whole.select_related("node").first()
     if other is not None:
         raise NotPossible(f"Node {other.node.name} has {container.name}: take it over there.")
-    if unasked := Node.objects.unasked_about(number).first():
+    if unseen := Node.objects.not_seen_since_restore(number).first():
         raise NotPossible(
-            f"{container.name} may be on node {unasked.name}, which has not answered since the "
+            f"{container.name} may be on node {unseen.name}, which has not answered since the "
             "panel was restored. Take that node out of service if it is lost."
         )
     return container

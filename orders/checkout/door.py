@@ -1,4 +1,4 @@
-"""The one way to another status of an order: asked, moved, and noted in its history."""
+"""The one way to another status of an order: locked, moved, and noted in its history."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Refused(Exception):
         self.sentence = sentence
 
 
-def asked(order: Order, name: str, by: User) -> Order:
-    """The order, fresh and locked, if this person may do this with it now. Raises Refused."""
+def locked_for(order: Order, name: str, by: User) -> Order:
+    """The order, fresh and locked, for a button that this person has on it now. Raises Refused
+    where they do not have it."""
     order = Order.objects.locked(order.pk)
     if order.action_for(by, name) is None:
         raise Refused(why_not(order, name))

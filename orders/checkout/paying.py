@@ -21,7 +21,7 @@ from containers import operations
 from containers.models import Container
 from containers.operations import NotAllowed
 from containers.placement import NoRoomAnywhere
-from orders.checkout.door import Refused, asked, move
+from orders.checkout.door import Refused, locked_for, move
 from orders.models import Order, Payment
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def open_payment(order: Order, by: User) -> Payment:
 
 
 def _payable(order: Order, by: User) -> Order:
-    order = asked(order, "pay", by)
+    order = locked_for(order, "pay", by)
     if Payment.objects.filter(order=order, status=PaymentStatus.PREAUTH).exists():
         raise Refused(STILL_CHECKED)
     return order
@@ -155,7 +155,7 @@ def created_or_not(sender: type[Container], container: Container, **_: Any) -> N
 @transaction.atomic
 def try_again(order: Order, by: User) -> None:
     """Begin a new round of tries to create what was paid for. Raises Refused."""
-    order = asked(order, "try_again", by)
+    order = locked_for(order, "try_again", by)
     move(order, "try_again", by=by, because="creation to be tried again")
     operations.try_again(order.container_id)
     begin_creation(order, because=f"{by} asked to try again")

@@ -14,7 +14,7 @@ from payments import PaymentStatus
 
 from containers.models import Container
 from containers.statuses import Status
-from orders.checkout.door import Refused, asked, move, note
+from orders.checkout.door import Refused, locked_for, move, note
 from orders.checkout.paying import GATEWAY_ERRORS
 from orders.models import Order, Payment
 
@@ -30,7 +30,7 @@ GIVING_BACK_TAKES = timedelta(minutes=5)
 def cancel(order: Order, by: User) -> None:
     """Take an unpaid order back; its container leaves the list. Raises Refused."""
     with transaction.atomic():
-        order = asked(order, "cancel", by)
+        order = locked_for(order, "cancel", by)
         move(order, "cancel", by=by)
         _withdraw(order.container)
     for payment in Payment.objects.open().filter(order=order):
@@ -53,7 +53,7 @@ def refund(order: Order, by: User) -> None:
     Raises Refused; also where the order is refunded, but the gateway did not do its part.
     """
     with transaction.atomic():
-        order = asked(order, "refund", by)
+        order = locked_for(order, "refund", by)
         move(order, "refund", by=by)
         _withdraw(order.container)
         Payment.objects.kept().filter(order=order).update(is_surplus=True)

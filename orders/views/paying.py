@@ -86,14 +86,14 @@ def _follow(request: Request, payment: Payment, url: str) -> HttpResponse:
     """To where the gateway sends the customer. Away from here that takes a page of its own:
     browsers let no form end elsewhere than the Content-Security-Policy allows."""
     if url == payment.get_success_url():
-        _tell(request, payment)
+        _add_message(request, payment)
         return redirect(payment.order)
     if is_ours(request, url):
         return redirect(url)
     return _page(request, payment.order, elsewhere=url)
 
 
-def _tell(request: Request, payment: Payment) -> None:
+def _add_message(request: Request, payment: Payment) -> None:
     if payment.is_surplus:
         messages.warning(
             request,

@@ -151,7 +151,7 @@ def test_a_container_that_has_come_there_itself_meanwhile_is_no_copy(
     def overtaken(at: Node, container: Container) -> None:
         real(at, container)
         monkeypatch.setattr(leftovers, "_check_left_over", real)
-        monkeypatch.setattr(leftovers, "_tell", moved)
+        monkeypatch.setattr(leftovers, "_add_history", moved)
 
     def moved(container: Container, by: User, because: str) -> None:
         list(simulated(other_node).delete(container.instance_name))

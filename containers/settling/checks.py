@@ -1,4 +1,4 @@
-"""What is looked at before anything is settled: who asks, the nodes, the rows."""
+"""What is checked before anything is settled: who asks, the nodes, the rows."""
 
 from __future__ import annotations
 
@@ -90,14 +90,15 @@ def nothing_to_settle(container: Container) -> NotPossible:
     return NotPossible(f"{container.name} is {status} now: there is nothing to be settled.")
 
 
-def take_note(node: Node, number: int, **kind: bool) -> None:
-    """Take away the note of a stray of this kind: of two who settle it one finds it."""
-    noted, _ = node.strays.filter(number=number, **kind).delete()
-    if not noted:
+def remove_stray(node: Node, number: int, **kind: bool) -> None:
+    """Delete the Stray of this number and kind. Of two people who settle it at once, one finds
+    it."""
+    deleted, _ = node.strays.filter(number=number, **kind).delete()
+    if not deleted:
         raise NotPossible("This is settled already.")
 
 
 def check_online(node: Node) -> None:
     """It stays so until the transaction ends."""
-    if not Node.objects.keeps_online(node.pk):
+    if not Node.objects.lock_online(node.pk):
         raise NotPossible(f"Node {node.name} is off-line. Try again when it is back.")
