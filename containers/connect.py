@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,7 +42,11 @@ def source_of(image: str) -> ImageSource | None:
 def connect(node: Node, *, timeout: float | None = None) -> Driver:
     """A driver for this node. Opens nothing yet: the first call does. `timeout` in seconds is
     for each answer; without it, as long as the settings say."""
-    return simulated(node, timeout) if node.is_simulated else incus(node, timeout)
+    drivers: dict[str, Callable[[Node, float | None], Driver]] = {
+        Node.Kind.SIMULATED: simulated,
+        Node.Kind.INCUS: incus,
+    }
+    return drivers[node.kind](node, timeout)
 
 
 def simulated(node: Node, timeout: float | None = None) -> SimulatedDriver:

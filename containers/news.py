@@ -35,7 +35,8 @@ class Listener:
         """Listen to those of these nodes that are on-line and can tell."""
         for node in nodes:
             listening = self._listening.get(node.pk)
-            if node.is_simulated or not node.online or (listening and not listening.done()):
+            tells = node.kind == Node.Kind.INCUS and node.online
+            if not tells or (listening and not listening.done()):
                 continue
             self._listening[node.pk] = asyncio.run_coroutine_threadsafe(
                 self._listen(node.pk, incus(node)), self._loop
@@ -52,7 +53,7 @@ class Listener:
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        """Runs as long as the process does; not at all where every node is simulated."""
+        """Runs as long as the process does; not at all where no node can tell."""
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="news", daemon=True).start()
         return loop

@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, unix_serve
 
+from containers.connect import connect
 from containers.models import Node
 from containers.news import Listener
 from tests.cast import NodeFactory
@@ -115,3 +116,11 @@ def test_one_thread_is_enough_for_all_nodes(teller: Node) -> None:
         wait_until(are_all_heard)
         [only] = [each for each in set(threading.enumerate()) - before - own if each.name == "news"]
     assert only.is_alive()
+
+
+def test_a_node_of_a_further_kind_is_not_taken_for_incus() -> None:
+    listener = Listener()
+    listener.attend([Node(pk=1, name="other", kind="other")])
+    assert listener.heard() == set()
+    with pytest.raises(KeyError, match="other"):
+        connect(Node(name="other", kind="other"))
