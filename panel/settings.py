@@ -205,9 +205,14 @@ def _huey(url: str) -> dict[str, object]:
 
 HUEY = _huey(QUEUE_URL)
 
-# How often the watcher looks at every node, and how long it waits for one answer (seconds).
-WATCH_EVERY = env.float("BERTH_WATCH_EVERY", 5.0, validate=allowed.seconds)
+# How long a node may take for one answer (seconds).
 NODE_TIMEOUT = env.float("BERTH_NODE_TIMEOUT", 4.0, validate=allowed.seconds)
+# How often the watcher looks at every node, and how long it waits there for one answer (seconds);
+# three time-outs in a row must fit into 15 s.
+WATCH_EVERY = env.float("BERTH_WATCH_EVERY", 5.0, validate=allowed.seconds)
+WATCH_TIMEOUT = env.float("BERTH_WATCH_TIMEOUT", 3.0, validate=allowed.seconds)
+# Misses in a row that make a node off-line.
+MISSES_UNTIL_OFFLINE = env.int("BERTH_MISSES_UNTIL_OFFLINE", 3, validate=allowed.one_or_more)
 # How often a node that answers, and an image server, is also asked which images it has (seconds).
 TAKE_STOCK_EVERY = env.float("BERTH_TAKE_STOCK_EVERY", 60.0, validate=allowed.seconds_or_none)
 # Servers that nodes fetch images from, by the name that stands before the colon in the image of
@@ -221,10 +226,6 @@ IMAGE_SERVERS = image_servers.read(
 )
 # The panel's own key and certificate for Incus servers, made when the first one is added.
 INCUS_IDENTITY = env.path("BERTH_INCUS_IDENTITY", DATA / "incus.pem")
-# How long the watcher waits for one answer (seconds); three in a row must fit into 15 s.
-WATCH_TIMEOUT = env.float("BERTH_WATCH_TIMEOUT", 3.0, validate=allowed.seconds)
-# Misses in a row that make a node off-line.
-MISSES_UNTIL_OFFLINE = env.int("BERTH_MISSES_UNTIL_OFFLINE", 3, validate=allowed.one_or_more)
 # A worker holds an operation this long without a sign of life before another takes it up.
 LEASE = timedelta(seconds=env.float("BERTH_LEASE", 10.0, validate=allowed.lease))
 # Operations that one node carries out at once; more wait, so that it cannot hold all threads.
