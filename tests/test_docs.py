@@ -81,3 +81,13 @@ def test_every_call_to_incus_is_described_and_no_other() -> None:
 def test_no_link_leads_nowhere(text: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text.read_text())
     assert not [link for link in links if not (text.parent / link).exists()]
+
+
+@pytest.mark.parametrize("text", PAGES, ids=lambda text: str(text.relative_to(ROOT)))
+def test_every_module_that_is_named_is_there(text: Path) -> None:
+    """Named by its whole path, or by the end of it."""
+    files = [
+        f"/{path.relative_to(ROOT)}" for path in ROOT.rglob("*.py") if ".venv" not in path.parts
+    ]
+    named = re.findall(r"`([\w/]+\.py)`", text.read_text())
+    assert not [name for name in named if not any(file.endswith(f"/{name}") for file in files)]
