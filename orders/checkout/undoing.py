@@ -57,8 +57,14 @@ def refund(order: Order, by: User) -> None:
         move(order, "refund", by=by)
         _withdraw(order.container)
         Payment.objects.kept().filter(order=order).update(is_surplus=True)
+    refusals = []
     for payment in Payment.objects.kept().filter(order=order):
-        give_back(payment, by)
+        try:
+            give_back(payment, by)
+        except Refused as reason:
+            refusals.append(reason.sentence)
+    if refusals:
+        raise Refused(" ".join(refusals))
 
 
 def give_back(payment: Payment, by: User) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import models, transaction
-from payments import PaymentStatus, PurchasedItem
+from payments import PaymentError, PaymentStatus, PurchasedItem
 from payments.core import get_base_url
 from payments.models import BasePayment
 
@@ -124,8 +125,19 @@ class Payment(BasePayment):
 
     def refund(self, amount: Decimal | None = None) -> None:
         """Have the gateway give money back; what its provider keeps of that is stored."""
+        self._check_gateway()
         self._moves_money = True
         super().refund(amount)
+
+    def cancel(self) -> None:
+        """Have the gateway call it off."""
+        self._check_gateway()
+        super().cancel()
+
+    def _check_gateway(self) -> None:
+        """Raises PaymentError for one that was taken out of the settings."""
+        if self.variant not in settings.PAYMENT_VARIANTS:
+            raise PaymentError(f"BERTH_PAYMENT_VARIANTS has no “{self.variant}” any more")
 
     def get_failure_url(self) -> str:
         return self.get_success_url()

@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 from payments import PaymentError, PaymentStatus
 from payments.dummy import DummyProvider
+from pytest_django import Settings
 
 from containers import operations
 from containers.models import Container, Node, Operation
@@ -164,6 +165,45 @@ def test_money_that_the_gateway_keeps_stays_listed_until_it_is_given_back(
 
     checkout.give_back(payment, sten)
     assert not Payment.objects.kept().exists()
+
+
+def test_what_one_gateway_keeps_does_not_keep_the_rest_from_being_given_back(
+    order: Order, sten: User, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keeps(_: DummyProvider, payment: Payment, amount: Decimal) -> Decimal:
+        if payment.pk == last.pk:
+            raise PaymentError("no such charge")
+        return amount
+
+    first = pay(order)
+    last = Payment.objects.begin(order, checkout.gateway())
+    last.change_status(PaymentStatus.CONFIRMED)
+    monkeypatch.setattr(DummyProvider, "refund", keeps)
+    with pytest.raises(Refused, match="no such charge"):
+        checkout.refund(order, sten)
+    assert Payment.objects.get(pk=first.pk).status == PaymentStatus.REFUNDED
+    assert Payment.objects.kept().get() == last
+
+
+def test_money_of_a_gateway_that_was_taken_out_of_the_settings_stays_listed(
+    order: Order, sten: User, pay: Pay, settings: Settings
+) -> None:
+    payment = pay(order)
+    settings.PAYMENT_VARIANTS = {"other": ["payments.dummy.DummyProvider", {}]}
+    with pytest.raises(Refused, match="BERTH_PAYMENT_VARIANTS has no “dummy” any more"):
+        checkout.refund(order, sten)
+    assert fresh(order).status == Order.Status.REFUNDED
+    checkout.was_given_back(payment, sten)
+    assert not Payment.objects.kept().exists()
+
+
+def test_an_order_is_cancelled_whose_gateway_was_taken_out_of_the_settings(
+    order: Order, lena: User, settings: Settings
+) -> None:
+    checkout.open_payment(order, lena)
+    settings.PAYMENT_VARIANTS = {"other": ["payments.dummy.DummyProvider", {}]}
+    checkout.cancel(order, lena)
+    assert fresh(order).status == Order.Status.CANCELLED
 
 
 def test_money_is_given_back_once(
