@@ -12,7 +12,7 @@ from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.forms import AddEmailForm, LoginForm, ResetPasswordForm
 from allauth.account.internal.userkit import get_user_by_username
 from allauth.account.models import EmailAddress
-from allauth.account.views import LoginView, LogoutView
+from allauth.account.views import EmailView, LoginView, LogoutView
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.ratelimit import RateLimitUsage
 from django.conf import settings
@@ -176,6 +176,18 @@ class SignIn(LoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {**super().get_context_data(**kwargs), "demo_people": demo_people()}
+
+
+class Addresses(EmailView):
+    """The addresses of an account. One that was never confirmed may have become another's."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        address = request.POST.get("email", "")
+        if "action_primary" in request.POST and _is_anothers(address, self.request.user):
+            messages.error(request, NOT_FOR_THIS_ACCOUNT)
+            return redirect(OWN_ADDRESSES)
+        answer: HttpResponse = super().post(request, *args, **kwargs)
+        return answer
 
 
 class SignOut(LogoutView):

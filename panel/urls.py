@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("orders.urls")),
     path("account/login/", accounts.SignIn.as_view(), name="account_login"),
     path("account/logout/", accounts.SignOut.as_view(), name="account_logout"),
+    path("account/email/", accounts.Addresses.as_view(), name="account_email"),
     path("account/", include("allauth.account.urls")),
     path("account/second-factor/", include("allauth.mfa.urls")),
     # As django-payments has them, which looks them up by these names.
