@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from threading import BoundedSemaphore, Event
+from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -35,6 +36,14 @@ THREAD = mail.POST
 def heading(page: str) -> str:
     [found] = re.findall(r"<h1>([^<]+)</h1>", page)
     return str(found)
+
+
+def press(browser: Client, button: str, address: str) -> Any:
+    """Press a button beside an address, give the password if it is asked for, and read on."""
+    page = browser.post("/account/email/", {"email": address, button: ""}, follow=True)
+    if page.redirect_chain[-1][0].startswith("/account/reauthenticate/"):
+        page = browser.post(page.redirect_chain[-1][0], {"password": PASSWORD}, follow=True)
+    return page
 
 
 @pytest.mark.parametrize(
@@ -96,6 +105,33 @@ def test_a_mail_about_an_account_is_in_the_words_of_the_panel(mail: str) -> None
     assert "If it was not you, set a new password at once" in text
     assert "&#" not in text
     assert "&lt;" not in text
+
+
+def test_the_link_to_a_new_password_comes_in_the_words_of_the_panel(
+    client: Client, lena: User, mailoutbox: list[EmailMessage]
+) -> None:
+    client.post("/account/password/reset/", {"email": lena.email})
+    [letter] = mailoutbox
+    text = str(letter.body)
+    assert letter.subject == "Berth: choose a new password"
+    assert text.startswith("A new password was asked for, for the account lena on http://")
+    [link] = re.findall(r"/account/password/reset/key/\S+", text)
+    assert heading(client.get(link, follow=True).content.decode()) == "New password"
+
+
+@pytest.mark.parametrize(
+    ("address", "pressed", "said"),
+    [("second@example.com", "action_primary", "Verify the address first, then use it."),
+     ("lena@example.com", "action_remove",
+      "lena@example.com is in use. Use another address first, then remove it.")],
+)  # fmt: skip
+def test_why_an_address_stays_as_it_is_is_said_in_the_words_of_its_page(
+    address: str, pressed: str, said: str, lena: User, as_lena: Client
+) -> None:
+    EmailAddress.objects.create(user=lena, email=lena.email, verified=True, primary=True)
+    EmailAddress.objects.create(user=lena, email="second@example.com")
+    page = press(as_lena, pressed, address)
+    assert [str(each) for each in page.context["messages"]] == [said]
 
 
 def test_the_address_in_use_is_marked_where_it_is_the_only_one(as_lena: Client, lena: User) -> None:
@@ -303,6 +339,15 @@ def test_who_follows_a_link_that_another_had_sent_to_them_loses_nothing(
     assert sign_in(omar.email)
 
 
+def test_nobody_uses_an_address_that_has_become_anothers(
+    lenas_claim: EmailAddress, as_lena: Client, lena: User, omar: User
+) -> None:
+    page = press(as_lena, "action_primary", omar.email)
+    lena.refresh_from_db()
+    assert lena.email == "lena@example.com"
+    assert NOT_FOR_THIS_ACCOUNT in page.content.decode()
+
+
 def test_an_address_that_was_taken_before_is_still_its_owners(
     lenas_claim: EmailAddress, omar: User, mailoutbox: list[EmailMessage]
 ) -> None:
@@ -311,7 +356,7 @@ def test_an_address_that_was_taken_before_is_still_its_owners(
     EmailAddress.objects.update(verified=True)
     assert sign_in(omar.email, "another-Word-17")
     Client().post("/account/password/reset/", {"email": omar.email})
-    assert any("your username is omar" in str(letter.body) for letter in mailoutbox)
+    assert any("for the account omar on" in str(letter.body) for letter in mailoutbox)
 
 
 def test_a_second_address_is_a_name_once_it_is_confirmed(
