@@ -71,7 +71,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Not one that another account is known by: who owns it may have followed the link in a
         mail that somebody else had sent there."""
-        if _is_anothers(email_address.email, email_address.user):
+        if is_anothers(email_address.email, email_address.user):
             messages.error(request, NOT_FOR_THIS_ACCOUNT)
             return False
         return bool(super().confirm_email(request, email_address))
@@ -116,8 +116,9 @@ def known_by(address: str) -> list[User]:
     return list(User.objects.filter(known).order_by("pk"))
 
 
-def _is_anothers(address: str, person: User) -> bool:
-    return any(known.pk != person.pk for known in known_by(address))
+def is_anothers(name: str, person: User) -> bool:
+    """Whether another account is known by this address or user name."""
+    return any(known.pk != person.pk for known in _called(name))
 
 
 def _counted_on(credentials: dict[str, Any]) -> list[str]:
@@ -146,7 +147,7 @@ class AddAddressForm(AddEmailForm):
 
     def clean_email(self) -> str:
         address = super().clean_email()
-        if _is_anothers(address, self.user):
+        if is_anothers(address, self.user):
             raise ValidationError(NOT_FOR_THIS_ACCOUNT)
         return str(address)
 
@@ -183,7 +184,7 @@ class Addresses(EmailView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         address = request.POST.get("email", "")
-        if "action_primary" in request.POST and _is_anothers(address, self.request.user):
+        if "action_primary" in request.POST and is_anothers(address, self.request.user):
             messages.error(request, NOT_FOR_THIS_ACCOUNT)
             return redirect(OWN_ADDRESSES)
         answer: HttpResponse = super().post(request, *args, **kwargs)

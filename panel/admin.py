@@ -14,6 +14,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from panel.admin_lists import GuardedAdmin
+from panel.forms import AccountForm, NewAccountForm
 from panel.models import User
 
 
@@ -21,6 +22,8 @@ from panel.models import User
 class PeopleAdmin(GuardedAdmin, UserAdmin):
     """Accounts. Whoever has bought something is deactivated, never deleted."""
 
+    form = AccountForm
+    add_form = NewAccountForm
     list_display = [
         "username", "first_name", "last_name", "email", "role_label", "is_active", "last_login"
     ]  # fmt: skip

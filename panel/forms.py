@@ -1,14 +1,16 @@
-"""Who is meant, as people type it."""
+"""Who is meant, as people type it; and what an account is known by, as staff write it down."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.db.models.functions import Trim
 
+from panel.accounts import is_anothers
 from panel.models import User
 
 
@@ -39,3 +41,22 @@ class PersonField(forms.ModelChoiceField):
         if len(meant) > 1:
             raise ValidationError("Several people are called so: type the user name.", code="vague")
         return meant[0]
+
+
+class KnownForm(forms.ModelForm):
+    """An account, which no other one shares its user name and address with."""
+
+    def clean(self) -> dict[str, Any] | None:
+        for name in {"username", "email"}.intersection(self.changed_data):
+            typed = self.cleaned_data.get(name)
+            if typed and is_anothers(typed, self.instance):
+                self.add_error(name, "Another account is known by this already.")
+        return super().clean()
+
+
+class AccountForm(KnownForm, UserChangeForm):
+    """An account, as staff change it."""
+
+
+class NewAccountForm(KnownForm, AdminUserCreationForm):
+    """An account, as staff make it."""

@@ -80,6 +80,39 @@ def test_a_browser_left_open_gives_nobody_a_new_address(lena: User) -> None:
     assert not EmailAddress.objects.filter(email="thief@example.org").exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "beside"),
+    [({"email": "Omar@example.com"}, "email"), ({"email": "second@example.com"}, "email"),
+     ({"username": "OMAR"}, "username"), ({"username": "omar@example.com"}, "username")],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["add", "{lena.pk}/change"])
+def test_staff_give_no_account_a_name_or_an_address_that_another_is_known_by(
+    place: str, typed: dict[str, str], beside: str, lena: User, omar: User, as_sten: Client
+) -> None:
+    EmailAddress.objects.create(user=omar, email="second@example.com", verified=True)
+    form = {"username": "new", "email": "new@example.org", "usable_password": "false", **typed}
+    answer = as_sten.post(f"/admin/panel/user/{place.format(lena=lena)}/", form)
+    [said] = answer.context["adminform"].form.errors[beside]
+    assert "already" in said
+    assert not User.objects.filter(**typed).exclude(pk=omar.pk).exists()
+
+
+def test_more_than_one_account_may_have_no_address(lena: User, omar: User, as_sten: Client) -> None:
+    User.objects.filter(pk=omar.pk).update(email="")
+    as_sten.post(f"/admin/panel/user/{lena.pk}/change/", {"username": "lena", "email": ""})
+    lena.refresh_from_db()
+    assert lena.email == ""
+
+
+def test_two_accounts_that_share_an_address_already_can_be_changed_otherwise(
+    lena: User, omar: User, as_sten: Client
+) -> None:
+    User.objects.filter(pk=lena.pk).update(email=omar.email)
+    as_sten.post(f"/admin/panel/user/{lena.pk}/change/", {"username": "lena", "email": omar.email})
+    lena.refresh_from_db()
+    assert not lena.is_active
+
+
 RIGHTS = ["is_superuser", "is_administrator", "is_staff"]
 
 
