@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import model_ngettext
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
-from django.utils.functional import cached_property
 
 from containers import operations
-from containers.counting import Count, how_many
 from containers.filters import everybodys
 from containers.models import (
     Action,
@@ -28,7 +25,7 @@ from containers.models import (
 )
 from containers.operations.work import STEPS
 from containers.views.act import AT_ONCE, confirmed_for_all
-from panel.admin_lists import GuardedAdmin
+from panel.admin_lists import BoundedAdmin, GuardedAdmin
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -39,24 +36,6 @@ if TYPE_CHECKING:
 
 # Rows, each with the text that stands beside it.
 DescribedRows = list[tuple[Any, str]]
-
-
-class OpenEndedCount(int):
-    """As many rows as were counted, of which there are more; as text "1,000+"."""
-
-    def __str__(self) -> str:
-        return str(Count(self, more=True))
-
-
-class BoundedPaginator(Paginator):
-    """Django's paginator, but a list is counted only as far as `how_many` counts. The rows behind
-    that are reached by filtering."""
-
-    @cached_property
-    def count(self) -> int:
-        found: Any = self.object_list
-        count = how_many(found)
-        return OpenEndedCount(count.number) if count.more else count.number
 
 
 class ChoiceFilter(admin.SimpleListFilter):
@@ -85,13 +64,8 @@ class KindFilter(ChoiceFilter):
         return [(kind, kind) for kind in STEPS]
 
 
-class RecordAdmin(GuardedAdmin):
-    """Rows that are neither added nor deleted by hand. There may be millions: no query of their
-    list reads all of them."""
-
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
+class RecordAdmin(BoundedAdmin):
+    """Rows that are neither added nor deleted by hand."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

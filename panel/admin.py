@@ -13,13 +13,13 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from panel.admin_lists import GuardedAdmin
+from panel.admin_lists import BoundedAdmin
 from panel.forms import AccountForm, NewAccountForm
 from panel.models import User
 
 
 @admin.register(User)
-class PeopleAdmin(GuardedAdmin, UserAdmin):
+class PeopleAdmin(BoundedAdmin, UserAdmin):
     """Accounts. Whoever has bought something is deactivated, never deleted."""
 
     form = AccountForm
@@ -96,7 +96,7 @@ admin.site.unregister(Authenticator)
 
 
 @admin.register(Authenticator)
-class SecondFactorAdmin(GuardedAdmin, AuthenticatorAdmin):
+class SecondFactorAdmin(BoundedAdmin, AuthenticatorAdmin):
     """For whoever has lost telephone and codes: without the row, the password alone lets in. Codes
     go with the app that they stand in for: they would still open once another is set up."""
 

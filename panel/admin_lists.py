@@ -1,15 +1,37 @@
-"""What the query string of a list in the Django admin may ask for."""
+"""What the query string of a list in the Django admin may ask for, and how far it is counted."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
+from django.contrib.admin import ModelAdmin, ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import FieldDoesNotExist
+from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from containers.counting import Count, how_many
+
+
+class OpenEndedCount(int):
+    """As many rows as were counted, of which there are more; as text "1,000+"."""
+
+    def __str__(self) -> str:
+        return str(Count(self, more=True))
+
+
+class BoundedPaginator(Paginator):
+    """Django's paginator, but a list is counted only as far as `how_many` counts. The rows behind
+    that are reached by filtering."""
+
+    @cached_property
+    def count(self) -> int:
+        found: Any = self.object_list
+        count = how_many(found)
+        return OpenEndedCount(count.number) if count.more else count.number
 
 
 class GuardedAdmin(ModelAdmin):
@@ -38,3 +60,11 @@ class GuardedAdmin(ModelAdmin):
             return super().get_changelist_instance(request)
         except (ValueError, OverflowError, DataError) as error:
             raise IncorrectLookupParameters from error
+
+
+class BoundedAdmin(GuardedAdmin):
+    """Rows of which there may be millions: no query of their list reads all of them."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER

@@ -16,10 +16,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from containers import counting
-from containers.admin import RecordAdmin
 from containers.models import Action, Container, Node, Operation
 from containers.statuses import Status
 from containers.views.act import AT_ONCE
+from panel.admin_lists import BoundedAdmin
 from panel.models import User
 from tests.cast import ContainerFactory, UserFactory
 
@@ -145,12 +145,12 @@ def test_more_than_a_person_can_look_through_are_left_alone(
     assert not Operation.objects.exists()
 
 
-LONG = [shown for shown in admin.site._registry.values() if isinstance(shown, RecordAdmin)]
+LONG = [shown for shown in admin.site._registry.values() if isinstance(shown, BoundedAdmin)]
 
 
 @pytest.mark.parametrize("shown", LONG, ids=str)
 def test_a_list_that_may_be_long_looks_through_no_more_than_it_counts(
-    office: Client, shown: RecordAdmin
+    office: Client, shown: BoundedAdmin
 ) -> None:
     address = reverse(f"admin:{shown.opts.app_label}_{shown.opts.model_name}_changelist")
     with CaptureQueriesContext(connection) as asked:
