@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 
 from containers import operations
+from containers.counting import FAR_ENOUGH
 from containers.filters import everybodys
 from containers.models import (
     Action,
@@ -24,6 +25,7 @@ from containers.models import (
     StatusChange,
 )
 from containers.operations.work import STEPS
+from containers.search import Search
 from containers.views.act import AT_ONCE, confirmed_for_all
 from panel.admin_lists import BoundedAdmin, GuardedAdmin
 
@@ -74,6 +76,34 @@ class RecordAdmin(BoundedAdmin):
         return False
 
 
+class SearchedAdmin(RecordAdmin):
+    """Rows that are searched as on the panel's own pages: looked up in the indexes, and compared
+    row by row where a text finds more than is counted."""
+
+    # Django shows its search field where there are any; nothing is looked for in them.
+    search_fields = ("pk",)
+
+    def looked_up(self, rows: QuerySet[Any], text: str, most: int) -> QuerySet[Any]:
+        """Those that the text finds, at most so many for each thing that it may mean."""
+        raise NotImplementedError
+
+    def matching(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """The same, all of them, compared row by row."""
+        raise NotImplementedError
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        text = search_term.replace("\0", "").strip()
+        if not text:
+            return queryset, False
+        keys = self.looked_up(queryset, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
+        first = list(keys[: FAR_ENOUGH + 1])
+        if len(first) > FAR_ENOUGH:
+            return self.matching(queryset, text), False
+        return queryset.filter(pk__in=first), False
+
+
 class ReadOnlyAdmin(RecordAdmin):
     """Rows that can be looked at, and nothing else."""
 
@@ -81,10 +111,10 @@ class ReadOnlyAdmin(RecordAdmin):
         return False
 
 
-class ActionsAdmin(RecordAdmin):
+class ActionsAdmin(SearchedAdmin):
     """Rows of a Lifecycle: no field can be edited, and the action menu of the list has the buttons
-    of its table of transitions. An action with a warning asks on a page of its own first, which
-    says to which of the ticked rows it will be done."""
+    of its table of transitions. An action that has a warning, or something to say of one of the
+    ticked rows, asks on a page of its own first, which says to which it will be done."""
 
     model: type[Lifecycle]
     list_select_related: ClassVar[list[str]]
@@ -126,7 +156,7 @@ class ActionsAdmin(RecordAdmin):
         """An entry of the action menu was chosen, or the question about it answered."""
         if are_too_many(request, ticked, action):
             return None
-        if action.warning and (question := self._question(request, ticked, action)):
+        if question := self._question(request, ticked, action):
             return question
         for row in ticked:
             self.press(request, row, action)
@@ -135,14 +165,17 @@ class ActionsAdmin(RecordAdmin):
     def _question(
         self, request: HttpRequest, ticked: QuerySet[Any], action: Action
     ) -> HttpResponseBase | None:
-        """What the panel asks where many are ticked; None where it was answered."""
-        able, unable = [], []
+        """What the panel asks where many are ticked; None where nothing is to be asked, or it was
+        answered."""
+        able, unable, asks = [], [], bool(action.warning)
         for row in ticked:
             if action in row.actions_for(request.user):
-                able.append((row, f"{row.customer}: {row.get_status_display()}"))
+                said = action.says(row) if action.says else ""
+                asks = asks or bool(said)
+                able.append((row, f"{row.customer}: {said or row.get_status_display()}"))
             else:
                 unable.append((row, f"{row.customer}: {self.why_not(row, action)}"))
-        if confirmed_for_all(request, action, len(able)):
+        if not asks or confirmed_for_all(request, action, len(able)):
             return None
         return question(self, request, action, able, unable)
 
@@ -187,7 +220,7 @@ class ContainerAdmin(ActionsAdmin):
     list_display = ["name", "id", "is_now", "status_since", "customer", "plan", "node", "address"]
     list_filter = ["status", "node", PlanFilter]
     list_select_related = ["customer", "node"]
-    search_fields = ["name", "=id", "address", "customer__username", "customer__last_name"]
+    search_help_text = "Name, number (“ct-104”), address, customer or order (“order 104”)"
     fields = [
         "name", "customer", "status", "status_since", "problem", "plan", "cpus", "memory_mb",
         "disk_gb", "system", "image", "ssh_key", "node", "address", "ordered_at",
@@ -198,6 +231,12 @@ class ContainerAdmin(ActionsAdmin):
     @admin.display(description="status", ordering="status")
     def is_now(self, container: Container) -> str:
         return "Withdrawn" if container.withdrawn_at else container.get_status_display()
+
+    def looked_up(self, rows: QuerySet[Any], text: str, most: int) -> QuerySet[Any]:
+        return Search(text, rows.db).looked_up(rows, most)
+
+    def matching(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return Search(text, rows.db).matching(rows)
 
     def press(self, request: HttpRequest, row: Container, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]

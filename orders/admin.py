@@ -11,10 +11,17 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.text import capfirst
 
-from containers.admin import ActionsAdmin, ChoiceFilter, ReadOnlyAdmin, are_too_many, question
+from containers.admin import (
+    ActionsAdmin,
+    ChoiceFilter,
+    ReadOnlyAdmin,
+    SearchedAdmin,
+    are_too_many,
+    question,
+)
 from containers.models import Action
 from containers.views.act import confirmed_for_all
-from orders import checkout
+from orders import checkout, search
 from orders.checkout import Refused
 from orders.forms import PlanForm, SystemsField
 from orders.models import Order, OrderChange, Payment, Plan, System
@@ -130,9 +137,7 @@ class OrderAdmin(ActionsAdmin):
     ]  # fmt: skip
     list_filter = [PaidNotCreatedFilter, "status", "plan", "ordered_at"]
     list_select_related = ["customer", "plan", "container"]
-    search_fields = [
-        "=id", "container__name", "customer__username", "customer__last_name", "customer__email"
-    ]  # fmt: skip
+    search_help_text = "Number (“order 12”), container, plan or customer"
     fields: ClassVar[tuple[str, ...]] = (
         "status", "customer", "plan", "costs", "period", "container", "container_is", "problem",
         "ordered_at", "paid_at",
@@ -152,6 +157,12 @@ class OrderAdmin(ActionsAdmin):
     @admin.display(empty_value="none")
     def problem(self, order: Order) -> str:
         return order.container.problem
+
+    def looked_up(self, rows: Any, text: str, most: int) -> QuerySet[Any]:
+        return search.looked_up(rows, text, most)
+
+    def matching(self, rows: Any, text: str) -> QuerySet[Any]:
+        return search.matching(rows, text)
 
     def offers(self, arrow: Transition, request: HttpRequest) -> bool:
         done_here = arrow.name in checkout.BUTTONS and self.has_change_permission(request)
@@ -176,14 +187,16 @@ class GatewayFilter(ChoiceFilter):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnlyAdmin):
+class PaymentAdmin(SearchedAdmin, ReadOnlyAdmin):
     list_display = [
         "__str__", "status", "is_surplus", "order", "customer", "total", "currency", "variant",
         "modified",
     ]  # fmt: skip
     list_filter = ["is_surplus", "status", GatewayFilter, "created"]
     list_select_related = ["order__customer"]
-    search_fields = ["=id", "=order__id", "transaction_id", "order__customer__username"]
+    search_help_text = (
+        "Number (“payment 12”), number at the gateway; or order, its container, plan or customer"
+    )
     fields: ClassVar[tuple[str, ...]] = (
         "order", "customer", "status", "is_surplus", "giving_back_since", "total",
         "captured_amount", "currency", "variant", "transaction_id", "message", "fraud_status",
@@ -195,6 +208,12 @@ class PaymentAdmin(ReadOnlyAdmin):
     @admin.display(ordering="order__customer__username")
     def customer(self, payment: Payment) -> str:
         return str(payment.order.customer)
+
+    def looked_up(self, rows: Any, text: str, most: int) -> QuerySet[Any]:
+        return search.payments_looked_up(rows, text, most)
+
+    def matching(self, rows: Any, text: str) -> QuerySet[Any]:
+        return search.payments_matching(rows, text)
 
     def has_give_back_permission(self, request: HttpRequest) -> bool:
         """Looking at payments is not enough; nobody changes them, but this moves money."""

@@ -1,12 +1,13 @@
-"""Search among orders: what a text may mean, and the indexes that find it."""
+"""Search among orders and payments: what a text may mean, and the indexes that find it."""
 
 from __future__ import annotations
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from containers import search
-from orders.models import Order, Plan
+from orders.models import Order, Payment, Plan
 from orders.models.order import OrderQuerySet
+from orders.models.payment import PaymentQuerySet
 
 
 def matching(found: OrderQuerySet, text: str) -> OrderQuerySet:
@@ -33,5 +34,28 @@ def _other_meanings(text: str) -> list[Q]:
     """A plan, a number."""
     meanings = [Q(plan__in=Plan.objects.filter(name__icontains=text).order_by().values("pk"))]
     if (number := search.number_in(text, "order")) is not None:
+        meanings.append(Q(pk=number))
+    return meanings
+
+
+def payments_matching(found: PaymentQuerySet, text: str) -> PaymentQuerySet:
+    """Those of the found whose own number ("payment 12"), number at the gateway, or order it is;
+    told row by row: for a text that matches many."""
+    matches = Q(Exists(matching(Order.objects.filter(pk=OuterRef("order")), text)))
+    for meaning in _own_meanings(text):
+        matches |= meaning
+    return found.filter(matches)
+
+
+def payments_looked_up(found: PaymentQuerySet, text: str, most: int) -> PaymentQuerySet:
+    """The same, looked up in the indexes: at most so many for each meaning of the text."""
+    orders = list(looked_up(Order.objects.all(), text, most).values_list("pk", flat=True)[:most])
+    keys = search.keys_of_any(found, [Q(order__in=orders), *_own_meanings(text)], most)
+    return Payment.objects.filter(pk__in=keys).order_by()
+
+
+def _own_meanings(text: str) -> list[Q]:
+    meanings = [Q(transaction_id=text)]
+    if (number := search.number_in(text, "payment")) is not None:
         meanings.append(Q(pk=number))
     return meanings

@@ -79,6 +79,7 @@ class Payment(BasePayment):
 
     class Meta:
         ordering = ["-pk"]
+        indexes = [models.Index(fields=["transaction_id"], name="payments_at_the_gateway")]
 
     def __str__(self) -> str:
         return f"payment {self.pk}"

@@ -21,7 +21,7 @@ from containers.statuses import Status
 from containers.views.act import AT_ONCE
 from panel.admin_lists import BoundedAdmin
 from panel.models import User
-from tests.cast import ContainerFactory, UserFactory
+from tests.cast import ContainerFactory, OrderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/containers/container/"
@@ -88,6 +88,17 @@ def test_the_question_tells_what_it_is_about_and_what_cannot_be_done_and_why(
     assert "Of those ticked, 1 cannot" in page
     assert "runs is Running now: Destroy is not possible." in page
     assert {int(pk) for pk in hidden(page, "_selected_action")} == {row.pk for row in stopped}
+
+
+def test_what_is_to_be_said_of_one_of_those_ticked_is_said_before_anything_is_done(
+    office: Client, lena: User, node: Node
+) -> None:
+    unpaid = OrderFactory.create(customer=lena).container
+    page = act(office, "create", unpaid).content.decode()
+    assert f"Order {unpaid.order.pk} is not paid. Create it all the same?" in page
+    assert not Operation.objects.exists()
+    assert "accepted" in act(office, "create", unpaid, confirmed="yes").content.decode()
+    assert Operation.objects.get(kind="create").container == unpaid
 
 
 def test_where_none_of_those_ticked_can_nothing_is_asked(
@@ -173,6 +184,21 @@ def test_a_list_too_long_to_be_counted_says_so(
     assert "3+ containers" in page
     assert "All 3+ selected" in page
     assert "3+ results" in office.get(f"{LIST}?q=web").content.decode()
+
+
+@pytest.mark.parametrize("text", ["ct-{0.pk}", "eb-0", "Lena Fischer", "{0.address}"])
+@pytest.mark.parametrize("far_enough", [1000, 0])
+def test_a_container_is_found_as_on_the_panels_own_pages_however_many_there_are(
+    office: Client, container: Container, omar: User, node: Node, text: str, far_enough: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("containers.admin.FAR_ENOUGH", far_enough)
+    User.objects.filter(pk=container.customer_id).update(username="k4711")
+    ContainerFactory.create(customer=omar, node=node, name="other")
+    Container.objects.filter(pk=container.pk).update(name="web-01", address="10.7.0.1")
+    container.refresh_from_db()
+    found = office.get(LIST, {"q": text.format(container)}).context["cl"].queryset
+    assert list(found) == [container]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from containers.models import Container
 from orders import checkout
 from orders.models import Order, Payment, Plan
 from panel.models import User
-from tests.cast import NodeFactory, OrderFactory
+from tests.cast import NodeFactory, OrderFactory, PlanFactory
 from tests.conftest import Worker
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +43,30 @@ def test_every_list_opens_and_can_be_searched(
     pay(order)
     assert "1 " in as_sten.get(f"{ADMIN}/{model}/").content.decode()
     assert as_sten.get(f"{ADMIN}/{model}/?q=lena").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        *(("order", text) for text in ("{order.pk}", "order {order.pk}", "Small", "WEB-0")),
+        *(("payment", text) for text in ("payment {payment.pk}", "order {order.pk}", "pi_3X")),
+        *((model, text) for model in ("order", "payment") for text in
+          ("web-01", "k4711", "Lena Fischer", "lena@example.com")),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("far_enough", [1000, 0])
+def test_a_row_is_found_by_whatever_stands_on_it_however_many_there_are(
+    as_sten: Client, lena: User, omar: User, order: Order, pay: Pay, model: str, text: str,
+    far_enough: int, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("containers.admin.FAR_ENOUGH", far_enough)
+    User.objects.filter(pk=lena.pk).update(username="k4711")
+    pay(OrderFactory.create(customer=omar, plan=PlanFactory.create(name="Another")))
+    payment = pay(order)
+    Payment.objects.filter(pk=payment.pk).update(transaction_id="pi_3X")
+    told = text.format(order=order, payment=payment)
+    found = as_sten.get(f"{ADMIN}/{model}/", {"q": told}).context["cl"].queryset
+    assert [row.pk for row in found] == [{"order": order.pk, "payment": payment.pk}[model]]
 
 
 @pytest.mark.parametrize("model", ["plan", "order", "payment"])
