@@ -97,9 +97,8 @@ class OrderForm(forms.Form):
         validators=[host_name],
         help_text="Its host name, such as web-01. Small letters, digits and hyphens.",
         error_messages={"required": "Give it a name."},
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
-        ),
+        # No autocomplete="off": whoever went back would find the field empty.
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
     )
     system = SystemField(
         System.objects.none(),

@@ -21,7 +21,7 @@ class PersonField(forms.ModelChoiceField):
         usual: dict[str, Any] = {
             "to_field_name": "username",
             "help_text": "User name, e-mail address or whole name of whoever it is for.",
-            "widget": forms.TextInput({"autocomplete": "off", "autocapitalize": "none"}),
+            "widget": forms.TextInput({"autocapitalize": "none"}),
         }
         super().__init__(User.objects.filter(is_active=True), **usual | options)
         self.error_messages["required"] = "Say whose it is."

@@ -126,6 +126,20 @@ def test_who_goes_back_sees_what_is_true_now(sign_in: SignIn) -> None:
     status_becomes(page, "Stopped", live=True, seconds=5)
 
 
+def test_who_goes_back_to_an_order_form_finds_what_was_typed(sign_in: SignIn) -> None:
+    """Playwright has Chromium keep no page in memory: the form is filled in anew."""
+    page = sign_in("admin")
+    page.goto("/orders/new/")
+    typed = {"Name": "half-typed", "SSH public key": "ssh-ed25519 AAAA", "Customer": "lena"}
+    for label, text in typed.items():
+        page.get_by_label(label).fill(text)
+    page.get_by_role("link", name="Plans").last.click()
+    page.wait_for_url("**/plans/")
+    page.go_back()
+    for label, text in typed.items():
+        expect(page.get_by_label(label)).to_have_value(text)
+
+
 def test_what_is_ticked_and_open_survives_the_poll(sign_in: SignIn) -> None:
     page = sign_in("omar")
     page.goto("/containers/")
