@@ -222,7 +222,7 @@ class ContainerAdmin(ActionsAdmin):
     list_select_related = ["customer", "node"]
     search_help_text = "Name, number (“ct-104”), address, customer or order (“order 104”)"
     fields = [
-        "name", "customer", "status", "status_since", "problem", "plan", "cpus", "memory_mb",
+        "name", "customer", "is_now", "status_since", "problem", "plan", "cpus", "memory_mb",
         "disk_gb", "system", "image", "ssh_key", "node", "address", "ordered_at",
         "create_tries", "create_again_at", "withdrawn_at", "revision",
     ]  # fmt: skip

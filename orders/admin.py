@@ -65,10 +65,14 @@ class PlanAdmin(GuardedAdmin):
     ordered is taken off offer, never deleted."""
 
     form = PlanForm
-    list_display = ["name", "price", "period", "cpus", "memory_mb", "disk_gb", "is_offered"]
+    list_display = ["name", "costs", "period", "cpus", "memory_mb", "disk_gb", "is_offered"]
     list_filter = ["is_offered", "period", "systems"]
     search_fields = ["name", "description"]
     filter_horizontal = ["systems"]
+
+    @admin.display(description="price", ordering="price")
+    def costs(self, plan: Plan) -> str:
+        return money(plan.price)
 
     def formfield_for_manytomany(self, *args: Any, **kwargs: Any) -> Any:
         available = System.objects.with_availability()
@@ -112,19 +116,16 @@ class ChangeInline(admin.TabularInline):
 class PaymentInline(admin.TabularInline):
     model = Payment
     fields: ClassVar[tuple[str, ...]] = (
-        "id",
-        "status",
-        "total",
-        "currency",
-        "variant",
-        "modified",
-        "is_surplus",
-        "message",
-    )
+        "id", "status", "costs", "variant", "modified", "is_surplus", "message"
+    )  # fmt: skip
     readonly_fields = fields
     show_change_link = True
     can_delete = False
     extra = 0
+
+    @admin.display(description="total")
+    def costs(self, payment: Payment) -> str:
+        return money(payment.total, payment.currency)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -189,8 +190,7 @@ class GatewayFilter(ChoiceFilter):
 @admin.register(Payment)
 class PaymentAdmin(SearchedAdmin, ReadOnlyAdmin):
     list_display = [
-        "__str__", "status", "is_surplus", "order", "customer", "total", "currency", "variant",
-        "modified",
+        "__str__", "status", "is_surplus", "order", "customer", "costs", "variant", "modified"
     ]  # fmt: skip
     list_filter = ["is_surplus", "status", GatewayFilter, "created"]
     list_select_related = ["order__customer"]
@@ -198,8 +198,8 @@ class PaymentAdmin(SearchedAdmin, ReadOnlyAdmin):
         "Number (“payment 12”), number at the gateway; or order, its container, plan or customer"
     )
     fields: ClassVar[tuple[str, ...]] = (
-        "order", "customer", "status", "is_surplus", "giving_back_since", "total",
-        "captured_amount", "currency", "variant", "transaction_id", "message", "fraud_status",
+        "order", "customer", "status", "is_surplus", "giving_back_since", "costs",
+        "arrived", "variant", "transaction_id", "message", "fraud_status",
         "fraud_message", "created", "modified",
     )  # fmt: skip
     readonly_fields = fields
@@ -208,6 +208,14 @@ class PaymentAdmin(SearchedAdmin, ReadOnlyAdmin):
     @admin.display(ordering="order__customer__username")
     def customer(self, payment: Payment) -> str:
         return str(payment.order.customer)
+
+    @admin.display(description="total", ordering="total")
+    def costs(self, payment: Payment) -> str:
+        return money(payment.total, payment.currency)
+
+    @admin.display(description="arrived, and not given back")
+    def arrived(self, payment: Payment) -> str:
+        return money(payment.captured_amount, payment.currency)
 
     def looked_up(self, rows: Any, text: str, most: int) -> QuerySet[Any]:
         return search.payments_looked_up(rows, text, most)

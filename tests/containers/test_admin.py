@@ -248,4 +248,5 @@ def test_one_whose_order_was_cancelled_is_called_withdrawn(office: Client, lena:
     )
     page = act(office, "create", gone).content.decode()
     assert ">Withdrawn</td>" in page
+    assert ">Withdrawn</div>" in office.get(f"{LIST}{gone.pk}/change/").content.decode()
     assert "The order of never was taken back: Create is not possible." in page

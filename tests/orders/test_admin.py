@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from containers.models import Container
 from orders import checkout
-from orders.models import Order, Payment, Plan
+from orders.models import Order, Payment, Plan, System
 from panel.models import User
 from tests.cast import NodeFactory, OrderFactory, PlanFactory
 from tests.conftest import Worker
@@ -272,6 +272,20 @@ def test_the_list_takes_the_same_number_of_queries_however_long(
     few = queries()
     OrderFactory.create_batch(10)
     assert queries() == few
+
+
+@pytest.mark.parametrize(
+    "place", ["plan/", "order/", "order/{0.order_id}/change/", "payment/", "payment/{0.pk}/change/"]
+)
+def test_an_amount_is_written_as_on_the_pages_of_the_panel(
+    as_sten: Client, lena: User, system: System, pay: Pay, settings: Settings, place: str
+) -> None:
+    settings.CURRENCY = "JPY"
+    plan = PlanFactory.create(name="Yen", price=1900, systems=[system])
+    order = checkout.place_order(customer=lena, by=lena, plan=plan, system=system, name="web-01")
+    page = as_sten.get(f"{ADMIN}/{place.format(pay(order))}").content.decode()
+    assert "JPY 1,900" in page
+    assert "1900" not in page
 
 
 def test_a_price_that_its_currency_does_not_have_is_refused_beside_the_field(
