@@ -26,10 +26,22 @@ def spec_of(container: Container) -> Spec:
         memory_mb=container.memory_mb,
         disk_gb=container.disk_gb,
         ssh_key=container.ssh_key,
-        # Numbers are given again when a database goes back in time, moments are not.
-        labels={"ordered": container.ordered_at.isoformat()},
+        labels=labels_of(container),
         source=source_of(container.image),
     )
+
+
+def labels_of(container: Container) -> dict[str, str]:
+    """What tells its instance from others, whatever they are called. Numbers are given again when
+    a database goes back in time, moments are not; a dump may keep no more of them than
+    milliseconds."""
+    moment = container.ordered_at.isoformat(timespec="milliseconds")
+    return label_of(container.pk) | {"ordered-at": moment}
+
+
+def label_of(number: int) -> dict[str, str]:
+    """As far as it is known before there is a container of this number."""
+    return {"number": str(number)}
 
 
 def source_of(image: str) -> ImageSource | None:

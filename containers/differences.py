@@ -70,8 +70,8 @@ def differences_on(node: Node) -> list[Difference]:
     missing = node.containers.filter(status=Status.OFFLINE, missing=True).order_by("name", "pk")
     # Where another one bears its name here, that says it all.
     missing = missing.exclude(pk__in=[stray.number for stray in strays if not stray.unfinished])
-    seen = Stray.objects.filter(number__in=missing.order_by().values("pk"), unfinished=False)
-    seen = seen.select_related("node")
+    seen = Stray.objects.filter(number__in=missing.order_by().values("pk"))
+    seen = seen.filter(another=False, unfinished=False).select_related("node")
     elsewhere = {stray.number: stray.node for stray in seen}
     found = [
         *(
@@ -111,7 +111,7 @@ def _unknown(stray: Stray, container: Container | None, *, moved: bool) -> Diffe
         if is_another and container.status == Status.ORDERED:
             text = "It is another one. The container of this number cannot be created here before "
             text += "this one is renamed; it can be adopted then."
-    elif container.is_gone():
+    elif container.is_gone() and not stray.another:
         text, actions = "The database has it on a node that does not have it:", (TAKE_OVER,)
         if elsewhere is None:
             text = "The database has it here, and this one has taken its place."
@@ -119,6 +119,9 @@ def _unknown(stray: Stray, container: Container | None, *, moved: bool) -> Diffe
         text = "It bears the name of this container, and is another one."
         if elsewhere:
             text = "It is another one. The container of this name is on:"
+        elif stray.another:
+            text = "It was made for another container. What is missing can be settled once this "
+            text += "one is renamed."
     elif not own.online:
         text = "The database has it on another node, which does not answer now:"
     elif not moved:

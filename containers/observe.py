@@ -171,6 +171,8 @@ def record_looks(looks: dict[Node, Look]) -> None:
     noted = set(Stray.objects.filter(node__in=looks).values_list("node_id", flat=True))
     for node, look in looks.items():
         known = here[node.pk]
+        reported = look.instances | look.by_hand
+        look = look.of(known)
         differing = [
             container.pk
             for container in known
@@ -178,10 +180,9 @@ def record_looks(looks: dict[Node, Look]) -> None:
         ]
         if differing:
             reports.correct(node, look, differing)
-        names = {container.instance_name for container in known}
-        if node.pk in noted or look.by_hand or look.instances.keys() - names:
-            reported = [*look.instances.values(), *look.by_hand.values()]
-            strays.note(node, reported, began=look.began, known={each.pk for each in known})
+        its_own = {each.pk for each in known if each.instance_name in look.instances}
+        if node.pk in noted or len(reported) > len(its_own):
+            strays.note(node, reported.values(), began=look.began, known=its_own)
 
 
 def _is_back(node: Node) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, OuterRef, QuerySet, Subquery, Value, When
 from django.utils import timezone
 
+from containers.connect import labels_of
 from containers.drivers import Instance, Power
 from containers.models import Container, Node, Operation, StatusChange
 from containers.models.clocks import latest_plausible
@@ -26,7 +27,7 @@ from containers.statuses import TRANSIENT, Status
 logger = logging.getLogger(__name__)
 
 # What a report is compared with: a look at thousands of containers reads no more of them.
-COMPARED = ("node", "status", "status_since", "missing", "address", "problem")
+COMPARED = ("node", "status", "status_since", "missing", "address", "problem", "ordered_at")
 
 # What is said of one whose node does not answer any more.
 CONNECTION_BROKEN = (
@@ -59,6 +60,18 @@ class Look:
     by_hand: dict[str, Instance] = field(default_factory=dict)
     error: str = ""
     seconds: float = 0.0
+
+    def of(self, containers: Iterable[Container]) -> Look:
+        """The same without what bears the name of one of these containers, and was made for
+        another one."""
+        others = {
+            container.instance_name
+            for container in containers
+            if (seen := self.instances.get(container.instance_name))
+            and seen.is_another(labels_of(container))
+        }
+        own = {name: each for name, each in self.instances.items() if name not in others}
+        return replace(self, instances=own) if others else self
 
     @property
     def tells_all(self) -> bool:

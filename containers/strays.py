@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
-from containers.connect import spec_of
+from containers.connect import labels_of
 from containers.drivers import Instance
 from containers.ids import LEAP, last_given, reserve
 from containers.models import Container, Node, Operation, Stray
@@ -28,13 +28,14 @@ class Kind(NamedTuple):
 
 def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[int]) -> None:
     """Keep which instances on a node the database does not know there; nothing is done to
-    them. `known` are the ids of the containers that it has there: what bears the name of one
-    and was made by hand is not that container. What gives no answer stays as it was noted.
-    `began` is before the node was asked."""
+    them. `known` are the ids of the containers that were found among them. What gives no answer
+    stays as it was noted. `began` is before the node was asked."""
     numbered = {n: each for each in found if (n := Stray.number_of(each.name))}
     whole = {n: Kind(each.by_hand) for n, each in numbered.items() if each.known}
     silent = numbered.keys() - whole.keys()
-    unknown = {n: kind for n, kind in whole.items() if kind.by_hand or n not in known}
+    unknown = {n: kind for n, kind in whole.items() if n not in known}
+    others = _others({n: numbered[n] for n, kind in unknown.items() if not kind.by_hand})
+    unknown |= {n: unknown[n]._replace(another=True) for n in others}
     noted = {
         stray.number: Kind(stray.by_hand, stray.another, stray.unfinished)
         for stray in node.strays.all()
@@ -43,9 +44,7 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
     wanted = {
         n: kind for n, kind in noted.items() if n in silent or (kind.unfinished and n not in whole)
     }
-    unknown = _unexplained(node, unknown, began)
-    others = _others(numbered[n] for n, kind in unknown.items() if not kind.by_hand)
-    wanted |= {n: kind._replace(another=n in others) for n, kind in unknown.items()}
+    wanted |= _unexplained(node, unknown, began)
     if outdated := [n for n in noted if wanted.get(n) != noted[n]]:
         node.strays.filter(number__in=outdated).delete()
     if new := sorted(n for n in wanted if noted.get(n) != wanted[n]):
@@ -60,17 +59,17 @@ def _unexplained(node: Node, unknown: dict[int, Kind], began: datetime) -> dict[
         return {}
     arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
     since_then = Q(status_since__gte=began, missing=False)
-    ours = Q(node=node, pk__in=[n for n, kind in unknown.items() if not kind.by_hand])
+    may_be = [n for n, kind in unknown.items() if not (kind.by_hand or kind.another)]
+    ours = Q(node=node, pk__in=may_be)
     accounts = Container.objects.filter(arriving | since_then | ours, pk__in=unknown)
     explained = set(accounts.values_list("pk", flat=True))
     return {n: kind for n, kind in unknown.items() if n not in explained}
 
 
-def _others(ours: Iterable[Instance]) -> set[int]:
+def _others(ours: Mapping[int, Instance]) -> set[int]:
     """Those that were made for another container than the one that has their number now."""
-    labels = {n: each.labels for each in ours if (n := Stray.number_of(each.name))}
-    here = Container.objects.filter(pk__in=labels) if labels else ()
-    return {each.pk for each in here if spec_of(each).is_another(labels[each.pk])}
+    here = Container.objects.filter(pk__in=ours).only("ordered_at") if ours else ()
+    return {each.pk for each in here if ours[each.pk].is_another(labels_of(each))}
 
 
 def note_unfinished(node: Node, names: Mapping[str, bool], *, began: datetime) -> None:

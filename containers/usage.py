@@ -97,7 +97,8 @@ class Sampler:
                     passed[node.pk] = before, now
                 self._last[node.pk] = now
         here: dict[int, set[int]] = {node_id: set() for node_id in passed}
-        known = Container.objects.filter(node__in=here).exclude(status__in=NOWHERE)
+        # What bears the name of one that is missing is another.
+        known = Container.objects.filter(node__in=here, missing=False).exclude(status__in=NOWHERE)
         for node_id, pk in known.values_list("node_id", "pk"):
             here[node_id].add(pk)
         write(

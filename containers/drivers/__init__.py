@@ -133,8 +133,7 @@ class Power(StrEnum):
 class Instance:
     """One container as its node sees it now. `by_hand` says that the panel neither made nor
     claimed it: it is somebody else's. Of one that is not `known` its node says nothing but that
-    it is there, whole or not, whoever's. `labels` are those that it was created with; only a list
-    tells them."""
+    it is there, whole or not, whoever's. `labels` are those that it was created or claimed with."""
 
     name: str
     power: Power
@@ -142,6 +141,12 @@ class Instance:
     by_hand: bool = False
     known: bool = True
     labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def is_another(self, labels: Mapping[str, str]) -> bool:
+        """Whether it was made for another container than the one of these labels: somebody has
+        renamed it, or a database has gone back in time since. What lacks the labels that are
+        compared is not."""
+        return any(self.labels.get(mark, value) != value for mark, value in labels.items())
 
 
 @dataclass(frozen=True)
@@ -168,12 +173,6 @@ class Spec:
     ssh_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     source: ImageSource | None = None
-
-    def is_another(self, labels: Mapping[str, str]) -> bool:
-        """Whether what bears these labels was made for another container of the same number: one
-        of a database that has gone back in time since. What lacks the labels that are compared is
-        not."""
-        return any(labels.get(mark, value) != value for mark, value in self.labels.items())
 
     @property
     def alias(self) -> str:
@@ -280,9 +279,10 @@ class Driver(Protocol):
         node can tell, without a source. "" or 0 stands for what it does not know or has no
         limit for. Raises NoSuchInstance."""
 
-    def claim(self, name: str) -> None:
-        """Make one that was made by hand the panel's, running or stopped, and change nothing
-        else of it. Raises NoSuchInstance, and Refused for what is no container."""
+    def claim(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make one the panel's, whoever made it, with these labels and no others, running or
+        stopped, and change nothing else of it. Raises NoSuchInstance, and Refused for what is no
+        container."""
 
     def usage(self) -> dict[str, Usage]:
         """What every running instance of the panel's uses, by name, and under "" the node

@@ -18,8 +18,8 @@ _NAME = re.compile(r"ct-([1-9][0-9]{0,11})")
 class Stray(models.Model):
     """One such instance. `number` is the id of the container that its name stands for;
     `by_hand` says that the panel neither made nor claimed it, `another` that it was made for
-    another container of this number, by a database that has gone back in time since, `unfinished`
-    that it is what a creation or a move has begun and left."""
+    another container than the one of this number: somebody has renamed it, or a database has gone
+    back in time since; `unfinished` that it is what a creation or a move has begun and left."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="strays")
     number = models.BigIntegerField()

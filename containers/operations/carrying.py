@@ -188,7 +188,7 @@ def _follow(operation: Operation) -> None:
     last_pulse: float | None = None
     moves_running = operation.during == Status.MIGRATING and operation.was == Status.RUNNING
     halting = moves_running or operation.during == Status.STOPPING
-    for step in work.STEPS[operation.kind](_job(operation)):
+    for step in work.steps(_job(operation)):
         if not isinstance(step, Progress):
             halting, operation.halting_seconds = False, 0.0
             if step is work.HALF_WAY:

@@ -19,7 +19,6 @@ from containers.drivers import (
     Conflict,
     Driver,
     Instance,
-    NoSuchInstance,
     Power,
     Progress,
     Refused,
@@ -81,9 +80,16 @@ class Seen:
         return self.power in {None, Power.RUNNING, Power.STOPPED}
 
 
+def steps(job: Job) -> Steps:
+    """The steps of its kind, where what bears its name on the nodes is the container."""
+    for node in filter(None, (job.node, job.target)):
+        if _is_another(job, node.instance(job.name)):
+            detail = f"{job.name} on the node was made for another container"
+            raise Refused(detail, "The node has another container in its place. Ask support.")
+    yield from STEPS[job.kind](job)
+
+
 def create(job: Job) -> Steps:
-    if is_another(job):
-        raise Refused(f"{job.name} on the node was made for another container")
     yield from job.node.create(job.spec)
 
 
@@ -138,9 +144,9 @@ def undo(job: Job) -> Steps:
     if job.restored:
         return
     if job.kind == "create":
-        if not is_another(job):
+        if not _is_another(job, job.node.instance(job.name)):
             yield from job.node.delete(job.name)
-    elif job.kind == "migrate" and job.node.instance(job.name):
+    elif job.kind == "migrate" and _its_own(job, job.node):
         assert job.target is not None
         if job.was_running:
             # Before anything is cleared away; what is being copied runs once that is given up.
@@ -151,26 +157,26 @@ def undo(job: Job) -> Steps:
             yield from job.node.start(job.name)
 
 
-def is_another(job: Job) -> bool:
-    """Whether what the node has under this name was made for another container."""
-    try:
-        return job.spec.is_another(job.node.describe(job.name).labels)
-    except NoSuchInstance:
-        return False
-
-
 def look(job: Job) -> Seen:
-    """What the nodes have of it now. What a creation has met and is another's does not count.
+    """What the nodes have of it now. What was made for another container does not count.
 
     Raises Unreachable; then nothing is known.
     """
-    here = job.node.instance(job.name)
-    if here is not None and job.kind == "create" and is_another(job):
-        return Seen(None)
+    here = _its_own(job, job.node)
     if here is not None or job.target is None:
         return Seen(here)
-    there = job.target.instance(job.name)
+    there = _its_own(job, job.target)
     return Seen(there, at_target=there is not None)
+
+
+def _its_own(job: Job, node: Driver) -> Instance | None:
+    found = node.instance(job.name)
+    return None if _is_another(job, found) else found
+
+
+def _is_another(job: Job, found: Instance | None) -> bool:
+    """Whether what a node has under this name was made for another container."""
+    return found is not None and found.is_another(job.spec.labels)
 
 
 def look_on_lists(job: Job) -> Seen:
@@ -180,17 +186,17 @@ def look_on_lists(job: Job) -> Seen:
 
     Raises Unreachable where they do not answer either.
     """
-    here = _on_list(job.node, job.name)
-    there = _on_list(job.target, job.name) if job.target and not here else None
+    here = _on_list(job, job.node)
+    there = _on_list(job, job.target) if job.target and not here else None
     if job.kind == "create":
         return Seen(None)
     found = here or there or Instance(job.name, Power.ERROR)
     return Seen(found, at_target=there is not None)
 
 
-def _on_list(node: Driver, name: str) -> Instance | None:
-    found = node.instances().get(name)
-    return None if found is None or found.by_hand else found
+def _on_list(job: Job, node: Driver) -> Instance | None:
+    found = node.instances().get(job.name)
+    return None if found is None or found.by_hand or _is_another(job, found) else found
 
 
 def reached(job: Job, seen: Seen) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from django.db import transaction
 
 from containers import who
-from containers.connect import connect
+from containers.connect import connect, labels_of
 from containers.drivers import (
     MAX_LISTED,
     BadPath,
@@ -209,8 +209,13 @@ def _check(container: Container, person: User) -> None:
 
 
 def _driver(container: Container) -> Driver:
+    """That of its node. Raises NoSuchInstance where the node has another one in its place."""
     assert container.node is not None
-    return connect(container.node)
+    driver, name = connect(container.node), container.instance_name
+    found = driver.instance(name)
+    if found and found.is_another(labels_of(container)):
+        raise NoSuchInstance(f"{name} on the node was made for another container")
+    return driver
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
+from containers.connect import label_of
 from containers.drivers import Instance, Spec
 from containers.models import Container, Node, StatusChange, Stray
 from containers.models.stray import HIGHEST
@@ -65,7 +66,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
     found = proposal(node, number)
     # Should this be as far as it comes, it can still be adopted.
     with asking(node) as driver:
-        driver.claim(found.instance.name)
+        driver.claim(found.instance.name, label_of(number))
     try:
         with transaction.atomic():
             remove_stray(node, number, unfinished=False)

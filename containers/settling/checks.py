@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from containers.connect import connect
+from containers.connect import connect, labels_of
 from containers.drivers import Driver, DriverError, Instance, Power, Refused
 from containers.models import Container, Node
 from containers.statuses import Status
@@ -47,10 +47,11 @@ def asking(node: Node) -> Iterator[Driver]:
         raise NotPossible(sentence) from error
 
 
-def has(node: Node, name: str) -> bool:
-    """Whether a node has an instance of the panel's, as it says now."""
+def has(node: Node, container: Container) -> bool:
+    """Whether a node has a container, as it says now."""
     with asking(node) as driver:
-        return driver.instance(name) is not None
+        found = driver.instance(container.instance_name)
+    return found is not None and not found.is_another(labels_of(container))
 
 
 def instance_at_rest(node: Node, name: str) -> Instance:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from containers.connect import labels_of
 from containers.drivers import Power
 from containers.models import Container, Node, Operation, StatusChange, Stray
 from containers.settling.checks import (
@@ -67,15 +68,15 @@ def _check_left_over(node: Node, container: Container) -> None:
     """This node has a copy that nothing runs in, and its own node has the container."""
     name, own = container.instance_name, container.node
     copy = instance_at_rest(node, name)
-    if copy.by_hand:
-        raise NotPossible(f"{name} on node {node.name} was made by hand: it is not the panel's.")
+    if copy.by_hand or copy.is_another(labels_of(container)):
+        raise NotPossible(f"{name} on node {node.name} was made by hand, or for another one.")
     if copy.power is not Power.STOPPED:
         raise NotPossible(f"{name} runs on node {node.name}. Stop it there first.")
     if own is None or own == node:
         raise NotPossible(f"The database does not have {container.name} on another node.")
     if not Operation.objects.moves_since_made(node).filter(container=container).exists():
         raise NotPossible(f"No move has left {name} on node {node.name}: it may be the right one.")
-    if not has(own, name):
+    if not has(own, container):
         raise NotPossible(f"Node {own.name} does not have {name}: this is all there is of it.")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django_fsm import can_proceed
 
+from containers.connect import labels_of
 from containers.drivers import Power
 from containers.models import Container, Node, Stray
 from containers.operations.asking import open_operation
@@ -32,10 +33,12 @@ def take_over(node: Node, number: int, *, by: User) -> str:
     hand in its place, and its own has not."""
     check_permission(by)
     container = container_of(number)
-    instance = instance_at_rest(node, container.instance_name)
+    instance, labels = instance_at_rest(node, container.instance_name), labels_of(container)
+    if instance.is_another(labels):
+        raise NotPossible(f"{instance.name} on node {node.name} was made for another container.")
     own = _check_gone(container)
     with asking(node) as driver:
-        driver.claim(instance.name)
+        driver.claim(instance.name, labels)
     with transaction.atomic():
         fresh = _locked_while_gone(container)
         check_online(node)
@@ -88,7 +91,7 @@ def _missing_on(node: Node, number: int) -> Container:
     if container.node_id != node.pk:
         raise NotPossible(f"{container.name} is not on node {node.name} any more.")
     _check_gone(container)
-    whole = Stray.objects.filter(number=number, unfinished=False)
+    whole = Stray.objects.filter(number=number, another=False, unfinished=False)
     other = whole.select_related("node").first()
     if other is not None:
         raise NotPossible(f"Node {other.node.name} has {container.name}: take it over there.")
@@ -105,7 +108,7 @@ def _check_gone(container: Container) -> Node:
     if not can_proceed(container.given_up):
         raise nothing_to_settle(container)
     assert container.node is not None
-    if has(container.node, container.instance_name):
+    if has(container.node, container):
         raise NotPossible(f"Node {container.node.name} has {container.name} again.")
     return container.node
 

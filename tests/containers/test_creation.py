@@ -76,7 +76,7 @@ def test_a_creation_that_meets_another_container_of_its_number_leaves_it_alone(
     ordered: Container, omar: User, node: Node, worker: Worker
 ) -> None:
     """After a restore: the number was given to somebody else as well, who has files in it."""
-    other = replace(spec_of(ordered), labels={"ordered": "2026-01-01T00:00:00+00:00"})
+    other = replace(spec_of(ordered), labels={"ordered-at": "2026-01-01T00:00:00+00:00"})
     simulated(node).seed(other)
     before = simulated(node).journal()
     operations.request(ordered.pk, "create", by=None)

@@ -193,11 +193,13 @@ def test_what_is_not_known_to_be_on_a_node_is_not_written(
     running: Container, other_node: Node, told: Told, sampler: Sampler, clock: Time
 ) -> None:
     elsewhere = ContainerFactory.create(node=other_node, status=Status.RUNNING, on_node=False)
+    missing = ContainerFactory.create(
+        node=running.node, status=Status.OFFLINE, missing=True, on_node=False
+    )
     told.says(running, 0.0, 5000, 800, 0, 0)
     its = told.by_node["node-a"]
-    its |= dict.fromkeys(
-        (elsewhere.instance_name, "ct-999999", "ct-x", "web"), its[running.instance_name]
-    )
+    others = elsewhere.instance_name, missing.instance_name, "ct-999999", "ct-x", "web"
+    its |= dict.fromkeys(others, its[running.instance_name])
     told.by_node["node-b"] = {"": ITSELF}
     for _ in range(2):
         sampler.sample()

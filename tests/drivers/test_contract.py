@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 
@@ -137,7 +138,7 @@ def test_of_what_is_not_there_a_node_tells_nothing(nodes: Nodes, name: str) -> N
     with pytest.raises(NoSuchInstance):
         nodes.here.describe(name)
     with pytest.raises(NoSuchInstance):
-        nodes.here.claim(name)
+        nodes.here.claim(name, {})
 
 
 def test_start_makes_it_run_and_again_changes_nothing(nodes: Nodes, stopped: str) -> None:
@@ -344,9 +345,9 @@ def test_what_was_made_by_hand_is_the_panels_once_it_is_claimed(nodes: Nodes, na
     told = nodes.here.describe(name)
     assert (told.image, told.cpus, told.memory_mb, told.disk_gb) == (nodes.image, 1, 128, 1)
     for _ in range(2):
-        nodes.here.claim(name)
+        nodes.here.claim(name, {"number": "7"})
         assert power(nodes, name) is Power.STOPPED
-    assert nodes.here.describe(name) == told
+    assert nodes.here.describe(name) == replace(told, labels={"number": "7"})
     finish(nodes.here.start(name))
     assert power(nodes, name) is Power.RUNNING
     nodes.booted(name)
@@ -357,11 +358,17 @@ def test_what_was_made_by_hand_is_the_panels_once_it_is_claimed(nodes: Nodes, na
     assert name not in nodes.there.instances()
 
 
-def test_claiming_what_is_the_panels_changes_nothing(nodes: Nodes, running: str) -> None:
+def test_claiming_what_is_the_panels_changes_its_labels_alone(nodes: Nodes, running: str) -> None:
     told = nodes.here.describe(running)
-    nodes.here.claim(running)
-    assert nodes.here.describe(running) == told
+    nodes.here.claim(running, {"number": "7"})
+    assert nodes.here.describe(running) == replace(told, labels={"number": "7"})
     assert power(nodes, running) is Power.RUNNING
+
+
+def test_an_instance_tells_the_labels_that_it_was_made_with(nodes: Nodes, stopped: str) -> None:
+    for found in (nodes.here.instance(stopped), nodes.here.instances()[stopped]):
+        assert found is not None
+        assert found.labels == {"order": "7"}
 
 
 def test_several_containers_do_not_get_in_each_others_way(nodes: Nodes, stopped: str) -> None:

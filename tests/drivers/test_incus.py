@@ -275,6 +275,16 @@ def test_what_is_half_made_is_not_shown_and_is_replaced(
     assert driver.file_info(name, "/etc/passwd").size
 
 
+def test_what_is_renamed_still_tells_what_it_was_made_for(
+    node: IncusNode, driver: IncusDriver, name: str
+) -> None:
+    finish(driver.create(spec(f"{name}-made", labels={"number": "7"})))
+    node.incus("rename", f"{name}-made", name, f"--project={PROJECT}")
+    found = driver.instance(name)
+    assert found is not None
+    assert found.is_another({"number": "8"})
+
+
 def test_what_was_half_made_can_be_deleted(node: IncusNode, driver: IncusDriver, name: str) -> None:
     put_half_made(node, name)
     finish(driver.delete(name))
@@ -417,7 +427,7 @@ def test_a_server_that_ends_a_session_is_asked_again(driver: IncusDriver, name: 
 
 def test_what_is_claimed_outlives_its_stop(node: IncusNode, driver: IncusDriver, name: str) -> None:
     node.make_by_hand(name, "--ephemeral")
-    driver.claim(name)
+    driver.claim(name, {})
     finish(driver.start(name))
     finish(driver.stop(name, force=True))
     assert power(driver, name) is Power.STOPPED
@@ -430,7 +440,7 @@ def test_what_somebody_is_only_making_by_hand_is_not_listed(
     node.incus("config", "unset", name, "volatile.apply_template", f"--project={PROJECT}")
     assert name not in driver.instances()
     with pytest.raises(NoSuchInstance):
-        driver.claim(name)
+        driver.claim(name, {})
     node.incus("delete", name, f"--project={PROJECT}")
 
 
@@ -446,7 +456,7 @@ def test_a_copy_that_nobody_has_verified_is_not_listed(
     assert found.is_unpacked
     assert name not in other.instances()
     with pytest.raises(NoSuchInstance):
-        other.claim(name)
+        other.claim(name, {})
     finish(driver.move(name, other))
 
 

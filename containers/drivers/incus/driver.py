@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -33,6 +33,7 @@ from .instances import (
     WHOLE,
     IncusInstance,
     creation,
+    label_notes,
     refuse_unless_stopped,
 )
 from .operations import Doing, follow, follow_creation, under_way
@@ -87,15 +88,16 @@ class IncusDriver(NodeReader):
             if not (found and found.is_ours):
                 raise
 
-    def claim(self, name: str) -> None:
+    def claim(self, name: str, labels: Mapping[str, str]) -> None:
         found = self.whole_or_by_hand(name)
         if not found.is_container:
             raise Refused(f"{name} is no container, but a {found.raw['type']}")
+        notes = label_notes({**dict.fromkeys(found.labels, ""), **labels})
         if found.is_by_hand:
-            # An ephemeral one would be deleted by the server as soon as it stops.
-            notes = {ID: uuid4().hex, STATE: WHOLE}
-            body = {"config": notes, "ephemeral": False}
-            self.client.change("PATCH", f"/1.0/instances/{name}", body)
+            notes |= {ID: uuid4().hex, STATE: WHOLE}
+        # An ephemeral one would be deleted by the server as soon as it stops.
+        body = {"config": notes, "ephemeral": False}
+        self.client.change("PATCH", f"/1.0/instances/{name}", body)
 
     def start(self, name: str) -> Iterator[Progress]:
         yield from self._join(name, Doing.CREATE, "Creating")

@@ -139,7 +139,7 @@ class IncusInstance:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Those of the spec that it was made of."""
+        """Those that it was made or claimed with."""
         found = {key: value for key, value in self.config.items() if key.startswith(_LABEL)}
         return {key.removeprefix(_LABEL): value for key, value in found.items()}
 
@@ -176,6 +176,11 @@ def _bytes(size: str) -> int:
     return int(number) * int((1024 if binary else 1000) ** power)
 
 
+def label_notes(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels as they are noted on an instance."""
+    return {f"{_LABEL}{name}": value for name, value in labels.items()}
+
+
 def creation(spec: Spec, pool: str, image: Mapping[str, Any]) -> dict[str, Any]:
     """What to ask Incus for. `image` is one that the node has; {} where it is to be fetched."""
     config = {
@@ -185,7 +190,7 @@ def creation(spec: Spec, pool: str, image: Mapping[str, Any]) -> dict[str, Any]:
         _IMAGE: spec.image,
         "limits.cpu": str(spec.cpus),
         "limits.memory": f"{spec.memory_mb}MiB",
-        **{f"{_LABEL}{name}": value for name, value in spec.labels.items()},
+        **label_notes(spec.labels),
     }
     if spec.ssh_key:
         config[SSH_KEY] = spec.ssh_key

@@ -235,7 +235,8 @@ class NodeReader:
         found = self.look(name)
         if not (found and found.is_whole):
             return None
-        return Instance(found.name, found.power, self._addresses.of(found))
+        address = self._addresses.of(found)
+        return Instance(found.name, found.power, address, labels=found.labels)
 
     def look(self, name: str) -> IncusInstance | None:
         """What is on the node under this name, whole or not, ours or not."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -67,11 +67,7 @@ class SimulatedDriver:
         names = self._node.names()
         self._node.catch_up(names)
         found = ((name, self._node.state_of_any(name)) for name in names)
-        return {
-            name: replace(_instance(name, state), labels=self._node.labels(name))
-            for name, state in found
-            if state
-        }
+        return {name: self._instance(name, state) for name, state in found if state}
 
     def unfinished(self) -> dict[str, bool]:
         self._reach()
@@ -84,17 +80,23 @@ class SimulatedDriver:
         self._reach()
         self._node.catch_up([name])
         state = self._node.state(name)
-        return _instance(name, state) if state else None
+        return self._instance(name, state) if state else None
+
+    def _instance(self, name: str, state: State) -> Instance:
+        labels = self._node.labels(name)
+        return Instance(name, _power(state), state.address, state.by_hand, labels=labels)
 
     def describe(self, name: str) -> Spec:
         with self._whole_or_by_hand(name):
             return self._node.config(name).spec
 
-    def claim(self, name: str) -> None:
+    def claim(self, name: str, labels: Mapping[str, str]) -> None:
         with self._whole_or_by_hand(name) as state:
-            if state.by_hand:
-                state.by_hand = False
-                self._node.save(name, state)
+            config = self._node.config(name)
+            config = replace(config, spec=replace(config.spec, labels=labels))
+            write_config(self._node.instances / name, config)
+            state.by_hand = False
+            self._node.save(name, state)
 
     def usage(self) -> dict[str, Usage]:
         self._reach()
@@ -398,13 +400,18 @@ class SimulatedDriver:
                 self._node.record(name, "deleted", uuid4().hex)
                 self._node.discard(self._node.instances / name)
 
+    def give_name(self, name: str, to: str) -> None:
+        """As if somebody on the node had renamed it."""
+        with self._node.locked():
+            if self._node.settle(name) and self._node.is_free(to):
+                config = self._node.config(name)
+                config = replace(config, spec=replace(config.spec, name=to))
+                write_config(self._node.instances / name, config)
+                (self._node.instances / name).rename(self._node.instances / to)
+
 
 def _power(state: State) -> Power:
     return Power.BUSY if state.work else state.power
-
-
-def _instance(name: str, state: State) -> Instance:
-    return Instance(name, _power(state), state.address, state.by_hand)
 
 
 def _refuse_unless_stopped(name: str, state: State) -> None:

@@ -164,7 +164,7 @@ def test_what_is_another_one_of_its_number_does_not_keep_a_container_from_being_
     by_hand: bool, node: Node, other_node: Node, ada: User, worker: Worker, clock: Clock
 ) -> None:
     ordered = ContainerFactory.create(status=Status.ORDERED)
-    labels = {} if by_hand else {"ordered": "2020-01-01T00:00:00+00:00"}
+    labels = {} if by_hand else {"ordered-at": "2020-01-01T00:00:00+00:00"}
     put(node, ordered.pk, by_hand=by_hand, labels=labels)
     look()
     assert told(node) == [(ordered.instance_name, True, [])]
