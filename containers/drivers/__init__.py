@@ -210,11 +210,18 @@ class Usage:
 @dataclass(frozen=True)
 class Progress:
     """How far the node is: 0 to 100, or None where it cannot tell; `step` in plain words. `begun`
-    is false while it ends something else first: whoever leaves then has asked for nothing."""
+    is false while it ends something else first: whoever leaves then has asked for nothing. `copied`
+    is how much it has copied by now, such as 1.09GB, where it is copying and can tell."""
 
     percent: int | None = None
     step: str = ""
     begun: bool = True
+    copied: str = ""
+
+    @property
+    def words(self) -> str:
+        """What is shown of it, beside the percentage."""
+        return f"{self.step}, {self.copied} so far" if self.copied else self.step
 
 
 class FileKind(StrEnum):

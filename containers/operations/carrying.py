@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
@@ -49,6 +49,8 @@ class PutBack(DriverError):
 # Seconds between two writes of progress and lease: often enough to watch, seldom enough for
 # a database that a hundred operations share.
 PULSE = 1.0
+# How long a move may take that is seen copying all the time.
+LONGEST_COPY = timedelta(days=2)
 
 
 def wake(operation_id: int) -> None:
@@ -186,8 +188,9 @@ def _follow(operation: Operation) -> None:
     driver raises, Hardened (at most once) where the plug is to be pulled, Overdue, and
     LeaseLost."""
     last_pulse: float | None = None
-    moves_running = operation.during == Status.MIGRATING and operation.was == Status.RUNNING
-    halting = moves_running or operation.during == Status.STOPPING
+    copied = ""
+    # What is moved is shut down first, also where it was not known to run.
+    halting = operation.during in {Status.STOPPING, Status.MIGRATING}
     for step in work.steps(_job(operation)):
         if not isinstance(step, Progress):
             halting, operation.halting_seconds = False, 0.0
@@ -200,15 +203,27 @@ def _follow(operation: Operation) -> None:
             if halting and last_pulse is not None:
                 operation.halting_seconds += now - last_pulse
             last_pulse = now
-            _pulse(operation, step)
+            more_time = _more_time(operation) if step.copied != copied else {}
+            copied = step.copied
+            _pulse(operation, step, **more_time)
             if halting and not operation.forced:
                 _harden_when_due(operation)
 
 
-def _pulse(operation: Operation, progress: Progress) -> None:
-    renew(operation, progress=progress.percent, step=progress.step)
-    if (progress.percent, progress.step) != (operation.progress, operation.step):
-        operation.progress, operation.step = progress.percent, progress.step
+def _more_time(operation: Operation) -> dict[str, datetime]:
+    """While a node is seen copying, its time begins anew: a deadline is for what hangs. But not for
+    ever: over a line that breaks again and again it begins to copy again and again."""
+    now = timezone.now()
+    if now > operation.asked_at + LONGEST_COPY:
+        return {}
+    operation.deadline_at = now + Container.deadline_of(operation.kind)
+    return {"started_at": now}
+
+
+def _pulse(operation: Operation, progress: Progress, **more: datetime) -> None:
+    renew(operation, progress=progress.percent, step=progress.words, **more)
+    if (progress.percent, progress.words) != (operation.progress, operation.step):
+        operation.progress, operation.step = progress.percent, progress.words
         Container.objects.filter(pk=operation.container_id).update(revision=F("revision") + 1)
     now = timezone.now()
     if now > operation.deadline_at:

@@ -19,7 +19,8 @@ from tests.cast import (
     set_pace,
 )
 from tests.conftest import Clock, Worker
-from tests.containers.acts import ask_and_wait, broken, fresh, last_operation
+from tests.containers.acts import Killed, ask_and_wait, broken, fresh, last_operation
+from tests.containers.trouble import killed
 
 pytestmark = pytest.mark.django_db
 
@@ -152,3 +153,61 @@ def test_the_time_that_work_may_take_runs_from_its_beginning(
     worker.carry_out_all()
     assert fresh(container).status == Status.STOPPED
     assert fresh(container).problem == concluding.Overdue.sentence
+
+
+@pytest.mark.parametrize(
+    ("gets_on", "hours", "moves"), [(True, 5, True), (False, 5, False), (True, 60, False)]
+)
+def test_a_move_that_is_seen_copying_is_not_given_up(
+    gets_on: bool,
+    hours: int,
+    moves: bool,
+    container: Container,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    every_step: None,
+) -> None:
+    """But for one that hangs, or begins again and again for days."""
+
+    def steps(job: work.Job) -> work.Steps:
+        for hour in range(hours):
+            yield Progress(None, "Copying", copied=f"{hour if gets_on else 1}GB")
+            clock.advance(3600)
+        assert job.target is not None
+        yield from job.node.move(job.name, job.target)
+
+    instead("migrate", steps)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert container.node == (other_node if moves else node)
+    assert container.problem == ("" if moves else concluding.Overdue.sentence)
+
+
+def test_a_copy_that_another_worker_goes_on_with_has_its_time_as_well(
+    container: Container,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    every_step: None,
+) -> None:
+    def dies(job: work.Job) -> work.Steps:
+        for hour in range(4):
+            yield Progress(None, "Copying", copied=f"{hour}GB")
+            clock.advance(3600)
+        raise Killed
+
+    real = work.STEPS["migrate"]
+    instead("migrate", dies)
+    with killed():
+        ask_and_wait(container, "migrate", worker, ada)
+    assert last_operation(container).step == "Copying, 3GB so far"
+    instead("migrate", real)
+    operations.sweep()
+    worker.carry_out_all()
+    assert fresh(container).node == other_node

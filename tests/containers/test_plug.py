@@ -157,6 +157,23 @@ def test_the_plug_is_pulled_by_itself_where_stopping_takes_for_ever(
     assert container.changes.latest("pk").because.endswith("forced off")
 
 
+def test_what_was_not_known_to_run_is_stopped_for_its_move_as_what_was(
+    stubborn: Container,
+    ada: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    settings: Any,
+    every_step: None,
+) -> None:
+    """Somebody has started it on its node just before."""
+    settings.STOP_LIMIT = timedelta(seconds=0.1)
+    Container.objects.filter(pk=stubborn.pk).update(status=Status.STOPPED)
+    container = ask_and_wait(stubborn, "migrate", worker, ada)
+    assert (container.status, container.node) == (Status.STOPPED, other_node)
+    assert "forced" in effects_on(node, of=container)
+
+
 @pytest.mark.parametrize("action", ["stop", "restart", "migrate"])
 def test_what_waited_long_for_its_turn_is_asked_to_shut_down_all_the_same(
     action: str,

@@ -16,6 +16,7 @@ from containers.drivers import (
     NoSuchImage,
     NoSuchInstance,
     Power,
+    Progress,
     Refused,
     Unreachable,
     Usage,
@@ -24,7 +25,26 @@ from containers.drivers.incus import Client, IncusDriver, Server
 from containers.drivers.incus.addresses import Addresses
 from containers.drivers.incus.errors import NotFound, error
 from containers.drivers.incus.instances import ID, STATE, WHOLE, IncusInstance
+from containers.drivers.incus.operations import _progress
 from containers.drivers.incus.usage import of_instance
+
+
+@pytest.mark.parametrize(
+    ("told", "progress"),
+    [
+        (None, Progress(None, "At work")),
+        ({"download_progress": "rootfs: 12% (3.40MB/s)"}, Progress(12, "Fetching the system")),
+        ({"progress": {"percent": "40"}}, Progress(40, "At work")),
+        (
+            {"progress": {"percent": "100"}, "fs_progress": "berth_ct-7: 1.09GB (29.96MB/s)"},
+            Progress(None, "At work", copied="1.09GB"),
+        ),
+    ],
+)
+def test_how_far_the_work_is_comes_from_what_is_done_just_now(
+    told: dict[str, Any] | None, progress: Progress
+) -> None:
+    assert _progress(told, "At work") == progress
 
 
 def found(**more: Any) -> IncusInstance:

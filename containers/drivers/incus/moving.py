@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -110,7 +111,7 @@ def _within_cluster(source: IncusDriver, target: IncusDriver, name: str) -> Iter
                     "POST", f"/1.0/instances/{name}", {"migration": True}, **target.at_member
                 )
                 joined = [begun["id"]]
-            yield from follow(source.client, joined[0], _COPYING)
+            yield from _follow(source, joined[0])
         except Unreachable:
             raise
         except DriverError as error:
@@ -125,7 +126,7 @@ def _carry_over(
     for operation in under_way(target.client, name):
         if operation.doing == Doing.CREATE:
             with suppress(Refused, Conflict):  # what counts is what it has left
-                yield from follow(target.client, operation.id, _COPYING)
+                yield from _follow(target, operation.id)
     here, there = source.look(name), target.look(name)
     if _ours(here) is None:
         if _is_whole(there):
@@ -200,13 +201,19 @@ def _take_back(source: IncusDriver, name: str) -> None:
 
 def _fetch(source: IncusDriver, target: IncusDriver, offer: str, begun: str) -> Iterator[Progress]:
     try:
-        yield from follow(target.client, begun, _COPYING)
-        yield from follow(source.client, offer, _COPYING)
+        yield from _follow(target, begun)
+        yield from _follow(source, offer)
     except (NoRoom, NoSuchInstance):
         raise
     except Refused as refusal:
         # Most of what breaks a copy off is gone at the next try.
         raise Conflict(refusal.detail) from refusal
+
+
+def _follow(driver: IncusDriver, operation: str) -> Iterator[Progress]:
+    """Without the percentage, which is that of the image, unpacked before anything is copied."""
+    for progress in follow(driver.client, operation, _COPYING):
+        yield replace(progress, percent=None)
 
 
 def _verify(

@@ -122,5 +122,8 @@ def _progress(metadata: Mapping[str, Any] | None, step: str) -> Progress:
         # Such as "rootfs: 12% (3.40MB/s)".
         percent = re.search(r"(\d+)%", told["download_progress"])
         return Progress(int(percent[1]) if percent else None, FETCHING)
+    if copied := re.search(r"([\d.]+\w+) \(", told.get("fs_progress", "")):
+        # Such as "berth_ct-5: 1.09GB (29.96MB/s)".
+        return Progress(None, step, copied=copied[1])
     unpacked = str((told.get("progress") or {}).get("percent", ""))
     return Progress(min(100, int(unpacked)) if unpacked.isdigit() else None, step)
