@@ -3,15 +3,20 @@ has seen what became of them meanwhile."""
 
 from __future__ import annotations
 
+import logging
+import time
 from datetime import timedelta
 
 from django.core.management.base import CommandError
-from django.db import Error, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import F, Max, Model
 from django.utils import timezone
 
 from containers.ids import LEAP, reserve
 from containers.models import Container, Node, Operation
+from panel.outage import Complaint
+
+logger = logging.getLogger(__name__)
 
 # Time for every node to be asked first, before anything is created.
 PAUSE = timedelta(minutes=5)
@@ -20,17 +25,28 @@ MARK = "berth_not_rejoined"
 
 
 def refuse_unless_rejoined() -> None:
-    """Raise CommandError where `rejoin` is still to come. A database that does not answer cannot be
-    asked, and is none to refuse: processes of the panel start without."""
-    try:
-        tables = connection.introspection.table_names()
-    except Error:
-        return
-    if MARK in tables:
+    """Raise CommandError where `rejoin` is still to come."""
+    if MARK in connection.introspection.table_names():
         raise CommandError(
             "The last restore did not come to its end: work that was under way when the back-up "
             "was made would be carried out. Repeat it first: manage.py restore FILE --force"
         )
+
+
+def wait_for_database() -> None:
+    """Return once the database answers: processes of the panel start without. Raises CommandError
+    where `rejoin` is still to come on it."""
+    outage = Complaint(logger, "this process begins as soon as it is back")
+    while True:
+        try:
+            refuse_unless_rejoined()
+        except (DatabaseError, InterfaceError) as error:
+            if not outage.raised_by(error):
+                raise
+            time.sleep(1)
+        else:
+            outage.is_over()
+            return
 
 
 def rejoin(*numbered: type[Model]) -> None:

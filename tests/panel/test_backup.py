@@ -10,6 +10,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,11 +19,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import Settings
 
-from containers import operations
+from containers import operations, rejoining
 from containers.connect import simulated, spec_of
 from containers.drivers import Instance, Power
 from containers.drivers.simulated import SimulatedDriver
@@ -30,7 +31,7 @@ from containers.models import Container, Node, Operation, Stray
 from containers.observe import Watcher
 from containers.operations.carrying import PutBack
 from containers.placement import MayBeThere
-from containers.rejoining import refuse_unless_rejoined, rejoin
+from containers.rejoining import MARK, refuse_unless_rejoined, rejoin
 from containers.settling import NotPossible, create_again, forget, take_over
 from containers.statuses import Status
 from orders.checkout import open_payment
@@ -457,6 +458,24 @@ def test_nothing_works_on_what_a_restore_that_was_cut_off_has_left(
         call_command(command)
     call_command("restore", file, force=True)
     refuse_unless_rejoined()
+
+
+@pytest.mark.parametrize("command", ["run_huey", "watch"])
+def test_a_process_that_starts_without_its_database_asks_it_once_it_is_back(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [OperationalError("connection refused"), OperationalError("starting up"), [MARK]]
+
+    def table_names() -> Any:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(connection.introspection, "table_names", table_names)
+    monkeypatch.setattr(rejoining, "time", SimpleNamespace(sleep=lambda seconds: None))
+    with pytest.raises(CommandError, match="restore FILE --force"):
+        call_command(command)
+    assert not answers
 
 
 def manage(folder: Path, database: str, *command: str) -> str:

@@ -21,7 +21,7 @@ from containers import operations, tally
 from containers.models import Beat
 from containers.models.beat import WATCHER
 from containers.observe import Watcher
-from containers.rejoining import refuse_unless_rejoined
+from containers.rejoining import wait_for_database
 from containers.usage import Sampler, thin
 from panel.outage import Complaint
 from panel.sessions import forget_expired
@@ -44,7 +44,7 @@ class Command(BaseCommand):
     help = "Ask every node what is true, take up work that got lost, measure usage, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        refuse_unless_rejoined()
+        wait_for_database()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

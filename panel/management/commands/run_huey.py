@@ -7,11 +7,11 @@ from typing import Any
 from django.db import connections
 from huey.contrib.djhuey.management.commands import run_huey
 
-from containers.rejoining import refuse_unless_rejoined
+from containers.rejoining import wait_for_database
 
 
 class Command(run_huey.Command):
     def handle(self, *args: Any, **options: Any) -> None:
-        refuse_unless_rejoined()
+        wait_for_database()
         connections.close_all()
         super().handle(*args, **options)
