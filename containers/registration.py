@@ -13,6 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import Q
 
 from containers import inventory
 from containers.connect import incus, server_at
@@ -69,16 +70,16 @@ def reach(where: str, *, project: str) -> Server:
 
 
 def _answering(server: Server) -> Server:
-    """The server at a local socket, once it has said something."""
+    """The server at a local socket, once it has said which one it is."""
     client = Client(server)
     try:
-        client.get("/1.0")
+        about = client.get("/1.0")
     except Unreachable as failure:
         is_shut = os.strerror(errno.EACCES) in failure.detail
         raise Unreachable(failure.detail, SHUT if is_shut else NOBODY_THERE) from failure
     finally:
         client.close()
-    return server
+    return replace(server, certificate=about["environment"]["certificate"])
 
 
 def offers(server: Server, *, pool: str) -> list[Offer]:
@@ -241,10 +242,9 @@ def _row(server: Server, pool: str, member: str | None, name: str) -> Node:
 
 def _same(server: Server, member: str | None) -> NodeQuerySet:
     """The Nodes that are this server, or this member of a cluster, already."""
-    here = Node.objects.filter(kind=Node.Kind.INCUS)
-    if server.certificate:
-        # All members of a cluster show one certificate, at whichever address they were asked.
-        here = here.filter(settings__certificate=server.certificate)
-    else:
-        here = here.filter(settings__address=server.address)
-    return here.filter(settings__member=member)
+    # All members of a cluster show one certificate, at whichever address they were asked.
+    same = Q(settings__certificate=server.certificate)
+    if server.is_local:
+        # Nodes at a socket did not keep it in 0.1.
+        same |= Q(settings__address=server.address)
+    return Node.objects.filter(same, kind=Node.Kind.INCUS, settings__member=member)

@@ -121,6 +121,18 @@ def test_a_local_socket_makes_a_node_by_command(server: IncusNode) -> None:
     assert Node.objects.get().settings["address"] == server.socket
 
 
+@pytest.mark.parametrize("socket_first", [True, False])
+def test_a_server_is_one_node_whichever_way_it_is_reached(
+    socket_first: bool, server: IncusNode
+) -> None:
+    """A move from one to the other would leave a copy to be removed, and that would be all."""
+    ways = [server.socket, server.prepare()]
+    first, second = ways if socket_first else reversed(ways)
+    add(first, name="once")
+    with pytest.raises(CommandError, match="node once already"):
+        add(second, name="twice")
+
+
 def test_a_name_that_is_taken_loses_nothing(as_ada: Client, server: IncusNode) -> None:
     NodeFactory.create(name="taken")
     as_ada.post("/nodes/add/", {"where": server.socket, "project": "berth", "pool": "default"})

@@ -34,9 +34,9 @@ class Server:
     """How to reach a server, or a member of a cluster.
 
     `address` is an `https://` URL, or the path of a local socket; then neither `certificate` (the
-    server's, PEM: it is pinned) nor `identity` (a PEM file with the panel's own key and
-    certificate) is needed. `timeout` is in seconds, 2 at least. Only `project` is seen of the
-    server's projects.
+    server's, PEM: it is pinned, and tells one server from others) nor `identity` (a PEM file with
+    the panel's own key and certificate) is needed. `timeout` is in seconds, 2 at least. Only
+    `project` is seen of the server's projects.
     """
 
     address: str
