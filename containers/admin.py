@@ -12,7 +12,7 @@ from django.contrib.admin.utils import model_ngettext
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 
-from containers import operations
+from containers import operations, search
 from containers.counting import FAR_ENOUGH
 from containers.filters import everybodys
 from containers.models import (
@@ -25,7 +25,6 @@ from containers.models import (
     StatusChange,
 )
 from containers.operations.work import STEPS
-from containers.search import Search
 from containers.views.act import AT_ONCE, confirmed_for_all
 from panel.admin_lists import BoundedAdmin, GuardedAdmin
 
@@ -233,10 +232,10 @@ class ContainerAdmin(ActionsAdmin):
         return "Withdrawn" if container.withdrawn_at else container.get_status_display()
 
     def looked_up(self, rows: QuerySet[Any], text: str, most: int) -> QuerySet[Any]:
-        return Search(text, rows.db).looked_up(rows, most)
+        return search.looked_up(rows, text, most)
 
     def matching(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
-        return Search(text, rows.db).matching(rows)
+        return search.matching(rows, text)
 
     def press(self, request: HttpRequest, row: Container, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]

@@ -12,7 +12,7 @@ from django.db import connections
 from django.db.models import CharField, QuerySet, Value
 from django.db.models.expressions import RawSQL
 
-# As far as anybody counts; a longer list has to be narrowed.
+# Rows are counted up to this number; a longer list has to be filtered.
 FAR_ENOUGH = 1_000
 _JOIN = {"sqlite": "group_concat", "postgresql": "string_agg"}
 
@@ -70,7 +70,7 @@ def counts_as_text(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
 
 
 def counts_in(text: str, statuses: Iterable[str]) -> dict[str, Count]:
-    """What `counts_as_text` has counted, for the same statuses and in their order."""
+    """What `counts_as_text` has counted, for the same statuses."""
     numbers = dict(pair.split(":") for pair in text.split(","))
     return {status: Count.of(int(numbers[status])) for status in statuses}
 
@@ -85,8 +85,8 @@ def counts_by_status(found: QuerySet[Any], statuses: Iterable[str]) -> dict[str,
 
 
 def counts_among(first: Sequence[str], statuses: Iterable[str]) -> dict[str, Count]:
-    """By status, from the statuses of up to `FAR_ENOUGH` rows and one more: where there is one
-    more, what is among the first."""
+    """By status, from the statuses of up to `FAR_ENOUGH` + 1 rows. Where there are that many, the
+    last is not counted, and each count says that there may be more."""
     counted = Counter(first[:FAR_ENOUGH])
     more = len(first) > FAR_ENOUGH
     return {status: Count(counted[status], more) for status in statuses}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -26,39 +25,32 @@ SHORTEST = 3
 LARGEST_ID = 2**63 - 1
 
 
-class Search:
-    """A text to be found among containers, and what it may mean."""
+def matching(found: QuerySet[Container], text: str) -> QuerySet[Container]:
+    """Those that match, by conditions that are checked row by row: for a text that matches many."""
+    condition = name_has(text) | Q(customer__in=people(text))
+    for meaning in _other_meanings(text, found.db):
+        condition |= meaning
+    return found.filter(condition)
 
-    def __init__(self, text: str, alias: str) -> None:
-        self._text = text
-        self._alias = alias
 
-    def matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
-        """Those of the found that match, told row by row: for a text that matches many."""
-        condition = in_name(self._text) | Q(customer__in=people(self._text))
-        for meaning in self._others:
-            condition |= meaning
-        return found.filter(condition)
+def looked_up(found: QuerySet[Container], text: str, most: int) -> QuerySet[Container]:
+    """The same, looked up in the indexes: at most so many for each meaning of the text."""
+    meanings = [indexed_name_has(text, found.db), of_people(text, found.db)]
+    keys = keys_of_any(found, [*meanings, *_other_meanings(text, found.db)], most)
+    return Container.objects.filter(pk__in=keys).order_by()
 
-    def looked_up(self, found: QuerySet[Container], most: int) -> QuerySet[Container]:
-        """The same, looked up in the indexes: at most so many for each meaning of the text."""
-        meanings = [named(self._text, self._alias), of_people(self._text, self._alias)]
-        keys = keys_of_any(found, [*meanings, *self._others], most)
-        return Container.objects.filter(pk__in=keys).order_by()
 
-    @cached_property
-    def _others(self) -> list[Q]:
-        """An address, a number ("104" or "ct-104"), that of its order ("order 104")."""
-        text, meanings = self._text, []
-        if re.fullmatch(r"[0-9a-f.:]+", text):
-            sqlite = connections[self._alias].vendor == "sqlite"
-            begins = _beginning("address", text) if sqlite else Q(address__startswith=text)
-            meanings.append(begins)
-        if (number := number_in(text, "ct-")) is not None:
-            meanings.append(Q(pk=number))
-        if text.lower().startswith("order") and (number := number_in(text, "order")) is not None:
-            meanings.append(Q(order=number))
-        return meanings
+def _other_meanings(text: str, alias: str) -> list[Q]:
+    """An address, a number ("104" or "ct-104"), that of its order ("order 104")."""
+    meanings = []
+    if re.fullmatch(r"[0-9a-f.:]+", text):
+        sqlite = connections[alias].vendor == "sqlite"
+        meanings.append(_starts_with("address", text) if sqlite else Q(address__startswith=text))
+    if (number := number_in(text, "ct-")) is not None:
+        meanings.append(Q(pk=number))
+    if text.lower().startswith("order") and (number := number_in(text, "order")) is not None:
+        meanings.append(Q(order=number))
+    return meanings
 
 
 def number_in(text: str, prefix: str = "") -> int | None:
@@ -72,8 +64,8 @@ def number_in(text: str, prefix: str = "") -> int | None:
 
 
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
-    """The keys of those with at least one of the meanings, each looked up in an index of its own;
-    at most so many for each."""
+    """The keys of the rows that one of the meanings fits. Each is looked up in an index of its own,
+    and finds at most so many."""
     everything: QuerySet[Any] = found.model._default_manager.order_by()
     keys = [
         everything.filter(pk__in=found.filter(meaning).order_by().values("pk")[:most]).values("pk")
@@ -82,21 +74,28 @@ def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> Query
     return keys[0].union(*keys[1:])
 
 
-def named(text: str, alias: str, of: str = "") -> Q:
-    """Containers with this in their name, as the index of the names finds them; or what is
-    theirs, `of="container__"`."""
+def name_has(text: str, of: str = "") -> Q:
+    """Containers with this in their name, checked row by row; or, `of="container__"`, rows that
+    belong to such a container."""
+    part = text.lower()
+    where = "contains" if len(part) >= SHORTEST else "startswith"
+    return Q(**{f"{of}name__{where}": part})
+
+
+def indexed_name_has(text: str, alias: str, of: str = "") -> Q:
+    """The same, looked up in the index of the names."""
     part = text.lower()
     if connections[alias].vendor != "sqlite":
-        return in_name(text, of)
+        return name_has(text, of)
     if len(part) < SHORTEST:
-        return _beginning(f"{of}name", part)
+        return _starts_with(f"{of}name", part)
     phrase = part.replace('"', '""')
     return Q(**{f"{of}nameindex__name__match": f'"{phrase}"'})
 
 
 def people(text: str) -> QuerySet[User, Any]:
-    """The keys of those whose name the text is in, or whose address it is. Everybody is looked
-    through, and so for no more than the text can mean."""
+    """The keys of the people whose name has the text in it, or whose address it is. All people are
+    read for it, so only what the text can mean is compared."""
     meant = Q(username__icontains=text)
     if " " in text:
         meant |= Q(whole_name__icontains=text)
@@ -108,10 +107,10 @@ def people(text: str) -> QuerySet[User, Any]:
 
 
 def of_people(text: str, alias: str) -> Q:
-    """What they have as customers, looked up for one after the other."""
+    """What belongs to customers whom the text finds, looked up customer by customer."""
     if connections[alias].vendor == "sqlite":
         return Q(customer__in=people(text))
-    # As an array: PostgreSQL takes those that a query may find for many, and reads everything.
+    # As an array: of a subquery PostgreSQL assumes that it finds many, and reads everything.
     theirs = Func(
         F("customer_id"), _AnyOf(people(text)), arg_joiner=" = ", template="(%(expressions)s)",
         output_field=BooleanField(),
@@ -123,15 +122,8 @@ class _AnyOf(Subquery):
     template = "ANY(ARRAY(%(subquery)s))"
 
 
-def in_name(text: str, of: str = "") -> Q:
-    """The same, told row by row."""
-    part = text.lower()
-    where = "contains" if len(part) >= SHORTEST else "startswith"
-    return Q(**{f"{of}name__{where}": part})
-
-
-def _beginning(field: str, text: str) -> Q:
-    """As a range: SQLite's LIKE knows no capitals, and so does not use an index that does."""
+def _starts_with(field: str, text: str) -> Q:
+    """As a range: SQLite's LIKE ignores case, and so cannot use an index, which does not."""
     return Q(**{f"{field}__gte": text, f"{field}__lt": f"{text}\U0010ffff"})
 
 

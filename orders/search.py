@@ -11,9 +11,9 @@ from orders.models.payment import PaymentQuerySet
 
 
 def matching(found: OrderQuerySet, text: str) -> OrderQuerySet:
-    """Those of the found whose number ("12" or "order 12"), container, plan or customer it is;
-    told row by row: for a text that matches many."""
-    matches = search.in_name(text, of="container__") | Q(customer__in=search.people(text))
+    """Those whose number ("12" or "order 12"), container, plan or customer the text means, by
+    conditions that are checked row by row: for a text that matches many."""
+    matches = search.name_has(text, of="container__") | Q(customer__in=search.people(text))
     for meaning in _other_meanings(text):
         matches |= meaning
     return found.filter(matches)
@@ -22,7 +22,7 @@ def matching(found: OrderQuerySet, text: str) -> OrderQuerySet:
 def looked_up(found: OrderQuerySet, text: str, most: int) -> OrderQuerySet:
     """The same, looked up in the indexes: at most so many for each meaning of the text."""
     meanings = [
-        search.named(text, found.db, of="container__"),
+        search.indexed_name_has(text, found.db, of="container__"),
         search.of_people(text, found.db),
         *_other_meanings(text),
     ]

@@ -11,7 +11,6 @@ from django.db import transaction
 from containers import who
 from containers.connect import connect, labels_of
 from containers.drivers import (
-    MAX_LISTED,
     BadPath,
     BrokenOff,
     Conflict,
@@ -19,7 +18,6 @@ from containers.drivers import (
     DriverError,
     FileChanged,
     FileInfo,
-    FileKind,
     NoRoom,
     NoSuchInstance,
     Unreachable,
@@ -31,21 +29,6 @@ from containers.throttle import TOO_FAST, is_too_fast, take_turn
 
 if TYPE_CHECKING:
     from panel.models import User
-
-__all__ = [
-    "MAX_LISTED",
-    "Changed",
-    "Closed",
-    "FileInfo",
-    "FileKind",
-    "FileProblem",
-    "Files",
-    "NotThere",
-    "NotYours",
-    "TooFast",
-    "Unanswered",
-    "may_open",
-]
 
 
 class FileProblem(Exception):

@@ -13,7 +13,7 @@ from containers.counting import FAR_ENOUGH
 from containers.models import Container, StatusChange
 from containers.models.history import FAILURE
 from containers.paging import Pages, links
-from containers.search import Search
+from containers.search import looked_up, matching
 from containers.statuses import Status
 from panel.http import Request
 
@@ -49,13 +49,12 @@ def activity(request: Request) -> HttpResponse:
 
 
 def _found(request: Request, changes: QuerySet[Any], text: str) -> QuerySet[Any]:
-    """Those of the containers that the text finds: looked up where these are few, else told row by
-    row, as the newest are soon found."""
+    """Those of the containers that the text finds: looked up where these are few, else checked row
+    by row, as the newest are soon found."""
     visible = Container.objects.visible_to(request.user)
-    search = Search(text, visible.db)
-    found = search.looked_up(visible, FAR_ENOUGH + 1).values_list("pk", flat=True)
+    found = looked_up(visible, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
     keys = list(found[: FAR_ENOUGH + 1])
     if len(keys) <= FAR_ENOUGH:
         return changes.filter(container__in=keys)
     one = Container.objects.filter(pk=OuterRef("container"))
-    return changes.filter(Exists(search.matching(one)))
+    return changes.filter(Exists(matching(one, text)))

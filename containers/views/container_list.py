@@ -12,12 +12,12 @@ from functools import cached_property, partial
 
 from django.db.models import QuerySet, Value
 
+from containers import search
 from containers.counting import FAR_ENOUGH, Count, counts_as_text, counts_by_status, total
 from containers.forms import FilterForm
 from containers.long_lists import of_plan_row_by_row, terms_on_no_node, terms_on_one_node
 from containers.models import Container
 from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
-from containers.search import Search
 from containers.statuses import Status
 from containers.views.list_poll import (
     FINGERPRINT,
@@ -68,7 +68,6 @@ class ContainerList:
         self._filtered = found.filter(plan=plan) if plan else found
         self._page_number = request.GET.get("page")
         self.text = (self.filters.get("q") or "").strip()
-        self._search = Search(self.text, found.db)
         sort = request.GET.get("sort", "")
         self.sort = sort if sort.removeprefix("-") in SORTINGS else ""
         self._sorting = SORTINGS.get(self.sort.removeprefix("-"), NEWEST_FIRST)
@@ -128,7 +127,7 @@ class ContainerList:
         return first(self._looked_up().values_list(*FINGERPRINT))
 
     def _looked_up(self) -> QuerySet[Container]:
-        return self._search.looked_up(self._filtered, FAR_ENOUGH + 1)
+        return search.looked_up(self._filtered, self.text, FAR_ENOUGH + 1)
 
     def _page_of(self, count: Count) -> Page:
         parts = self._parts_of_many() if count.more else [self._few()]
@@ -157,7 +156,7 @@ class ContainerList:
         return parts[::-1] if sorting.is_descending else parts
 
     def _matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
-        return self._search.matching(found) if self.text else found
+        return search.matching(found, self.text) if self.text else found
 
     def _in_status(self, found: QuerySet[Container]) -> QuerySet[Container]:
         if self.status:

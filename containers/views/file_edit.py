@@ -12,14 +12,13 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods
 
+from containers.drivers import FileInfo, FileKind
 from containers.forms import NewTextForm, TextForm
 from containers.models import Container
 from containers.repair import paths
 from containers.repair.files import (
     Changed,
     Closed,
-    FileInfo,
-    FileKind,
     FileProblem,
     Files,
     NotThere,

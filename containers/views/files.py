@@ -16,15 +16,13 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_safe
 
+from containers.drivers import MAX_LISTED, FileInfo, FileKind
 from containers.models import Container
 from containers.repair import paths
 from containers.repair.downloads import Download
 from containers.repair.files import (
-    MAX_LISTED,
     Changed,
     Closed,
-    FileInfo,
-    FileKind,
     FileProblem,
     Files,
     NotThere,
