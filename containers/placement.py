@@ -19,24 +19,12 @@ NO_ROOM = (
 )
 
 
-class NoRoomAnywhere(Exception):
-    """No node in service can take it now; `sentence` says so to the customer."""
+class NoNodeFits(Exception):
+    """No node in service can take the container now; `sentence` says why, to the customer."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
-
-
-class NoImageAnywhere(NoRoomAnywhere):
-    """No node in service has the system that was ordered, or can fetch it."""
-
-
-class NumberTaken(NoRoomAnywhere):
-    """Wherever there is room another instance bears its number."""
-
-
-class MayBeThere(NoRoomAnywhere):
-    """The panel was restored, and not all nodes that may have it were seen since."""
 
 
 def candidates(container: Container) -> list[Node]:
@@ -97,8 +85,7 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     """Choose a node, `wanted` if it is given and can take it.
 
     Must be called in a transaction that then writes the choice down: the nodes stay locked
-    until it ends, so that two containers cannot take the last place. Raises NoRoomAnywhere, or
-    NoImageAnywhere where it is no room that is missing.
+    until it ends, so that two containers cannot take the last place. Raises NoNodeFits.
     """
     list(Node.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     found = candidates(container)
@@ -107,7 +94,7 @@ def place(container: Container, *, wanted: int | None = None) -> Node:
     if wanted is not None:
         found = [node for node in found if node.pk == wanted]
         if not found:
-            raise NoRoomAnywhere(_why_not_there(container, wanted))
+            raise NoNodeFits(_why_not_there(container, wanted))
     if not found:
         raise _why_none(container)
     return found[0]
@@ -126,21 +113,21 @@ def _why_not_there(container: Container, wanted: int) -> str:
 
 
 def _where_it_may_be_made(container: Container, nodes: list[Node]) -> list[Node]:
-    """After a restore it may be somewhere already, and must not come to be twice; where another
-    one bears its number it cannot be made. Raises NumberTaken and MayBeThere."""
+    """Those of the nodes on which creating it makes no second one: after a restore it may be on a
+    node already. Where another instance bears its number it cannot be made. Raises NoNodeFits."""
     whole = Stray.objects.filter(number=container.pk, unfinished=False)
     another = Q(by_hand=True) | Q(another=True)
     taken = set(whole.filter(another).values_list("node", flat=True))
     there = set(whole.exclude(another).values_list("node", flat=True))
     if not there and (unseen := Node.objects.not_seen_since_restore(container.pk)):
-        raise MayBeThere(
+        raise NoNodeFits(
             f"It may be on {_listed(unseen)} already: the panel was restored from a back-up, and "
             "has had no answer from there since. It is tried again by itself. An administrator "
             "takes a node that is lost out of service."
         )
     left = [node for node in nodes if node.pk not in taken]
     if nodes and not left:
-        raise NumberTaken(
+        raise NoNodeFits(
             f"What is called {container.instance_name} on {_listed(nodes)} is another one. "
             "An administrator has to rename it there: then this container is created by itself."
         )
@@ -151,12 +138,12 @@ def _listed(nodes: Iterable[Node]) -> str:
     return ", ".join(sorted(node.name for node in nodes))
 
 
-def _why_none(container: Container) -> NoRoomAnywhere:
+def _why_none(container: Container) -> NoNodeFits:
     if container.node_id is not None:
-        return NoRoomAnywhere(f"No other node in service has room for {container.name} now.")
+        return NoNodeFits(f"No other node in service has room for {container.name} now.")
     if _at_work() and not _at_work().able_to_create(container.image):
-        return NoImageAnywhere(
+        return NoNodeFits(
             f"No node has {container.system} just now. It is tried again by itself, "
             "and created as soon as one has it."
         )
-    return NoRoomAnywhere(NO_ROOM)
+    return NoNodeFits(NO_ROOM)

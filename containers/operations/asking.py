@@ -13,7 +13,7 @@ from django.utils import timezone
 from containers.models import Container, Node, Operation
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
-from containers.placement import NoRoomAnywhere, place
+from containers.placement import NoNodeFits, place
 from containers.throttle import TOO_FAST, is_too_fast, take_turn
 from panel.tracing import request_id
 
@@ -48,12 +48,12 @@ def request(
     `by` is the person; None is the panel itself, which needs no permission. `target` is the
     node to migrate to; without it the one with the most room is taken. Of any number of
     simultaneous calls exactly one has an effect. Raises NotAllowed (TooFast, where asking again
-    in a minute may help), and NoRoomAnywhere after having noted that a container still waits
+    in a minute may help), and NoNodeFits after having noted that a container still waits
     to be created.
     """
     try:
         return _request(container_id, action, by=by, because=because, target=target)
-    except NoRoomAnywhere as reason:
+    except NoNodeFits as reason:
         if action == "create":
             _wait_for_room(container_id, reason.sentence)
         raise
@@ -65,7 +65,7 @@ def refusal(
     """Ask for an action on one of many: returns why not, in plain words, or nothing."""
     try:
         request(container_id, action, by=by, because=because, target=target)
-    except (NotAllowed, NoRoomAnywhere) as reason:
+    except (NotAllowed, NoNodeFits) as reason:
         return reason.sentence
     return ""
 

@@ -17,7 +17,7 @@ from containers.models.clocks import has_come
 from containers.operations.asking import NotAllowed, request
 from containers.operations.carrying import enqueue
 from containers.operations.claiming import busy_nodes
-from containers.placement import NoRoomAnywhere
+from containers.placement import NoNodeFits
 from containers.statuses import Status
 
 logger = logging.getLogger(__name__)
@@ -71,5 +71,5 @@ def _create_what_waits() -> None:
     for container_id in list(due.values_list("pk", flat=True)[:AT_ONCE]):
         try:
             request(container_id, "create", by=None, because="tried again")
-        except (NoRoomAnywhere, NotAllowed) as reason:
+        except (NoNodeFits, NotAllowed) as reason:
             logger.debug("container %s: %s", container_id, reason.sentence)

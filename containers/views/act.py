@@ -14,7 +14,7 @@ from django_htmx.http import trigger_client_event
 from containers import operations
 from containers.models import Action, Container
 from containers.operations import NotAllowed, TooFast
-from containers.placement import NoRoomAnywhere, candidates, targets
+from containers.placement import NoNodeFits, candidates, targets
 from containers.search import number_in
 from containers.views import detail
 from containers.views.rows import as_listed, as_rows, as_shown, with_buttons
@@ -35,7 +35,7 @@ def act(request: Request, pk: int) -> HttpResponse:
             return _ask(request, container, action, question)
     try:
         operations.request(pk, name, by=request.user, target=_target(request))
-    except (NotAllowed, NoRoomAnywhere) as reason:
+    except (NotAllowed, NoNodeFits) as reason:
         messages.error(request, reason.sentence)
         return _answer(request, container, status=429 if isinstance(reason, TooFast) else 409)
     if not request.htmx:

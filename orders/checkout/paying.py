@@ -20,7 +20,7 @@ from payments import PaymentError, PaymentStatus
 from containers import operations
 from containers.models import Container
 from containers.operations import NotAllowed
-from containers.placement import NoRoomAnywhere
+from containers.placement import NoNodeFits
 from orders.checkout.door import Refused, locked_for, move
 from orders.models import Order, Payment
 
@@ -131,7 +131,7 @@ def begin_creation(order: Order, *, because: str) -> None:
     all the same."""
     try:
         operations.request(order.container_id, "create", by=None, because=because)
-    except NoRoomAnywhere:
+    except NoNodeFits:
         logger.info("%s: no room yet, to be tried again", order)
     except NotAllowed:
         # An administrator has not waited for the money.

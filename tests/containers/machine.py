@@ -30,7 +30,7 @@ from containers.drivers.simulated.store import write_config
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
 from containers.operations.work import STEPS
-from containers.placement import NoRoomAnywhere
+from containers.placement import NoNodeFits
 from containers.reports import Look
 from containers.statuses import TRANSIENT, Status
 from orders import checkout
@@ -290,7 +290,7 @@ class Panel(RuleBasedStateMachine):
         buttons = container.actions_for(person) or list(Container.actions().values())
         action = buttons[choice % len(buttons)].name
         for _ in range(clicks):
-            with suppress(NotAllowed, NoRoomAnywhere):
+            with suppress(NotAllowed, NoNodeFits):
                 operations.request(container.pk, action, by=person)
 
     def _deliver(self, which: int, *, again: bool = False, trouble: Trouble | None = None) -> None:

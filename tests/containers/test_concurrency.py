@@ -18,7 +18,7 @@ from pytest_django import Settings
 from containers import observe, operations
 from containers.models import Container, Node, Operation, StatusChange
 from containers.operations import NotAllowed, asking, work
-from containers.placement import NoRoomAnywhere, place
+from containers.placement import NoNodeFits, place
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, UserFactory, effects_on, room_on
@@ -135,7 +135,7 @@ def test_no_two_containers_get_the_last_place(lena: User, worker: Worker) -> Non
     results = all_at_once(
         [partial(operations.request, c.pk, "create", by=None) for c in containers]
     )
-    assert Counter(type(result) for result in results) == {Operation: 3, NoRoomAnywhere: 5}
+    assert Counter(type(result) for result in results) == {Operation: 3, NoNodeFits: 5}
     assert room_on(Node.objects.get()).memory_left == 0
     worker.carry_out_all()
     assert Container.objects.filter(status=Status.STOPPED).count() == 3
@@ -153,7 +153,7 @@ def test_moves_and_creations_share_the_last_place(lena: User, ada: User, node: N
         [partial(operations.request, c.pk, "migrate", by=ada) for c in moving]
         + [partial(operations.request, c.pk, "create", by=None) for c in new]
     )
-    assert Counter(type(result) for result in results) == {Operation: 2, NoRoomAnywhere: 4}
+    assert Counter(type(result) for result in results) == {Operation: 2, NoNodeFits: 4}
     assert room_on(Node.objects.get(name="small")).memory_left == 0
 
 

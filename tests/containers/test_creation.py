@@ -11,7 +11,7 @@ from containers import operations
 from containers.connect import simulated, spec_of
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed, outcomes
-from containers.placement import NO_ROOM, NoRoomAnywhere
+from containers.placement import NO_ROOM, NoNodeFits
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -139,7 +139,7 @@ def test_where_no_node_has_room_it_waits_says_so_and_is_tried_again(
     ordered: Container, node: Node, worker: Worker, clock: Clock, settings: Any
 ) -> None:
     Node.objects.update(in_service=False)
-    with pytest.raises(NoRoomAnywhere):
+    with pytest.raises(NoNodeFits):
         operations.request(ordered.pk, "create", by=None)
     container = fresh(ordered)
     assert (container.status, container.node) == (Status.ORDERED, None)

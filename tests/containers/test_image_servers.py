@@ -21,7 +21,7 @@ from containers.drivers.incus.catalogue import Catalogue
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, NodeImage, ServerImage
 from containers.observe import Watcher
-from containers.placement import NoImageAnywhere, place
+from containers.placement import NoNodeFits, place
 from containers.settling import NotPossible, create_again
 from containers.statuses import Status
 from panel.image_servers import read
@@ -207,7 +207,7 @@ def test_every_node_at_work_can_create_what_a_server_has(
     node: Node, wanted: ServerImage, ordered: Container
 ) -> None:
     NodeImage.objects.all().delete()
-    with pytest.raises(NoImageAnywhere):
+    with pytest.raises(NoNodeFits, match="No node has"):
         place(ordered)
     ServerImage.objects.update(is_there=True)
     assert place(ordered) == node
@@ -220,7 +220,7 @@ def test_a_container_waits_until_its_server_has_the_image_and_is_created_then(
     node: Node, server: Streams, ordered: Container, watcher: Watcher, worker: Any
 ) -> None:
     look(watcher)
-    with pytest.raises(NoImageAnywhere):
+    with pytest.raises(NoNodeFits, match="No node has"):
         operations.request(ordered.pk, "create", by=None)
     server.offer("debian/13")
     look(watcher)

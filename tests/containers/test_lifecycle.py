@@ -27,7 +27,7 @@ from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Operation
 from containers.observe import Watcher
 from containers.operations import NotAllowed, carrying
-from containers.placement import NoRoomAnywhere
+from containers.placement import NoNodeFits
 from containers.statuses import NOWHERE, TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, power_of
@@ -120,7 +120,7 @@ class World:
 
     def ask(self, which: int, action: str, person: int) -> None:
         """A form that was kept, replayed or made up."""
-        with suppress(NotAllowed, NoRoomAnywhere):
+        with suppress(NotAllowed, NoNodeFits):
             operations.request(self.pks[which], action, by=self.people[person])
 
     def work(self) -> None:

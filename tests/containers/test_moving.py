@@ -15,7 +15,7 @@ from containers.drivers import Conflict, Power, Refused
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation
 from containers.operations import concluding, work
-from containers.placement import NoRoomAnywhere
+from containers.placement import NoNodeFits
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -289,7 +289,7 @@ def test_a_target_that_cannot_take_it_is_refused_in_true_words_and_nothing_chang
         other_node.delete()
     elif changed:
         Node.objects.filter(pk=other_node.pk).update(**changed)
-    with pytest.raises(NoRoomAnywhere) as refused:
+    with pytest.raises(NoNodeFits) as refused:
         operations.request(container.pk, "migrate", by=ada, target=target)
     assert refused.value.sentence.startswith(said.format(container.name))
     container = fresh(container)
@@ -315,5 +315,5 @@ def test_a_node_of_another_kind_is_no_place_to_move_to(
 ) -> None:
     Node.objects.create(name="real", kind=Node.Kind.INCUS, memory_mb=99999, disk_gb=9999)
     container = ContainerFactory.create(customer=lena, node=node)
-    with pytest.raises(NoRoomAnywhere):
+    with pytest.raises(NoNodeFits):
         operations.request(container.pk, "migrate", by=ada)

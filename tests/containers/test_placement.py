@@ -7,7 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from containers import operations
 from containers.models import Container, Node
-from containers.placement import NoRoomAnywhere, candidates, place, that_fit
+from containers.placement import NoNodeFits, candidates, place, that_fit
 from containers.room import with_room
 from containers.statuses import Status
 from panel.models import User
@@ -107,7 +107,7 @@ def test_a_node_that_is_off_line_or_out_of_service_is_never_taken(
     why: dict[str, bool], ordered: Container
 ) -> None:
     a_node("large", memory_mb=65536, **why)
-    with pytest.raises(NoRoomAnywhere):
+    with pytest.raises(NoNodeFits):
         place(ordered)
     small = a_node("small", memory_mb=2048)
     assert place(ordered) == small
@@ -151,7 +151,7 @@ def test_room_is_reserved_as_soon_as_creation_is_asked_for(lena: User) -> None:
         for _ in range(2)
     )
     operations.request(first.pk, "create", by=None)
-    with pytest.raises(NoRoomAnywhere):
+    with pytest.raises(NoNodeFits):
         operations.request(second.pk, "create", by=None)
 
 
@@ -184,9 +184,9 @@ def test_a_wish_for_a_node_is_granted_where_it_can_be(ordered: Container) -> Non
     a_node("most", memory_mb=65536)
     wanted, full = a_node("wanted"), a_node("full", memory_mb=100)
     assert place(ordered, wanted=wanted.pk) == wanted
-    with pytest.raises(NoRoomAnywhere):
+    with pytest.raises(NoNodeFits):
         place(ordered, wanted=full.pk)
-    with pytest.raises(NoRoomAnywhere):
+    with pytest.raises(NoNodeFits):
         place(ordered, wanted=10**9)
 
 

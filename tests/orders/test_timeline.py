@@ -16,7 +16,7 @@ from containers import operations
 from containers.connect import simulated
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node
-from containers.placement import NoRoomAnywhere
+from containers.placement import NoNodeFits
 from orders import checkout
 from orders.checkout import Refused
 from orders.models import Order, Payment
@@ -118,7 +118,7 @@ def test_what_was_created_without_waiting_is_not_said_to_begin_with_the_payment(
 def test_what_an_administrator_has_begun_is_not_said_to_begin_with_the_payment(
     as_lena: Client, order: Order, ada: User
 ) -> None:
-    with pytest.raises(NoRoomAnywhere):
+    with pytest.raises(NoNodeFits):
         operations.request(order.container_id, "create", by=ada)
     page = as_lena.get(f"/orders/{order.pk}/").content.decode()
     assert "An administrator has not waited" in page

@@ -30,7 +30,7 @@ from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import Watcher
 from containers.operations.carrying import PutBack
-from containers.placement import MayBeThere
+from containers.placement import NoNodeFits
 from containers.rejoining import MARK, refuse_unless_rejoined, rejoin
 from containers.settling import NotPossible, create_again, forget, take_over
 from containers.statuses import Status
@@ -149,7 +149,7 @@ def test_what_may_be_on_a_node_that_does_not_answer_is_not_created_again(
     ada = User.objects.get(pk=ada.pk)
     broken(node, unplugged=True)
     look(Watcher(), settings.MISSES_UNTIL_OFFLINE)
-    with pytest.raises(MayBeThere):
+    with pytest.raises(NoNodeFits, match="may be on node-a already"):
         operations.request(created.pk, "create", by=ada)
     assert "may be on node-a already" in fresh(created).problem
     assert fresh(moved).is_gone()

@@ -14,7 +14,7 @@ from containers.drivers.simulated import Faults
 from containers.ids import LEAP, reserve
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import look_at, record_looks
-from containers.placement import NumberTaken
+from containers.placement import NoNodeFits
 from containers.settling import NotPossible, adopt
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
@@ -171,7 +171,7 @@ def test_what_is_another_one_of_its_number_does_not_keep_a_container_from_being_
     assert "cannot be created here" in differences_on(node)[0].text
 
     Node.objects.filter(pk=other_node.pk).update(in_service=False)
-    with pytest.raises(NumberTaken, match="is another one"):
+    with pytest.raises(NoNodeFits, match="is another one"):
         operations.request(ordered.pk, "create", by=ada)
     assert fresh(ordered).problem.startswith(f"What is called ct-{ordered.pk} on node-a is another")
 
