@@ -146,7 +146,7 @@ def _note_latency(node: Node, look: Look) -> bool:
 
 
 def missed(node: Node, error: str) -> None:
-    """One more look without an answer; the third in a row makes the node off-line."""
+    """Count one more look without an answer; the third in a row makes the node off-line."""
     if not Node.objects.filter(pk=node.pk).update(misses=F("misses") + 1, problem=error):
         return  # it was deleted while its answer was on the way
     node.refresh_from_db()
@@ -159,7 +159,7 @@ def record_looks(looks: dict[Node, Look]) -> None:
     questions, however many nodes have answered."""
     # Some may have been given up while their answer was on the way.
     for node in Node.objects.filter(pk__in=[node.pk for node in looks], online=False):
-        _is_back(node)
+        _mark_online(node)
     here: dict[int, list[Container]] = defaultdict(list)
     there = Container.objects.filter(node__in=looks).exclude(status__in=NOWHERE)
     for container in there.only(*reports.COMPARED):
@@ -185,7 +185,7 @@ def record_looks(looks: dict[Node, Look]) -> None:
             strays.note(node, reported.values(), began=look.began, known=its_own)
 
 
-def _is_back(node: Node) -> None:
+def _mark_online(node: Node) -> None:
     back = Node.objects.filter(pk=node.pk, online=False).update(
         online=True, online_since=timezone.now(), problem="", misses=0
     )

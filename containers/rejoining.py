@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from containers.ids import LEAP, reserve
 from containers.models import Container, Node, Operation
-from panel.outage import Complaint
+from panel.outage import OutageLog
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +36,16 @@ def refuse_unless_rejoined() -> None:
 def wait_for_database() -> None:
     """Return once the database answers: processes of the panel start without. Raises CommandError
     where `rejoin` is still to come on it."""
-    outage = Complaint(logger, "this process begins as soon as it is back")
+    outage = OutageLog(logger, "this process begins as soon as it is back")
     while True:
         try:
             refuse_unless_rejoined()
         except (DatabaseError, InterfaceError) as error:
-            if not outage.raised_by(error):
+            if not outage.report(error):
                 raise
             time.sleep(1)
         else:
-            outage.is_over()
+            outage.recovered()
             return
 
 

@@ -7,20 +7,21 @@ from huey.contrib.djhuey import on_startup, post_execute
 
 from containers.operations.carrying import carry_out_soon
 
-__all__ = ["carry_out_soon", "connect", "let_go"]
+__all__ = ["carry_out_soon", "close_if_old", "connect"]
 
 
 @on_startup()
 def connect() -> None:
-    """Each thread of a worker opens its connection before the first click waits for it, unless
-    it is one that is not to be kept."""
+    """Open the connection of each thread of a worker, so that the first click does not wait for it;
+    close it again where connections are not kept."""
     connection.ensure_connection()
     close_old_connections()
 
 
 @post_execute()
-def let_go(*_: Any) -> None:
-    """Close a connection to SQLite that has served its time, after the work, when nobody waits
-    for it. One to PostgreSQL stays: it would be tried before the next click is looked at."""
+def close_if_old(*_: Any) -> None:
+    """Close a connection to SQLite that is older than CONN_MAX_AGE: after the work, when nobody
+    waits for it. One to PostgreSQL is kept: Django would check it before the next click is looked
+    at."""
     if connection.vendor == "sqlite":
         close_old_connections()

@@ -41,8 +41,8 @@ DEMO_PASSWORD = "berth-demo"  # noqa: S105
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Nobody signs up; and nothing goes by the Host header, in which everybody may write what
-    they like: neither the addresses in mails nor the count of failures."""
+    """Nobody signs up. Neither the links in mails nor the count of failed tries depend on the Host
+    header, which everybody can set."""
 
     _login_failed_rl_usage: RateLimitUsage
 
@@ -50,12 +50,14 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def is_safe_url(self, url: str) -> bool:
-        """Whether it is where the browser is already; other names of the panel are not."""
+        """Whether it leads to the host that the browser is on; other host names of the panel do
+        not count."""
         return is_ours(self.request, url)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Only whoever asks for a mail to their own address waits for it, and is told where no mail
-        server takes it: anybody else would learn for which address a mail is sent."""
+        """Only a person who confirms an address of their own waits for the mail, and is told if it
+        cannot be sent. Anybody else would learn, from the time that the answer takes, for which
+        address there is an account."""
         site = {"name": "Berth", "domain": at_home("")}
         send = partial(super().send_mail, template_prefix, email, {**context, "current_site": site})
         if "confirmation" not in template_prefix or self.request.path != reverse(OWN_ADDRESSES):
@@ -69,8 +71,8 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ImmediateHttpResponse(redirect(OWN_ADDRESSES)) from error
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Not one that another account is known by: who owns it may have followed the link in a
-        mail that somebody else had sent there."""
+        """Refuse an address that another account is known by: its owner may have followed the link
+        in a mail that somebody else had sent to it."""
         if is_anothers(email_address.email, email_address.user):
             messages.error(request, NOT_FOR_THIS_ACCOUNT)
             return False
@@ -83,7 +85,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return at_home(super().get_email_confirmation_url(request, emailconfirmation))
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """A try counts on every account that is meant by it."""
+        """A failed try counts for every account that the typed name may mean."""
         used = []
         for key in _counted_on(credentials):
             super().pre_authenticate(request, counted_on=key)
@@ -109,8 +111,8 @@ class Backend(AuthenticationBackend):
 
 
 def known_by(address: str) -> list[User]:
-    """The accounts that an e-mail address stands for: those that have it in use, and the one that
-    has shown that it is theirs."""
+    """The accounts that an e-mail address stands for: those that have it in their row, and the one
+    that has confirmed it."""
     verified = EmailAddress.objects.filter(email=address.lower(), verified=True)
     known = Q(email__iexact=address) | Q(pk__in=verified.values("user"))
     return list(User.objects.filter(known).order_by("pk"))
@@ -122,15 +124,16 @@ def is_anothers(name: str, person: User) -> bool:
 
 
 def _counted_on(credentials: dict[str, Any]) -> list[str]:
-    """Where a try to sign in is counted: on each account, by whichever of its names somebody tries
-    it; a text that nobody is called by as it is, for whoever guesses not to see the difference."""
+    """The keys that a try to sign in is counted under: one for each account that the typed name may
+    mean, so that its user name and its addresses count together. A name that means nobody is
+    counted as well: otherwise a guess would show whether the account exists."""
     typed = [str(credentials[by]) for by in ("email", "username") if credentials.get(by)]
     meant = {person.pk for text in typed for person in _called(text)}
     return [f"account {pk}" for pk in sorted(meant)] or [f"text {''.join(typed[:1]).lower()}"]
 
 
 def _called(name: str) -> list[User]:
-    """Whom the sign-in page takes this for: those of this address, and of this user name."""
+    """The accounts that the sign-in page takes this for: by address, and by user name."""
     return [*known_by(name), *filter(None, [get_user_by_username(name)])]
 
 
@@ -142,8 +145,8 @@ def at_home(address: str) -> str:
 
 
 class AddAddressForm(AddEmailForm):
-    """Takes no address that another account is known by. It says no more than that: nor why, nor
-    to whom else it belongs."""
+    """Takes no address that another account is known by. The message says neither why nor whose it
+    is."""
 
     def clean_email(self) -> str:
         address = super().clean_email()
@@ -153,7 +156,7 @@ class AddAddressForm(AddEmailForm):
 
 
 class ForgottenPasswordForm(ResetPasswordForm):
-    """Sends a new password for the accounts that an address stands for, and for no other: one
+    """Resets the passwords of the accounts that an address stands for, and of no other: an address
     that was added and never confirmed may be anybody's."""
 
     def clean_email(self) -> str:

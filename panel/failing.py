@@ -1,4 +1,4 @@
-"""The page for whatever went wrong: an outage says so, and is logged in one line."""
+"""The page for an error: one for an outage, which is logged in one line, and one for a mistake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from panel.outage import let_go_of_the_database, outage
+from panel.outage import close_connections, outage
 from panel.tracing import path_without_secrets, request_id
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def failed(request: HttpRequest) -> HttpResponse:
     if error is None or not words:
         context = {"request_id": request_id()}
         return render(None, "500.html", context, status=500)
-    let_go_of_the_database()
+    close_connections()
     logger.error("503 %s %s: %s", request.method, path_without_secrets(request), words)
     response = _out_of_order(request)
     response["Retry-After"] = str(AGAIN)

@@ -1,4 +1,4 @@
-"""Who is meant, as people type it; and what an account is known by, as staff write it down."""
+"""A form field for a person, and the forms of accounts in the Django admin."""
 
 from __future__ import annotations
 

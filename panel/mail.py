@@ -1,4 +1,4 @@
-"""Mail that nobody waits for: the time that an answer takes does not tell whether one was sent."""
+"""Mail sent in a thread: how long a request takes does not show whether it sent a mail."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from threading import BoundedSemaphore
 
 logger = logging.getLogger(__name__)
 
-# A mail server that hangs takes one of them after the other.
+# How many mails may wait for a mail server that hangs.
 MAY_WAIT = 100
-# A process that ends sends first what waits in it.
+# When a process ends, it first sends what waits.
 POST = ThreadPoolExecutor(1, thread_name_prefix="mail")
 _room = BoundedSemaphore(MAY_WAIT)
 
 
 def send_behind(send: Callable[[], None]) -> None:
-    """Have a mail sent while the request goes on. One that fails, or finds too many before it, is
-    told in the log alone: whoever wants it asks again."""
+    """Send a mail while the request goes on. If that fails, or too many are waiting, only the log
+    says so: whoever wants the mail asks again."""
     if _room.acquire(blocking=False):
         POST.submit(copy_context().run, _send, send)
     else:

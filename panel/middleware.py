@@ -1,5 +1,5 @@
-"""Nobody sees a page without signing in; a signed-out poll goes to the sign-in page whole; no
-page may use what it does not need, or stays in a browser; and HEAD is answered without a body."""
+"""Pages want a person who is signed in; no page may use devices or is kept by a browser; HEAD is
+answered without a body."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NOT_DONE = "You were signed out. What you pressed last was not done."
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's own, but for htmx: a redirect would put the sign-in page into a table; and for
-    forms: what they post to is often no page to come back to, and a text is not lost."""
+    """Django's own, except for htmx, which would put the sign-in page into a table, and for forms:
+    they lead back to the page of the form, and a text that was typed is shown once more."""
 
     def handle_no_permission(  # type: ignore[override]  # htmx wants its own kind of redirect
         self, request: HttpRequest, view_func: Callable[..., Any]
@@ -66,8 +66,8 @@ def forbid_devices(
 def forbid_keeping(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Has browsers keep nothing for which a session was looked at: whoever goes back after signing
-    out would see it again. Stands behind the middleware of sessions."""
+    """Tells browsers to keep no page for which the session was read: after signing out, the back
+    button would show it again. Must come after the middleware of sessions."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

@@ -28,8 +28,8 @@ _CODES = {
 
 
 def outage(error: BaseException) -> str:
-    """What is missing, in a few words for the log; empty where the error is a mistake in the
-    panel."""
+    """What is missing, in a few words for the log; "" where the error is no outage, but a mistake
+    in the panel."""
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in _DISK:
             return _DISK[cause.errno]
@@ -56,7 +56,7 @@ def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def let_go_of_the_database() -> None:
+def close_connections() -> None:
     """Close this thread's connections after a failure: one to a server that is gone, or to a file
     that could only be read, fails once more."""
     for connection in connections.all(initialized_only=True):
@@ -64,17 +64,17 @@ def let_go_of_the_database() -> None:
             connection.close()
 
 
-class Complaint:
-    """One line in the log when something begins to be missing, and one when it is back: once it was
-    not missed for `calm` seconds, since on a full disk reading goes on."""
+class OutageLog:
+    """Writes one line into the log when an outage begins, and one when it is over: when nothing has
+    failed for `calm` seconds, since on a full disk reading goes on."""
 
     def __init__(self, logger: logging.Logger, consequence: str, *, calm: float = 0.0) -> None:
         self._logger, self._consequence, self._calm = logger, consequence, calm
         self._said, self._missed_at = "", 0.0
         self._lock = threading.Lock()
 
-    def raised_by(self, error: BaseException) -> bool:
-        """Whether the error is such an outage, which is logged unless it was already."""
+    def report(self, error: BaseException) -> bool:
+        """Log the error if it is an outage that was not logged yet; whether it is an outage."""
         words = outage(error)
         with self._lock:
             if words and not self._said:
@@ -82,11 +82,11 @@ class Complaint:
             self._said = self._said or words
             self._missed_at = time.monotonic()
         if isinstance(error, DatabaseError | InterfaceError):
-            let_go_of_the_database()
+            close_connections()
         return bool(words)
 
-    def is_over(self) -> None:
-        """Something that needs what may be missing has just worked."""
+    def recovered(self) -> None:
+        """To be called whenever something has worked that an outage would have stopped."""
         if not self._said:
             return
         with self._lock:

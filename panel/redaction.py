@@ -1,5 +1,4 @@
-"""What is left out of the log, and of Django's reports of errors besides what these leave out by
-themselves."""
+"""What must not appear in the log, nor in Django's reports of errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody typed and sent in vain is shown to them again, to be copied."""
+"""A text that was sent in a form which was refused is shown again, to be copied."""
 
 from __future__ import annotations
 

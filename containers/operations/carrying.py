@@ -26,10 +26,10 @@ from containers.operations.claiming import claim, renew
 from containers.operations.concluding import ATTEMPTS, Overdue, conclude, odd_answers
 from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
-from panel.outage import Complaint
+from panel.outage import OutageLog
 
 logger = logging.getLogger(__name__)
-_database = Complaint(logger, "work goes on as soon as it is back")
+_database = OutageLog(logger, "work goes on as soon as it is back")
 
 
 class Hardened(Exception):
@@ -84,10 +84,10 @@ def carry_out_soon(operation_id: int) -> None:
     try:
         _carry_out_connected(operation_id)
     except (DatabaseError, InterfaceError) as error:
-        if not _database.raised_by(error):
+        if not _database.report(error):
             raise
     else:
-        _database.is_over()
+        _database.recovered()
 
 
 def _carry_out_connected(operation_id: int) -> None:

@@ -1,4 +1,4 @@
-"""How many files may be on their way to people at once: a thread is held by each."""
+"""How many files may be downloaded at once: each download holds a thread."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ _changing = threading.Lock()
 
 
 class Download:
-    """What `read` reads, on its way to a person; counted until it is closed or nobody has it any
-    more. Making one raises TooFast where that would be one too many, and whatever `read` does."""
+    """The pieces that `read` yields, on their way to a person. It counts as open until it is closed
+    or garbage collected. Making one raises TooFast where too many are open, and whatever `read`
+    does."""
 
     def __init__(self, person: User, read: Callable[[], Iterator[bytes]]) -> None:
-        _come(person.pk)
-        self.close = weakref.finalize(self, _go, person.pk)
+        _begin(person.pk)
+        self.close = weakref.finalize(self, _end, person.pk)
         self._pieces = read()
 
     def __iter__(self) -> Self:
@@ -37,7 +38,7 @@ class Download:
         return next(self._pieces)
 
 
-def _come(person: int) -> None:
+def _begin(person: int) -> None:
     with _changing:
         if _open[person] >= FOR_ONE:
             raise TooFast(
@@ -49,7 +50,7 @@ def _come(person: int) -> None:
         _open[person] += 1
 
 
-def _go(person: int) -> None:
+def _end(person: int) -> None:
     with _changing:
         _open[person] -= 1
         if not _open[person]:

@@ -18,7 +18,7 @@ from django.db import OperationalError
 from containers import operations
 from containers.management.commands import watch
 from containers.observe import Watcher
-from panel.outage import Complaint
+from panel.outage import OutageLog
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def beats(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the watcher did, without a pause in between."""
     done: list[str] = []
     monkeypatch.setattr(watch, "BEAT", 0.0)
-    monkeypatch.setattr(watch, "_outage", Complaint(watch.logger, watch.CONSEQUENCE, calm=5))
+    monkeypatch.setattr(watch, "_outage", OutageLog(watch.logger, watch.CONSEQUENCE, calm=5))
     monkeypatch.setattr(Watcher, "ask", lambda self: done.append("ask"))
     monkeypatch.setattr(Watcher, "collect", lambda self, *, seconds: done.append("collect"))
     return done

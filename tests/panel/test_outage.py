@@ -18,7 +18,7 @@ from containers import operations
 from containers.models import Container
 from containers.operations.carrying import carry_out_soon
 from panel.models import User
-from panel.outage import Complaint, outage
+from panel.outage import OutageLog, outage
 from tests.conftest import Worker
 from tests.containers.acts import fresh
 
@@ -169,10 +169,10 @@ def test_a_table_that_postgresql_does_not_have_is_an_outage() -> None:
 
 
 def test_an_outage_is_complained_about_once(caplog: pytest.LogCaptureFixture) -> None:
-    complaint = Complaint(logging.getLogger("panel"), "it goes on")
+    log = OutageLog(logging.getLogger("panel"), "it goes on")
     for _ in range(3):
-        assert complaint.raised_by(OSError(errno.ENOSPC, "No space left on device"))
-    complaint.is_over()
-    complaint.is_over()
-    assert not complaint.raised_by(ValueError("ours"))
+        assert log.report(OSError(errno.ENOSPC, "No space left on device"))
+    log.recovered()
+    log.recovered()
+    assert not log.report(ValueError("ours"))
     assert caplog.messages == ["the disk is full; it goes on", "it is back: the disk is full"]

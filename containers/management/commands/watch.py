@@ -23,14 +23,14 @@ from containers.models.beat import WATCHER
 from containers.observe import Watcher
 from containers.rejoining import wait_for_database
 from containers.usage import Sampler, thin
-from panel.outage import Complaint
+from panel.outage import OutageLog
 from panel.sessions import forget_expired
 from panel.sqlite.statistics import analyze
 
 logger = logging.getLogger(__name__)
 CONSEQUENCE = "the watcher goes on as soon as it is back"
 # By then every step has been taken again.
-_outage = Complaint(logger, CONSEQUENCE, calm=settings.WATCH_EVERY + 2)
+_outage = OutageLog(logger, CONSEQUENCE, calm=settings.WATCH_EVERY + 2)
 
 # Seconds between two sweeps, and the longest that a signal to stop goes unheard.
 BEAT = 1.0
@@ -100,7 +100,7 @@ def _surviving(step: Callable[[], None]) -> None:
         close_old_connections()
         step()
     except Exception as error:
-        if not _outage.raised_by(error):
+        if not _outage.report(error):
             logger.exception("the watcher goes on")
     else:
-        _outage.is_over()
+        _outage.recovered()
