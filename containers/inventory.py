@@ -73,7 +73,7 @@ def keep(node: Node, found: Inventory) -> None:
 
 
 class Stocktaking:
-    """Asks nodes what they have as they are named, in threads of its own, and waits for none."""
+    """Asks nodes what they have, in threads of its own, and waits for none."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="stock")

@@ -137,7 +137,7 @@ def _note_answers(answered: dict[Node, Look]) -> None:
 
 
 def _note_latency(node: Node, look: Look) -> bool:
-    """Whether it takes so much more or less time to answer that it is worth writing down."""
+    """Set the latency of a node in memory; whether it has changed enough to be written down."""
     was, now = node.latency_ms, round(look.seconds * 1000)
     if was is not None and abs(now - was) <= max(now, was, NOTICEABLE_MS) / 2:
         return False

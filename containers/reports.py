@@ -26,7 +26,7 @@ from containers.statuses import TRANSIENT, Status
 
 logger = logging.getLogger(__name__)
 
-# What a report is compared with: a look at thousands of containers reads no more of them.
+# The columns that a report is compared with: a look at thousands of containers reads no others.
 COMPARED = ("node", "status", "status_since", "missing", "address", "problem", "ordered_at")
 
 # What is said of one whose node does not answer any more.
@@ -81,8 +81,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Correction:
-    """What a report makes of a row: `transition`, and the status that it is told; without a
-    transition only the words shown differ. Rows in the same case take the same correction."""
+    """How a row is changed to agree with a report: by `transition`, with the status `now` as its
+    argument; without a transition, only the texts on its page change. Equal corrections are made of
+    all their rows at once. `gone`: the node does not have it; `untold`: the node cannot say."""
 
     was: str
     was_missing: bool
@@ -133,7 +134,7 @@ def correction_of(container: Container, look: Look, during: str | None) -> Corre
             return Correction(was, was_missing, "vanished", gone=True)
         return None if was_missing else Correction(was, was_missing, gone=True)
     if was_missing and not seen.known:
-        return None  # whoever's it is
+        return None  # it may be another container's
     if seen.power is Power.RUNNING and was != Status.RUNNING:
         return Correction(was, was_missing, "found_running")
     if seen.power is Power.STOPPED and was in Container.sources_of("found_stopped"):
@@ -203,7 +204,8 @@ def _show(alike: list[Container], correction: Correction, node: Node) -> None:
 
 
 def _has_another_address(container: Container, seen: Instance) -> bool:
-    """Of one that runs, a node that tells none may only not have found it out yet."""
+    """Whether its node reports another address. None at all counts only for one that is stopped: of
+    one that runs, the node may not have found it out yet."""
     tells = bool(seen.address) or seen.power is Power.STOPPED
     return tells and seen.address != container.address
 

@@ -1,4 +1,4 @@
-"""What the image servers have of what systems are made of, as far as anybody wants to know."""
+"""Which of the images that systems are made of the image servers have."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a node has and the database does not know there is noted, and no more: what is whole at
-every look, what was never finished whenever the node is asked what it has."""
+"""Notes which instances a node has that the database does not know there; nothing is done to them.
+Whole ones are noted at each look, unfinished ones whenever the node is asked what it has."""
 
 from __future__ import annotations
 

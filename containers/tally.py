@@ -19,8 +19,7 @@ from containers.models.clocks import latest_plausible
 # ended before.
 BOUNDS = (1, 2, 5, 10, 30, 60, 120, 300, 900, 3600)
 OPERATIONS = "operations"
-# By then every transaction that ends an Operation is committed, on machines whose clocks agree
-# to within it.
+# What has ended longer ago is committed, if the clocks of all machines agree to within this.
 LATE = timedelta(minutes=1)
 
 # By kind and outcome: how many ended within each bound, how many in all, and the sum of seconds.
@@ -53,7 +52,7 @@ def _kept(tally: Tally) -> Counts:
 
 
 def _ended_since(tally: Tally) -> QuerySet[Operation]:
-    """Few, and found by an index over the time of the end."""
+    """Those that the tally has not counted: few, and found by an index."""
     new = Q(ended_at__gt=tally.until) if tally.until else Q(ended_at__isnull=False)
     return Operation.objects.filter(new)
 

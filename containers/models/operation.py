@@ -53,15 +53,17 @@ class OperationQuerySet(HistoryQuerySet["Operation"]):
 class Operation(models.Model):
     """What, who asked, when, how far, how it ended.
 
-    `kind` is the name of the action, `node` where it began, `target` where a migration leads.
-    `was` is the status at rest that it began in, `during` the transient one it is in. `forced`
-    hardens a stop. `restored` says that it was open in a back-up which was put back: nothing is
-    done for it any more, its node is only asked what became of it. `request_id` is that of the
-    click, "" where there was none: every line of the log about this work bears it. `started_at` is
-    when a worker first took it, or took it up again after its node was off-line;
-    `halting_seconds` is how long the system inside has been seen shutting down since, in all tries.
-    A worker that carries it out holds it until `held_until`; while that lies ahead no other
-    touches it.
+    - `kind` is the name of the action, `node` where it began, `target` where a migration leads.
+    - `was` is the status at rest that it began in, `during` the transient one that it is in.
+    - `forced`: a stop pulls the plug instead of waiting for the system inside.
+    - `restored`: it was open in a back-up that was restored. Nothing is done for it any more; its
+      node is only asked what became of it.
+    - `request_id` is that of the click, "" where there was none; it is in every line of the log
+      about this work.
+    - `woken_at` is when a worker was last called; it is not tried before `not_before`.
+    - `started_at` is when a worker first took it, or took it up after its node was off-line.
+    - `halting_seconds` is for how long the system inside was seen shutting down, in all tries.
+    - The worker `held_by` holds it until `held_until`; before that no other touches it.
     """
 
     class Outcome(models.TextChoices):

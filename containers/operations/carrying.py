@@ -37,7 +37,7 @@ class Hardened(Exception):
 
 
 class PutBack(DriverError):
-    """The Operation is of a past world: whoever asked for it would ask for something else now."""
+    """The Operation was open in a back-up that was restored: nothing is done for it any more."""
 
     sentence = (
         "This was under way when the back-up was made from which the panel was restored, and was "
@@ -91,8 +91,8 @@ def carry_out_soon(operation_id: int) -> None:
 
 
 def _carry_out_connected(operation_id: int) -> None:
-    """Each click would wait for a connection to be tried beforehand. One that turns out to be
-    dead, as after the server was started anew, is replaced."""
+    """Carry it out, once more on a new connection where the old one has turned out to be dead (the
+    server was restarted). To check the connection beforehand would slow down every click."""
     try:
         carry_out(operation_id)
     except (DatabaseError, InterfaceError):
@@ -116,7 +116,8 @@ def carry_out(operation_id: int) -> None:
         request_id=operation.request_id,
         node=str(operation.container.node),
     ):
-        # Of the first attempt the node's own line tells: whoever clicks would wait for this one.
+        # The first attempt is in the log by the call to its node; whoever has clicked would wait
+        # for this line.
         level = logging.DEBUG if operation.attempts == 1 else logging.INFO
         fields = {"kind": operation.kind, "attempts": operation.attempts}
         logger.log(level, "carrying out", extra=fields)
@@ -129,8 +130,8 @@ def carry_out(operation_id: int) -> None:
 
 
 def _wake_next(operation: Operation) -> None:
-    """A node with a hand free again goes on with what waits for it, and with what a dead worker
-    has left: its wake-up may have come while all hands were full."""
+    """Wake a worker for the Operation that waits longest for this node, or was left by a dead
+    worker: its own wake-up may have come while the node had as many in hand as it may."""
     now = timezone.now()
     waiting = Operation.objects.open().free(now).due(now).filter(node=operation.node_id)
     first = waiting.order_by("woken_at", "pk").values_list("pk", "woken_at")
@@ -199,7 +200,8 @@ def _follow(operation: Operation) -> None:
             continue
         now = time.monotonic()
         if last_pulse is None or now - last_pulse >= PULSE:
-            # A clock that is set tells nothing of the time that the system inside has had.
+            # Measured between steps, by a clock that cannot be set: only time in which the system
+            # inside was seen shutting down counts.
             if halting and last_pulse is not None:
                 operation.halting_seconds += now - last_pulse
             last_pulse = now

@@ -1,4 +1,4 @@
-"""Claiming an Operation: of any number of workers one gets it, and holds it by a lease."""
+"""Claiming an Operation: of any number of workers one gets it, and holds it for a lease."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ _READ = f"""
 
 
 def claim(operation_id: int) -> Operation | None:
-    """The Operation, held by this thread for one lease, with an attempt counted; None where
-    another holds it or it has ended, its time has not come, its node is off-line or has its
-    hands full. The time that it may take runs from its beginning, however long it had to wait."""
+    """The Operation, held by this thread for one lease, with an attempt counted. None where another
+    worker holds it or it has ended, it is not due, or its node is off-line or has as many in hand
+    as it may. Its deadline is counted from its first claim, however long it had to wait before."""
     now = timezone.now()
     ops = connections[router.db_for_write(Operation)].ops
     times = {
@@ -100,8 +100,8 @@ def renew(operation: Operation, **shown: object) -> None:
 
 
 def renew_if_due(operation: Operation) -> None:
-    """Hold it for another lease, unless nearly all of this one is left: what is asked next may end
-    in a time-out, as what was asked before. Raises LeaseLost."""
+    """Hold it for another lease, unless nearly all of this one is left. To be called before each
+    question to a node, which may last until its time-out. Raises LeaseLost."""
     assert operation.held_until is not None
     left = operation.held_until - timezone.now()
     if not settings.LEASE * 0.9 <= left <= settings.LEASE:
@@ -109,8 +109,7 @@ def renew_if_due(operation: Operation) -> None:
 
 
 def busy_nodes(now: datetime) -> QuerySet[Operation, Any]:
-    """The keys of the nodes that have as much to do as they may, so that none holds every
-    thread there is."""
+    """The keys of the nodes that have as many Operations in hand as they may."""
     in_hand = Operation.objects.open().held(now).order_by()
     busy = in_hand.values("node").annotate(count=Count("pk"))
     return busy.filter(count__gte=settings.NODE_CONCURRENCY).values("node")

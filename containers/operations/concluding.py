@@ -28,8 +28,8 @@ class Overdue(DriverError):
 
 
 class Untold(DriverError):
-    """The deadline has passed, and the node that was asked cannot tell: it is busy with the
-    container, or in trouble with it. Whatever it says later is seen by the watcher."""
+    """The deadline has passed, and the node answers, but cannot say whether the container runs: it
+    is busy with it, or in trouble. Whatever it says later is seen by the watcher."""
 
     sentence = "The node cannot say whether this container runs. Ask support to look at it there."
     final = True
@@ -62,7 +62,8 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
 
 @contextmanager
 def odd_answers(operation: Operation) -> Iterator[None]:
-    """A node may say what nobody has thought of: that is a failure like others."""
+    """Turns an exception that nobody has foreseen, from an odd answer of a node, into a
+    DriverError."""
     try:
         yield
     except (DriverError, LeaseLost, DatabaseError, InterfaceError):
@@ -73,8 +74,8 @@ def odd_answers(operation: Operation) -> Iterator[None]:
 
 
 def _look(operation: Operation, job: work.Job) -> work.Seen:
-    """What the node reports. Past the deadline its list will do: one container may hang, or be told
-    of in an odd way, while the node answers all the same."""
+    """What the node reports. Past the deadline its list of instances will do: the question about
+    this one may hang, or be answered in an odd way, while the node answers otherwise."""
     renew_if_due(operation)
     with odd_answers(operation):
         try:
@@ -115,8 +116,8 @@ def _untold(operation: Operation, failure: DriverError) -> DriverError:
 
 
 def _undo(operation: Operation, job: work.Job) -> None:
-    """Put right what the failed steps left. What the node refuses for good, or does not come to
-    an end with, stays for staff; so does what a node is away or too busy for past the deadline."""
+    """Put right what the failed steps left. What the node refuses for good, or does not finish in
+    time, is left for staff; past the deadline also what it does not answer or is too busy for."""
     until = timezone.now() + UNDOING
     renew_if_due(operation)
     try:
@@ -133,7 +134,7 @@ def _undo(operation: Operation, job: work.Job) -> None:
 
 
 def _verdict(job: work.Job, seen: work.Seen, failure: DriverError | None) -> Verdict:
-    """What the node's report means. One that cannot tell how it is says at least where it is."""
+    """What the node's report means. One that is not conclusive still says on which node it is."""
     running = seen.power is Power.RUNNING
     well = seen.is_conclusive and work.complete(job, seen)
     return Verdict(

@@ -93,8 +93,8 @@ def half_way(operation: Operation) -> None:
 
 @transaction.atomic
 def end(operation: Operation, verdict: Verdict) -> None:
-    """Write down what came of an Operation. Raises LeaseLost; and Unreachable where the container
-    has come to a node that has gone off-line since, which nobody would look at it on."""
+    """Write down what came of an Operation. Raises LeaseLost; and Unreachable where a container was
+    moved to a node that has gone off-line since: on it, no look would ever set its status right."""
     container, fresh = _held(operation)
     if verdict.ok and fresh.target and not Node.objects.lock_online(fresh.target.pk):
         raise Unreachable(f"{fresh.target} is off-line")
@@ -109,7 +109,7 @@ def end(operation: Operation, verdict: Verdict) -> None:
     container.problem = verdict.error
     if verdict.ok and fresh.target_id:
         container.node = fresh.target
-    # Of one that runs on as it did the node may only not have found it out again.
+    # A node that reports no address of one that still runs may not have found it out again yet.
     if verdict.address or verdict.ok or verdict.now != Status.RUNNING:
         container.address = verdict.address
     if container.is_nowhere:

@@ -64,7 +64,7 @@ class Job:
 @dataclass(frozen=True)
 class Seen:
     """What the nodes were found to have: the instance as one of them reports it, and whether it is
-    at the target and only there."""
+    on the target and only there."""
 
     instance: Instance | None
     at_target: bool = False
@@ -158,7 +158,8 @@ def undo(job: Job) -> Steps:
 
 
 def look(job: Job) -> Seen:
-    """What the nodes have of it now. What was made for another container does not count.
+    """What the nodes have of it now. An instance that was made for another container does not
+    count.
 
     Raises Unreachable; then nothing is known.
     """
@@ -180,9 +181,8 @@ def _is_another(job: Job, found: Instance | None) -> bool:
 
 
 def look_on_lists(job: Job) -> Seen:
-    """The same of one that gives no answer itself, as far as it stands on the lists of its nodes.
-    One that is on none of them is not known to be gone; and whose it is what a creation has met no
-    list says.
+    """The same from the lists of the nodes, for an instance that gives no answer itself. One that
+    is on no list is not known to be gone. For a creation it counts as absent.
 
     Raises Unreachable where they do not answer either.
     """
@@ -220,6 +220,6 @@ def reached(job: Job, seen: Seen) -> bool:
 
 
 def complete(job: Job, seen: Seen) -> bool:
-    """Whether nothing is left to be done, either: what ran before a move runs after it."""
+    """Whether, besides, nothing is left to do: what ran before a move runs after it."""
     resting = job.kind != "migrate" or not job.was_running or seen.power is Power.RUNNING
     return resting and reached(job, seen)
