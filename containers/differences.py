@@ -61,14 +61,14 @@ class Difference:
 
 
 def differences_on(node: Node) -> list[Difference]:
-    """What differs, as far as the node has said: it is not asked now. While it does not
-    answer, nothing can be done about any of it."""
+    """What differs, going by the last answers of the node: it is not asked now. While it is
+    off-line, no action is offered."""
     strays = list(node.strays.all())
     known = Container.objects.select_related("node").in_bulk([stray.number for stray in strays])
     moves = Operation.objects.moves_since_made(node).filter(container__in=known)
     moved = set(moves.values_list("container", flat=True))
     missing = node.containers.filter(status=Status.OFFLINE, missing=True).order_by("name", "pk")
-    # Where another one bears its name here, that says it all.
+    # Where another instance bears its name here, the difference of that one says all.
     missing = missing.exclude(pk__in=[stray.number for stray in strays if not stray.unfinished])
     seen = Stray.objects.filter(number__in=missing.order_by().values("pk"))
     seen = seen.filter(another=False, unfinished=False).select_related("node")

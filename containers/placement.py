@@ -1,5 +1,5 @@
-"""Which node gets a container: the on-line one that can make it and has the most room, after
-those on which it has failed less often; reserved in the same breath."""
+"""Which node gets a container: of the on-line ones that can make it, the one on which it has failed
+least often and that has the most room; reserved in the same transaction."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ TOO_FAST = "You have asked for a great deal within a minute. Wait a moment, then
 
 
 def take_turn(person: User) -> None:
-    """Have what this person asks for come one after the other, so that all of it is counted. Call
-    it in the transaction that counts, before a container is locked."""
+    """Lock the person's row, so that what they ask for at the same time is counted one after the
+    other. To be called in the transaction that counts, before a container is locked."""
     if _is_limited(person):
         get_user_model().objects.lock(person)
 

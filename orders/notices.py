@@ -23,9 +23,9 @@ _news: ContextVar[list[int] | None] = ContextVar("news", default=None)
 
 
 def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """A view to which a gateway reports, with each report counted. Nobody signs in for it: what a
-    gateway sends, it signs. What the gateway's provider does not believe is refused, and nothing
-    of it stays. Where a gateway reports nothing there is nothing."""
+    """Decorates a view to which a gateway reports: each report is counted. Nobody signs in for it:
+    a gateway signs what it sends. A report that its provider does not accept is refused, and
+    changes nothing. For a gateway that reports elsewhere it is a 404."""
 
     @login_not_required
     @wraps(view)

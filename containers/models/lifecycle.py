@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Action:
-    """A button. `deadline` is how long the work may take before the node is asked what became
-    of it; None means that it is done at once. `warning` says what will be lost, and asks to be
-    confirmed; with `typed`, by writing the name. `says` is asked what there is to say of a single
-    thing beforehand; "" where nothing is."""
+    """A button.
+
+    - `deadline` is how long the work may take before the node is asked what became of it; None
+      means that the action is done at once.
+    - `warning` says what will be lost; it has to be confirmed, with `typed` by typing the name.
+    - `says` returns a question about one thing in particular, or "" where there is none.
+    - `asks_target`: a node has to be chosen.
+    """
 
     name: str
     label: str

@@ -44,10 +44,9 @@ class NodeQuerySet(models.QuerySet["Node"]):
 class Node(models.Model):
     """A server that hosts containers. `settings` is what its driver needs to reach it.
 
-    `latency_ms` is about how long it takes to answer the watcher. `may_have_up_to` is there from a
-    restore until it has answered: the highest number of a container that it may have unknown to the
-    database. What is promised on it, and
-    so what is left, is there after `with_room`.
+    `latency_ms` is about how long it takes to answer the watcher. `may_have_up_to` is set by a
+    restore until the node has answered: the highest number of a container that it may have without
+    the database knowing. `…_promised`, and so `…_left`, are there after `with_room`.
     """
 
     class Kind(models.TextChoices):

@@ -16,10 +16,13 @@ _NAME = re.compile(r"ct-([1-9][0-9]{0,11})")
 
 
 class Stray(models.Model):
-    """One such instance. `number` is the id of the container that its name stands for;
-    `by_hand` says that the panel neither made nor claimed it, `another` that it was made for
-    another container than the one of this number: somebody has renamed it, or a database has gone
-    back in time since; `unfinished` that it is what a creation or a move has begun and left."""
+    """One such instance. `number` is the id of the container that its name stands for.
+
+    - `by_hand`: the panel neither made nor claimed it.
+    - `another`: it was made for another container than the one of this number: somebody has renamed
+      it, or the database was restored to an earlier time.
+    - `unfinished`: a creation or a move has begun it, and was given up.
+    """
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="strays")
     number = models.BigIntegerField()

@@ -64,7 +64,7 @@ def adopt(node: Node, number: int, *, customer: User, name: str, by: User) -> st
     `name`, with the limits and in the status that the node reports."""
     check_permission(by)
     found = proposal(node, number)
-    # Should this be as far as it comes, it can still be adopted.
+    # If the panel is killed after this, it can still be adopted.
     with asking(node) as driver:
         driver.claim(found.instance.name, label_of(number))
     try:

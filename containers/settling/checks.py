@@ -27,7 +27,8 @@ class NotPossible(Exception):
 
 
 def check_permission(by: User) -> None:
-    """None of it is an action of the table, as it is about nodes as much as about containers."""
+    """Only administrators settle. The table does not say so: it is about nodes as much as about
+    containers."""
     if not by.administers:
         raise NotPossible("This is an administrator's to decide.")
 
@@ -37,7 +38,7 @@ def check_permission(by: User) -> None:
 
 @contextmanager
 def asking(node: Node) -> Iterator[Driver]:
-    """Its driver; what the node refuses or does not answer is NotPossible."""
+    """The driver of a node. What the node refuses or does not answer is raised as NotPossible."""
     try:
         yield connect(node)
     except Refused as error:
@@ -84,7 +85,7 @@ def locked_where_it_was(container: Container) -> Container:
 
 
 def nothing_to_settle(container: Container) -> NotPossible:
-    """Why not, for one that has turned out not to be gone."""
+    """The exception for a container that has turned out not to be gone."""
     status, node = container.get_status_display(), container.node
     if node is not None and not node.online:
         return NotPossible(f"Node {node.name} does not answer: {container.name} may be there.")

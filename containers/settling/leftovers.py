@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 
 def remove_copy(node: Node, number: int, *, by: User) -> str:
-    """Be rid of what a move that was given up has left on this node, while the container is
-    whole on its own node and at rest there. The deletion is begun; the node goes on with it by
-    itself, and what does not come of it differs again at the next look."""
+    """Delete the copy that a move which was given up has left on this node, while the container is
+    whole on its own node and at rest there. The deletion is only begun: the node goes on with it by
+    itself, and if it fails, the copy is a difference again at the next look."""
     check_permission(by)
     container = container_of(number)
     _check_left_over(node, container)
     with transaction.atomic():
         fresh = locked_where_it_was(container)
         _check_at_rest(fresh)
-        # Whoever came second could meet the next copy.
+        # Of two who ask at once the second could delete a copy that a later move has left.
         remove_stray(node, number, by_hand=False, another=False)
         _add_history(fresh, by, f"asked to remove the old copy on node {node.name}")
-    # In the meantime that copy may have gone, and the container have come here itself.
+    # Meanwhile that copy may be gone, and the container itself may have been moved here.
     container = container_of(number)
     _check_at_rest(container)
     _check_left_over(node, container)
@@ -45,8 +45,8 @@ def remove_copy(node: Node, number: int, *, by: User) -> str:
 
 
 def clear_away(node: Node, number: int, *, by: User) -> str:
-    """Be rid of what a creation or a move has begun on this node and never finished, while
-    nobody is at work on the container that it was to be."""
+    """Delete what a creation or a move has begun on this node and never finished, while nobody is
+    at work on the container that it was to become."""
     check_permission(by)
     name = Stray(number=number).name
     _check_unfinished(node, name)
@@ -59,7 +59,7 @@ def clear_away(node: Node, number: int, *, by: User) -> str:
             _add_history(
                 container, by, f"asked to clear away what is unfinished on node {node.name}"
             )
-    # In the meantime it may have been gone on with, to the end.
+    # Meanwhile the creation may have been taken up again, and finished.
     _check_unfinished(node, name)
     return _begin_deletion(node, name, f"What was never finished of {name}")
 

@@ -15,7 +15,7 @@ from containers.models import Container
 from containers.repair import paths
 from containers.repair.files import Changed, FileProblem, Files
 from containers.repair.uploads import is_too_large
-from containers.views.files import ask, asked, back_to, explained, status_of
+from containers.views.files import ask, back_to, explained, requested_path, status_of
 from panel.http import Request
 
 
@@ -23,7 +23,7 @@ from panel.http import Request
 @explained
 def upload(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, folder = Files(container, request.user), asked(request)
+    files, folder = Files(container, request.user), requested_path(request)
     if request.method != "POST":
         initial = {"name": request.GET.get("name", ""), "replace": "name" in request.GET}
         form = UploadForm(initial=initial)
@@ -59,7 +59,7 @@ def upload(request: Request, pk: int) -> HttpResponseBase:
 @explained
 def new_folder(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, folder = Files(container, request.user), asked(request)
+    files, folder = Files(container, request.user), requested_path(request)
     if request.method != "POST":
         return ask(request, container, "_new_folder.html", folder, {"form": NameForm()})
     form = NameForm(request.POST)
@@ -78,7 +78,7 @@ def new_folder(request: Request, pk: int) -> HttpResponseBase:
 @explained
 def rename(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), asked(request)
+    files, path = Files(container, request.user), requested_path(request)
     if request.method != "POST":
         files.entry(path)
         # A name with bytes that cannot be typed has to be typed anew.
@@ -102,7 +102,7 @@ def rename(request: Request, pk: int) -> HttpResponseBase:
 @explained
 def delete(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), asked(request)
+    files, path = Files(container, request.user), requested_path(request)
     if request.method != "POST":
         entry = files.entry(path)
         context = {"info": entry, "target": paths.shown(entry.target)}

@@ -24,7 +24,7 @@ from containers.repair.files import (
     NotThere,
 )
 from containers.repair.text import Text, difference, unified
-from containers.views.files import address, asked, back_to, explained, page, status_of
+from containers.views.files import address, back_to, explained, page, requested_path, status_of
 from panel.http import Request
 
 
@@ -45,7 +45,7 @@ class Opened:
 @explained
 def edit(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    path = asked(request)
+    path = requested_path(request)
     if request.method == "POST":
         return _save(request, container, path)
     opened = _open(Files(container, request.user), path)
@@ -63,7 +63,7 @@ def edit(request: Request, pk: int) -> HttpResponseBase:
 @explained
 def new(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    folder = asked(request)
+    folder = requested_path(request)
     if request.method != "POST":
         Files(container, request.user)
         return _editor(request, container, folder, NewTextForm(), new=True)

@@ -85,7 +85,7 @@ def explained(view: View) -> View:
 @explained
 def browse(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), asked(request)
+    files, path = Files(container, request.user), requested_path(request)
     try:
         entries = files.list(path)
     except NotThere:
@@ -112,7 +112,7 @@ def browse(request: Request, pk: int) -> HttpResponseBase:
 @explained
 def download(request: Request, pk: int) -> HttpResponseBase:
     container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), asked(request)
+    files, path = Files(container, request.user), requested_path(request)
     info = files.info(path)
     name = paths.shown(paths.name_of(path))
     headers = {
@@ -127,7 +127,7 @@ def download(request: Request, pk: int) -> HttpResponseBase:
     )
 
 
-def asked(request: Request) -> str:
+def requested_path(request: Request) -> str:
     """The path that the address asks for."""
     return paths.asked(request.META.get("QUERY_STRING", ""))
 

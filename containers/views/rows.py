@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Looks:
-    """What rows that look alike have in common: beside the names of the cells, all that the row's
-    template is told. With `whose` there is a column for the customer, with `may_act` two for what
-    this person may ever do."""
+    """What rows that look alike have in common; beside the names of the cells, the template of a
+    row knows nothing else. `whose`: there is a column for the customer; `may_act`: there are two
+    for boxes and buttons."""
 
     status: Status
     progress: int | None
@@ -61,7 +61,7 @@ def with_buttons(found: Iterable[Container], user: User) -> list[Container]:
 
 def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
     """The containers with what the rows of a list show of them; no more is read."""
-    # What the model declares for the type checker, and nobody has where it is not asked for.
+    # The model declares it for the type checker alone.
     found = found.annotate(order_number=F("order__pk"))  # type: ignore[no-redef]
     return found.select_related("customer", "node").only(
         "name", "status", "status_since", "problem", "plan", "address", "missing", "revision",

@@ -34,7 +34,7 @@ GATEWAY_ERRORS = (PaymentError, OSError, NotImplementedError)
 
 STILL_CHECKED = "The gateway is still checking your payment. Nothing more is to be done."
 
-# Whoever has been asking a gateway for longer than this is a process that has died.
+# A claim on a payment that is older than this was left by a process that has died.
 ASKING_TAKES = timedelta(minutes=1)
 # For how many seconds a second click waits for what comes of the first, and how often it looks.
 PATIENCE, LOOK_EVERY = 5.0, 0.1
@@ -62,11 +62,12 @@ def _payable(order: Order, by: User) -> Order:
 
 @contextmanager
 def at_the_gateway(order: Order, by: User) -> Iterator[Payment]:
-    """The one open payment of an order, which nobody else asks the gateway about meanwhile.
+    """The one open payment of an order, claimed: nobody else asks the gateway about it meanwhile.
 
-    Of a double click the browser shows the second answer: the second waits, and goes on with what
-    the first has got. Raises Refused, also where the first has settled it, or takes too long.
-    Enter it outside of transactions: the gateway takes its time.
+    After a double click the browser shows the answer to the second request. So the second waits for
+    the first, and goes on with what that has got from the gateway. Raises Refused, also where the
+    first has settled the payment, or takes too long. Not to be entered within a transaction: the
+    gateway takes its time.
     """
     payment = open_payment(order, by)
     since = _claim(payment, by)

@@ -16,15 +16,15 @@ from orders.models.order import Order
 
 # Begun, and neither paid nor refused yet; the customer can still go on with it.
 OPEN = (PaymentStatus.WAITING, PaymentStatus.INPUT)
-# What may still follow once money has arrived. Any other notice is late, or a repetition.
+# The statuses once money has arrived, and those that may still follow. Any other notice is late, or
+# a repetition.
 AFTER = {
     PaymentStatus.CONFIRMED: {PaymentStatus.REFUNDED},
     PaymentStatus.REFUNDED: set(),
 }
-# Columns that providers do not set, or only through `change_status`, which names them: a row saved
-# whole holds them as they were when it was read.
+# Columns that a provider must not overwrite when it saves a whole row: it read them long ago.
 DECIDED = {"status", "message", "is_surplus", "giving_back_since", "asking_since"}
-# What the money came by, and is given back by.
+# Columns by which the money came, and is given back.
 SOURCE = {"transaction_id", "extra_data", "captured_amount"}
 
 
@@ -53,7 +53,7 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
 
 
 def _is_late(status: str, known: str) -> bool:
-    """Whether a notice was overtaken by another one."""
+    """Whether a notice of `status` comes too late for a payment that is known to be in `known`."""
     if status == PaymentStatus.PREAUTH:
         return known not in OPEN
     return known in AFTER and status not in AFTER[known]
@@ -85,9 +85,9 @@ class Payment(BasePayment):
         return f"payment {self.pk}"
 
     def save(self, **kwargs: Any) -> None:
-        """Providers save the whole row, however long ago they have read it: of one that exists
-        already, what was decided since stays, and where money has arrived also what it came by,
-        unless this object has brought it or gives it back."""
+        """Save without the columns that may have changed since this object was read: providers save
+        the whole row. DECIDED always stays as it is in the database; SOURCE once money has arrived,
+        unless this very object has brought the money or gives it back."""
         if self._state.adding or kwargs.get("update_fields") is not None:
             super().save(**kwargs)
             return
