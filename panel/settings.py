@@ -154,6 +154,11 @@ else:
         "prepare_threshold": 5,
         # What is looked up is in memory, or on a disk that seeks no longer than it reads.
         "options": "-c random_page_cost=1.1",
+        # One that goes without a word, with its machine or the way to it, is not waited for.
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 5,
         **DATABASES["default"].get("OPTIONS", {}),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
+from django.db.utils import ConnectionHandler
 from django.http.request import split_domain_port, validate_host
 from environs import EnvError
 
@@ -131,3 +135,18 @@ def test_the_panel_answers_at_its_own_address(
 ) -> None:
     name, _ = split_domain_port(host)
     assert validate_host(name, read_settings(monkeypatch, tmp_path, BERTH_URL=url)["ALLOWED_HOSTS"])
+
+
+def test_a_database_that_goes_without_a_word_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgres://berth@127.0.0.1:{silent.getsockname()[1]}/berth"
+        read = read_settings(monkeypatch, tmp_path, BERTH_DATABASE_URL=address)
+        database = ConnectionHandler(read["DATABASES"])["default"]
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="timeout"):
+            database.connect()
+    assert time.monotonic() - began < 10
+    # What is lost on the way later on, no test can lose without leave of the system.
+    assert 0 < int(database.get_connection_params()["tcp_user_timeout"]) <= 10_000
