@@ -28,23 +28,30 @@ PATIENCE = 3
 
 class _OneWaits(BaseStorage):
     """One thread of a process waits for the queue at a time: a wake-up does not rouse the others,
-    and a server that does not answer is reported once."""
+    and a server that does not answer is reported once, and once more when it is back."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._turn = threading.Lock()
+        self._missing = False
         super().__init__(*args, **kwargs)
 
     def dequeue(self) -> bytes | None:
         if not self._turn.acquire(timeout=WAIT):
             return None
         try:
-            return self._await()
+            data = self._await()
         except Exception as error:  # each kind of server has its own
-            logger.error("the queue does not answer: %s", error)
+            if not self._missing:
+                logger.error("the queue does not answer: %s", error)
+            self._missing = True
             time.sleep(WAIT)
             return None
         finally:
             self._turn.release()
+        if self._missing:
+            logger.warning("the queue answers again")
+            self._missing = False
+        return data
 
     def _await(self) -> bytes | None:
         """The next wake-up, if one comes within `WAIT`."""

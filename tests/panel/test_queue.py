@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 from huey.contrib.djhuey import HUEY
+from huey.storage import SqliteStorage
 
 from containers import operations
 from containers.models import Container, Operation
@@ -123,6 +124,21 @@ def test_a_panel_can_be_started_before_its_queue(address: str) -> None:
     storage = storage_at(address)
     with pytest.raises(Exception, match=r"127\.0\.0\.1"):
         storage.enqueue(b"wake up")
+
+
+def test_a_queue_that_is_gone_is_reported_once_and_once_more_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(queue, "WAIT", 0.01)
+    storage = storage_at(str(tmp_path / "queue.sqlite3"))
+    with monkeypatch.context() as gone:
+        gone.setattr(SqliteStorage, "dequeue", lambda _: 1 / 0)
+        assert [storage.dequeue() for _ in range(3)] == [None] * 3
+    assert [storage.dequeue() for _ in range(3)] == [None] * 3
+    assert caplog.messages == [
+        "the queue does not answer: division by zero",
+        "the queue answers again",
+    ]
 
 
 @pytest.mark.django_db
