@@ -1,5 +1,5 @@
-"""HTTP to one Incus server: who is spoken to is proved both ways, and no answer is waited for
-longer than the time-out."""
+"""HTTP to one Incus server: who is spoken to is proved both ways, no answer is waited for longer
+than the time-out, and for its end no longer than twice that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,15 @@ import httpx
 from containers.drivers import DriverError, NoSuchInstance, Unreachable
 
 from .errors import NotFound, NotTrusted, error
+from .limits import limit, limited
 
 logger = logging.getLogger(__name__)
 
 # Seconds for which a connection that nobody uses is kept: longer than from one look to the next,
 # which httpx's own five are not. Each look at each node would begin with a handshake of TLS.
 _KEPT = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+# Bytes of an answer: the list of a server with ten thousand containers has fewer.
+_LARGEST = 64 * 1024 * 1024
 _UNTRUSTED = "the server does not accept the panel's certificate"
 
 
@@ -112,16 +115,15 @@ class Client:
     def upgraded(self, path: str, protocol: str) -> Iterator[httpcore.NetworkStream]:
         """A connection of its own that speaks another protocol, until the block ends."""
         headers = {"Connection": "Upgrade", "Upgrade": protocol}
-        with (
-            self._errors(),
-            self._http().stream(
-                "GET", path, headers=headers, params={"project": self.server.project}
-            ) as response,
-        ):
-            if response.status_code != httpx.codes.SWITCHING_PROTOCOLS:
-                response.read()
-                self._checked(response)
-                raise error(f"{path} does not switch to {protocol}")
+        params = {"project": self.server.project}
+        with self._errors(), ExitStack() as opened:
+            with limited(2 * self.server.timeout, _LARGEST):
+                answer = self._http().stream("GET", path, headers=headers, params=params)
+                response = opened.enter_context(answer)
+                if response.status_code != httpx.codes.SWITCHING_PROTOCOLS:
+                    response.read()
+                    self._checked(response)
+                    raise error(f"{path} does not switch to {protocol}")
             yield response.extensions["network_stream"]
 
     def close(self) -> None:
@@ -145,9 +147,11 @@ class Client:
             transport = httpx.HTTPTransport(verify=server.tls(), limits=_KEPT)
         base = "http://incus" if server.is_local else server.address
         # Proxies and netrc of the environment are none of a node's business.
-        return httpx.Client(
+        client = httpx.Client(
             base_url=base, transport=transport, timeout=server.timeout, trust_env=False
         )
+        limit(client, transport)
+        return client
 
     def _ask(
         self,
@@ -157,13 +161,14 @@ class Client:
         body: Mapping[str, Any] | None = None,
         within: float | None = None,
     ) -> dict[str, Any]:
-        with self._errors(), self._told(method, path) as told:
+        timeout = within or self.server.timeout
+        with self._errors(), self._told(method, path) as told, limited(2 * timeout, _LARGEST):
             response = self._http().request(
                 method,
                 path,
                 params={"project": self.server.project, **params},
                 json=body,
-                timeout=within or self.server.timeout,
+                timeout=timeout,
             )
             told["status"] = response.status_code
         return self._checked(response)
@@ -188,7 +193,7 @@ class Client:
         try:
             answer: dict[str, Any] = response.json()
             failed = answer["type"] == "error"
-        except (ValueError, TypeError, KeyError) as failure:
+        except (ValueError, TypeError, KeyError, RecursionError) as failure:
             raise Unreachable(f"{self._where}: this is not Incus") from failure
         if not failed:
             return answer

@@ -37,9 +37,11 @@ from containers.drivers import (
 )
 
 from .client import Client
+from .limits import limited
 from .sftp import LATEST, WINDOW, Attributes, Sftp, SftpError
 
 _SOON = 60  # seconds
+_LOOKING = 60  # seconds that a page waits for a folder in all
 
 _PARTLY = "Only a part of this folder could be deleted. Look what is left, or ask support."
 
@@ -68,20 +70,22 @@ def _meaning(error: SftpError) -> BadPath | NoRoom | Refused:
 
 
 def list_folder(sftp: Sftp, path: str) -> list[FileInfo]:
-    path, found = _followed(sftp, path)
-    if found is None or not found.is_folder:
-        raise BadPath(f"{path!r} is not a folder")
-    [entries] = sftp.folders([path], most=MAX_LISTED)
-    infos = _infos(sftp, path, entries)
+    with limited(_LOOKING):
+        path, found = _followed(sftp, path)
+        if found is None or not found.is_folder:
+            raise BadPath(f"{path!r} is not a folder")
+        [entries] = sftp.folders([path], most=MAX_LISTED)
+        infos = _infos(sftp, path, entries)
     return sorted(infos, key=lambda info: (info.kind is not FileKind.FOLDER, info.name))
 
 
 def file_info(sftp: Sftp, path: str, *, follow: bool = True) -> FileInfo:
-    path, found = _followed(sftp, path) if follow else (_entry(path), sftp.lstat(_entry(path)))
-    if found is None:
-        raise BadPath(f"{path!r} does not exist")
-    folder, name = posixpath.split(path.rstrip("/"))
-    [info] = _infos(sftp, folder or "/", [(name or "/", found)])
+    with limited(_LOOKING):
+        path, found = _followed(sftp, path) if follow else (_entry(path), sftp.lstat(_entry(path)))
+        if found is None:
+            raise BadPath(f"{path!r} does not exist")
+        folder, name = posixpath.split(path.rstrip("/"))
+        [info] = _infos(sftp, folder or "/", [(name or "/", found)])
     return info
 
 

@@ -27,6 +27,7 @@ _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 PIECE = 32 * 1024  # as much as a server has to take or give at once
 WINDOW = 32  # questions on their way at once
+_LARGEST = 1024 * 1024  # bytes of an answer; servers send a quarter of it at most
 LATEST = 2**32 - 1  # seconds: the last moment that can be told
 
 
@@ -76,7 +77,7 @@ class Sftp:
     """A session on an open stream. No path is followed here beyond what the server does. What
     is open when the session ends, the server closes.
 
-    Raises SftpError, EOFError where the stream ends, and what the stream raises.
+    Raises SftpError, EOFError where the stream ends or makes no sense, and what the stream raises.
     """
 
     def __init__(self, stream: Stream, timeout: float) -> None:
@@ -237,14 +238,20 @@ class Sftp:
     def _receive(self, number: int) -> tuple[int, bytes]:
         while number not in self._answers:
             kind, body = self._packet()
-            self._answers[int.from_bytes(body[:4])] = kind, body[4:]
+            answered = int.from_bytes(body[:4])
+            if answered > self._last:
+                raise EOFError("the server answers what it was not asked")
+            self._answers[answered] = kind, body[4:]
         return self._answers.pop(number)
 
     def _write(self, packet: bytes) -> None:
         self._stream.write(struct.pack(">I", len(packet)) + packet, self._timeout)
 
     def _packet(self) -> tuple[int, bytes]:
-        packet = self._bytes(int.from_bytes(self._bytes(4)))
+        size = int.from_bytes(self._bytes(4))
+        if not 0 < size <= _LARGEST:
+            raise EOFError(f"the server tells of an answer of {size} bytes")
+        packet = self._bytes(size)
         return packet[0], packet[1:]
 
     def _bytes(self, count: int) -> bytes:

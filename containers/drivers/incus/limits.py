@@ -1,0 +1,82 @@
+"""An answer has an end: however it comes, in time and in size, whatever a server sends."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import Any
+
+import httpcore
+import httpx
+
+_limits = threading.local()
+
+
+@contextmanager
+def limited(seconds: float, size: float = inf) -> Iterator[None]:
+    """What this thread reads within the block, through `limit`, ends after so many seconds and
+    bytes: a time-out of each piece alone lets a server go on for ever."""
+    _limits.until, _limits.left = time.monotonic() + seconds, size
+    try:
+        yield
+    finally:
+        del _limits.until, _limits.left
+
+
+def limit(client: httpx.Client, transport: httpx.HTTPTransport) -> None:
+    """Have a client that was not used yet keep to the limits."""
+    # httpx leaves no other way to name it.
+    transport._pool._network_backend = _Backend()
+    client.headers["Accept-Encoding"] = "identity"
+    client.event_hooks = {"response": [_refuse_packed]}
+
+
+def _refuse_packed(response: httpx.Response) -> None:
+    if "Content-Encoding" in response.headers:
+        raise httpx.RemoteProtocolError("an answer that is packed, although nobody asked for it")
+
+
+class _Backend(httpcore.SyncBackend):
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        return _Stream(super().connect_tcp(*args, **kwargs))
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        return _Stream(super().connect_unix_socket(*args, **kwargs))
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not hasattr(_limits, "until"):
+            return self._stream.read(max_bytes, timeout)
+        left = _limits.until - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout
+        piece = self._stream.read(max_bytes, left if timeout is None else min(left, timeout))
+        _limits.left -= len(piece)
+        if _limits.left < 0:
+            raise httpcore.ReadError("an answer without an end")
+        return piece
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
