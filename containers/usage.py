@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import NamedTuple
 
 from django.conf import settings
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 # An older reading says too little about the minute that has just passed.
 STALE = timedelta(minutes=3)
+# Bytes that no node holds; so many in each minute of a day can still be summed up in a database.
+TOO_MUCH = 2**52
 # How long after its end an hour or a day may still get samples.
 LATE = timedelta(minutes=2)
 
@@ -112,12 +115,22 @@ def _read(node: Node) -> Reading | None:
     """Ask one node. Never raises; reads and writes no row."""
     at = timezone.now()
     try:
-        return Reading(at, connect(node).usage())
+        told = connect(node).usage()
+        if all(map(_can_be, told.values())):
+            return Reading(at, told)
+        logger.warning("node %s says that more is used than can be", node.name)
     except DriverError as error:
         logger.info("node %s does not say what is used: %s", node.name, error.detail)
     except Exception:
         logger.exception("node %s", node.name)
     return None
+
+
+def _can_be(told: Usage) -> bool:
+    """Whether it is a number that the database takes: it takes those of all nodes, or none."""
+    counted = told.cpu_seconds, told.received_bytes, told.sent_bytes
+    held = told.memory_bytes, told.disk_bytes
+    return all(isfinite(n or 0) for n in counted) and all(abs(n or 0) < TOO_MUCH for n in held)
 
 
 def _samples(

@@ -26,6 +26,7 @@ MAX_LINKS = 40  # one after the other on a way, as Linux has it
 MAX_DEPTH = 100  # folders within each other: keeps every walk far from the limits of a process
 MAX_LISTED = 10_000  # entries of one folder
 MAX_COUNTED = 100  # entries of each folder in a list
+MAX_DETAIL = 2000  # letters of the reason that a node gives
 
 
 def is_name(name: str) -> bool:
@@ -41,15 +42,15 @@ class DriverError(Exception):
     """A node did not do what it was asked.
 
     `sentence` is for the customer: plain words, what to do next. `detail` is the technical
-    reason, for staff, without the NULs that PostgreSQL would refuse. `final` says that asking
-    again would bring the same answer.
+    reason, for staff, without the NULs that PostgreSQL would refuse, and of a length that fits a
+    page. `final` says that asking again would bring the same answer.
     """
 
     sentence = "The node could not do this. It will be tried again."
     final = False
 
     def __init__(self, detail: str, sentence: str = "") -> None:
-        self.detail = detail.replace("\0", "")
+        self.detail = detail.replace("\0", "")[:MAX_DETAIL]
         super().__init__(self.detail)
         if sentence:
             self.sentence = sentence

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -241,6 +243,21 @@ def test_an_answer_that_is_missing_leaves_a_gap_and_no_average_across_it(
     clock.passes()
     sampler.sample()
     assert [row[:3] for row in values(running.usage.all())] == [(NOON + 5 * MINUTE, 1, 1.0)]
+
+
+@pytest.mark.parametrize("odd", [2**64, -(2**64), inf, nan, 2**62])
+def test_a_node_that_says_what_cannot_be_costs_no_other_its_samples(
+    running: Container, other_node: Node, told: Told, sampler: Sampler, clock: Time, odd: Any
+) -> None:
+    told.says(running, 0.0, 5000, 800, 0, 0)
+    told.by_node["node-b"] = {"": replace(ITSELF, memory_bytes=odd)}
+    for _ in range(3):
+        sampler.sample()
+        clock.passes()
+    clock.passes(timedelta(hours=2))
+    usage.thin()
+    assert running.usage.filter(span=Span.HOUR).count() == 1
+    assert not other_node.usage.exists()
 
 
 def test_a_node_that_keeps_everybody_waiting_holds_up_no_other(

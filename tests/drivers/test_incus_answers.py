@@ -85,6 +85,10 @@ def test_a_refusal_is_told_by_its_text(text: str, code: int, kind: type[DriverEr
     assert meant.detail == (text or f"HTTP {code}")
 
 
+def test_a_refusal_without_end_fits_a_page() -> None:
+    assert len(error("no " * 10**6, 400).detail) < 10_000
+
+
 @pytest.mark.parametrize(
     ("status", "power"),
     [
@@ -106,6 +110,8 @@ def test_the_address_is_the_one_that_others_can_reach() -> None:
     }
     assert found(state={"network": network}).address == "10.0.3.9"
     assert found(state={"network": {"eth0": card(("2001:db8::9", "global"))}}).address
+    zoned = found(state={"network": {"eth0": card((f"2001:db8::9%{'x' * 99}", "global"))}})
+    assert zoned.address == "2001:db8::9"
     assert found(state={"network": None}).address == ""
     assert found(state=None).address == ""
 

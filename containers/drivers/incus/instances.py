@@ -129,7 +129,7 @@ class IncusInstance:
         """Its address in the network: of IPv4 where it has one."""
         networks = (self.raw.get("state") or {}).get("network") or {}
         found = [
-            ip_address(each["address"])
+            ip_address(each["address"].partition("%")[0])
             for name, network in networks.items()
             if name != "lo"
             for each in network["addresses"]
