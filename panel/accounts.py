@@ -105,8 +105,12 @@ class Backend(AuthenticationBackend):
             return person if self.user_can_authenticate(person) else None
         return None
 
-    def _authenticate_by_email(self, email: str, password: str) -> User | None:
-        tried = (self._check_password(person, password) for person in known_by(email))
+    def _authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
+        """Tries the password once on each account that is meant, as it does where none is: a
+        second time would tell who has one."""
+        tried = (
+            self._check_password(person, credentials["password"]) for person in _meant(credentials)
+        )
         return next(filter(None, tried), None)
 
 
@@ -127,9 +131,17 @@ def _counted_on(credentials: dict[str, Any]) -> list[str]:
     """The keys that a try to sign in is counted under: one for each account that the typed name may
     mean, so that its user name and its addresses count together. A name that means nobody is
     counted as well: otherwise a guess would show whether the account exists."""
-    typed = [str(credentials[by]) for by in ("email", "username") if credentials.get(by)]
-    meant = {person.pk for text in typed for person in _called(text)}
-    return [f"account {pk}" for pk in sorted(meant)] or [f"text {''.join(typed[:1]).lower()}"]
+    keys = sorted(person.pk for person in _meant(credentials))
+    return [f"account {pk}" for pk in keys] or [f"text {''.join(_typed(credentials)[:1]).lower()}"]
+
+
+def _meant(credentials: dict[str, Any]) -> list[User]:
+    """The accounts that may be meant by what was typed, each once."""
+    return list(dict.fromkeys(person for name in _typed(credentials) for person in _called(name)))
+
+
+def _typed(credentials: dict[str, Any]) -> list[str]:
+    return [str(credentials[by]) for by in ("email", "username") if credentials.get(by)]
 
 
 def _called(name: str) -> list[User]:

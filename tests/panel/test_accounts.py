@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import BasePasswordHasher, get_hasher
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.forms import model_to_dict
@@ -306,6 +307,25 @@ def sign_in(name: str, password: str = PASSWORD) -> bool:
 def lenas_claim(lena: User, omar: User) -> EmailAddress:
     """Omar's address, as a second one of Lena's that was never confirmed."""
     return EmailAddress.objects.create(user=lena, email=omar.email)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["lena", "lena@example.com", "nobody", "nobody@example.com"])
+def test_a_wrong_password_costs_one_hash_whoever_has_an_account(
+    name: str, client: Client, lena: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    User.objects.filter(pk=lena.pk).update(email="lena@example.com")
+    hasher = type(get_hasher())
+    hashed: list[str] = []
+
+    def encode(its: BasePasswordHasher, password: str, salt: str, *rest: int) -> str:
+        hashed.append(password)
+        return as_it_is(its, password, salt, *rest)
+
+    as_it_is = hasher.encode
+    monkeypatch.setattr(hasher, "encode", encode)
+    assert client.post("/account/login/", {"login": name, "password": "wrong"}).status_code == 200
+    assert hashed == ["wrong"], "the time would tell"
 
 
 @pytest.mark.parametrize("is_a_second_one", [False, True])
