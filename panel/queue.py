@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that one look at the queue waits for something to come.
 WAIT = 1.0
+# A number that PostgreSQL knows a lock by.
+_MAKING_TABLES = 7230491
 # Seconds that a server of the queue may take to answer: a click waits for it.
 PATIENCE = 3
 
@@ -170,8 +172,11 @@ class PostgresWakeUps(_OneWaits, PostgresStorage):
     def _create_connection(self) -> Any:
         connection = super()._create_connection()
         if not self._has_tables:
-            for statement in self.ddl:
-                connection.execute(statement)
+            with connection.transaction():
+                # IF NOT EXISTS alone fails where another process makes them just now.
+                connection.execute(f"SELECT pg_advisory_xact_lock({_MAKING_TABLES})")
+                for statement in self.ddl:
+                    connection.execute(statement)
             self._has_tables = True
         return connection
 

@@ -6,10 +6,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.test import Client
 from huey.contrib.djhuey import HUEY
@@ -139,6 +141,23 @@ def test_a_queue_that_is_gone_is_reported_once_and_once_more_when_it_is_back(
         "the queue does not answer: division by zero",
         "the queue answers again",
     ]
+
+
+@pytest.mark.parametrize("served", ["postgres"], indirect=True)
+def test_those_who_open_a_new_queue_at_once_do_not_get_in_each_others_way(
+    served: tuple[str, Line],
+) -> None:
+    address, _ = served
+    others = [PostgresWakeUps("berth", address) for _ in range(6)]
+    with ThreadPoolExecutor(len(others)) as pool:
+        for _ in range(5):
+            with psycopg.connect(address, autocommit=True) as server:
+                for table in ("kv", "schedule", "task", "counter"):
+                    server.execute(f"DROP TABLE IF EXISTS huey_{table} CASCADE")
+            for each in others:
+                each.close()
+                each._has_tables = False
+            list(pool.map(PostgresWakeUps.queue_size, others))
 
 
 @pytest.mark.django_db
