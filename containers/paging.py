@@ -18,16 +18,16 @@ ROWS_PER_PAGE = 50
 
 @dataclass(frozen=True)
 class Sorting:
-    """Fields to sort by; the last must decide between equals, so that no row is on two pages.
+    """Fields to sort by; the last must be unique, so that no row is on two pages.
 
-    Where `nullable` is among them, rows without it come last, or from the other end first.
+    Of the field `nullable`, rows without a value come last; in descending order first.
     """
 
     fields: tuple[str, ...]
     nullable: str = ""
 
     def reversed(self) -> Sorting:
-        """The same from the other end."""
+        """The opposite order."""
         return Sorting(tuple(_opposite(name) for name in self.fields), self.nullable)
 
     @property
@@ -54,8 +54,9 @@ NEWEST_FIRST = Sorting(("-pk",))
 
 @dataclass
 class Page:
-    """One page, as templates know Django's own. `number` counts from 1, or from the end: -1 is
-    the last."""
+    """One page, with the methods of Django's own. `number` counts from 1, or from the end: -1 is
+    the last. A view may replace `found` by the same rows with more columns, before they are
+    read."""
 
     paginator: Pages
     number: int
@@ -93,11 +94,11 @@ class Page:
 
 @dataclass
 class Pages:
-    """The pages of what was found, sorted.
+    """The pages of a sorted list; in place of Django's Paginator, which counts every row.
 
     A list that was counted to its end has all its pages. A longer one has as many as were counted,
-    from either end: a row in the middle is reached by narrowing. `parts` together are the list,
-    each sorted and wholly before the next; more than one where that is faster to read.
+    from either end: a row in the middle is reached by filters. The list is its `parts`, one after
+    the other, each of them sorted; more than one where that is faster to read.
     """
 
     parts: Sequence[QuerySet[Any]]
@@ -111,7 +112,7 @@ class Pages:
 
     @classmethod
     def of(cls, found: QuerySet[Any], count: Count | None = None) -> Pages:
-        """Newest first."""
+        """The pages of a list that is sorted by its keys, newest first."""
         count = how_many(found) if count is None else count
         return cls([found.order_by(*NEWEST_FIRST.fields)], count)
 
@@ -121,17 +122,13 @@ class Pages:
         if number < 0 and not self.count.more:
             number = max(self.num_pages + 1 + number, 1)
         number = max(min(number, self.num_pages), -self.num_pages)
-        return self.page(number)
-
-    def page(self, number: int) -> Page:
-        """The page of this number, unseen: there may be no rows."""
         return Page(self, number, self._rows(number))
 
     def _rows(self, number: int) -> QuerySet[Any]:
-        """From the end, the last row comes first.
+        """The rows of a page; of one from the end in reverse, the last row first.
 
-        The rows are picked by their keys alone, and fetched with all that belongs to them
-        only then: the database has as little to carry past as can be.
+        An inner query finds only the keys, and the outer one the columns and joins of these rows:
+        so the database carries as little as possible past the rows that it skips.
         """
         sorting, parts = self.sorting, list(self.parts)
         if number < 0:
@@ -149,7 +146,7 @@ class Pages:
 
 
 def links(request: HttpRequest, page: Page) -> dict[str, str]:
-    """For the template of a list: `query`, what the links to its pages begin with, and `here`, the
+    """For the template of a list: `query`, with which the links to its pages begin, and `here`, the
     address of the page itself."""
     query = request.GET.copy()
     for passing in ("page", "seen"):
