@@ -1,5 +1,5 @@
-"""What people narrow the list of containers to, what they type about the files of one, what they
-adopt, how a server is reached, and what they tick about a simulated node."""
+"""The forms: filters of the list of containers, files in repair, adopting an instance, reaching a
+server, and the faults of a simulated node."""
 
 from __future__ import annotations
 

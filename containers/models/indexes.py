@@ -35,8 +35,8 @@ INDEXES = [
     # In place of the foreign keys' own.
     models.Index(fields=["customer", "withdrawn_at", "status", "-id", "plan"], name="by_customer"),
     # SQLite sums up off this one what is promised on nodes, and takes no other for it; PostgreSQL
-    # takes the smaller next one. The plan is in it, as in the one above, so that a list is narrowed
-    # to a plan without reading each row; the customer, to sort by.
+    # takes the smaller next one. The plan is in it, as in the one above, so that a list is filtered
+    # by plan without reading each row; the customer, to sort by.
     models.Index(
         fields=[
             "node",
