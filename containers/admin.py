@@ -126,6 +126,10 @@ class ActionsAdmin(SearchedAdmin):
         """One sentence that says why the action is not possible on this row now."""
         raise NotImplementedError
 
+    def comes_of_it(self, row: Any, action: Action) -> str:
+        """What there is to know of a row to which this will be done."""
+        return str(row.get_status_display())
+
     def offers(self, arrow: Transition, request: HttpRequest) -> bool:
         """Whether the menu has this transition for this person. For each row the table is asked
         again when it is chosen."""
@@ -171,7 +175,7 @@ class ActionsAdmin(SearchedAdmin):
             if action in row.actions_for(request.user):
                 said = action.says(row) if action.says else ""
                 asks = asks or bool(said)
-                able.append((row, f"{row.customer}: {said or row.get_status_display()}"))
+                able.append((row, f"{row.customer}: {said or self.comes_of_it(row, action)}"))
             else:
                 unable.append((row, f"{row.customer}: {self.why_not(row, action)}"))
         if not asks or confirmed_for_all(request, action, len(able)):

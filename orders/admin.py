@@ -179,6 +179,11 @@ class OrderAdmin(ActionsAdmin):
     def why_not(self, row: Order, action: Action) -> str:
         return checkout.why_not(row, action.name)
 
+    def comes_of_it(self, row: Order, action: Action) -> str:
+        if action.name == "refund":
+            return f"{money(checkout.gives_back(row), row.currency)} goes back"
+        return super().comes_of_it(row, action)
+
 
 class GatewayFilter(ChoiceFilter):
     title, parameter_name = "gateway", "variant"

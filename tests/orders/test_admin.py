@@ -154,6 +154,7 @@ def test_no_money_moves_before_the_question_is_answered(
     page = act(as_sten, "order", "refund", order, unpaid)
     assert "Refund order: 1 order?" in page
     assert Order.actions()["refund"].warning in page.replace("&#x27;", "'")
+    assert f"order {order.pk}</a>, Lena Fischer: €4.90 goes back" in page
     assert f"Order {unpaid.pk} is not paid yet" in page
     assert f'name="_selected_action" value="{order.pk}"' in page
     assert f'name="_selected_action" value="{unpaid.pk}"' not in page
