@@ -197,6 +197,17 @@ class SignIn(LoginView):
 class Addresses(EmailView):
     """The addresses of an account. One that was never confirmed may have become another's."""
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Where no address bears the mark of the one in use, as none does that staff have given,
+        allauth puts to use whichever is confirmed next, or is left."""
+        person: Any = request.user
+        marked = EmailAddress.objects.filter(user=person.pk, primary=True)
+        if person.email and not marked.exists():
+            EmailAddress.objects.update_or_create(
+                user=person, email=person.email.lower(), defaults={"primary": True}
+            )
+        return super().dispatch(request, *args, **kwargs)
+
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         address = request.POST.get("email", "")
         if "action_primary" in request.POST and is_anothers(address, self.request.user):

@@ -10,6 +10,11 @@ from django.db.models.functions import Concat
 
 
 class PeopleManager(UserManager["User"]):
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """In small letters, as allauth keeps addresses: it would take the same one for two."""
+        return super().normalize_email(email).lower()
+
     def with_whole_name(self) -> models.QuerySet[User]:
         """People, to be looked for by `whole_name`: the name that pages show, if they have one."""
         return self.alias(whole_name=Concat("first_name", models.Value(" "), "last_name"))

@@ -157,6 +157,21 @@ def test_an_address_is_verified_by_the_link_that_is_sent(
     assert EmailAddress.objects.get(user=lena).verified
 
 
+def test_a_second_address_is_not_put_to_use_by_being_confirmed(
+    as_lena: Client, lena: User, mailoutbox: list[EmailMessage]
+) -> None:
+    used = lena.email
+    press(as_lena, "action_add", "second@example.com")
+    [link] = re.findall(r"/account/confirm-email/\S+", str(mailoutbox[0].body))
+    as_lena.post(link)
+    lena.refresh_from_db()
+    assert lena.email == used
+    assert EmailAddress.objects.get(email="second@example.com").verified
+    press(as_lena, "action_primary", "second@example.com")
+    lena.refresh_from_db()
+    assert lena.email == "second@example.com"
+
+
 @pytest.fixture
 def no_mail_server(settings: Settings) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -357,6 +372,16 @@ def test_who_follows_a_link_that_another_had_sent_to_them_loses_nothing(
     lenas_claim.refresh_from_db()
     assert not lenas_claim.verified
     assert sign_in(omar.email)
+
+
+def test_the_address_in_use_is_not_removed_in_favour_of_one_that_nobody_has_confirmed(
+    lenas_claim: EmailAddress, as_lena: Client, lena: User
+) -> None:
+    used = lena.email
+    page = press(as_lena, "action_remove", used)
+    lena.refresh_from_db()
+    assert lena.email == used
+    assert f"{used} is in use." in page.content.decode()
 
 
 def test_nobody_uses_an_address_that_has_become_anothers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -95,6 +96,15 @@ def test_staff_give_no_account_a_name_or_an_address_that_another_is_known_by(
     [said] = answer.context["adminform"].form.errors[beside]
     assert "already" in said
     assert not User.objects.filter(**typed).exclude(pk=omar.pk).exists()
+
+
+def test_an_address_that_staff_write_in_capitals_is_the_one_in_use(
+    lena: User, as_lena: Client, as_sten: Client
+) -> None:
+    typed = {"username": "lena", "email": "Lena.Fischer@Example.ORG", "is_active": "on"}
+    as_sten.post(f"/admin/panel/user/{lena.pk}/change/", typed)
+    page = as_lena.get("/account/email/").content.decode()
+    assert re.search(r'lena.fischer@example.org\s*<span class="badge">in use</span>', page)
 
 
 def test_more_than_one_account_may_have_no_address(lena: User, omar: User, as_sten: Client) -> None:
