@@ -107,6 +107,18 @@ def test_an_address_that_staff_write_in_capitals_is_the_one_in_use(
     assert re.search(r'lena.fischer@example.org\s*<span class="badge">in use</span>', page)
 
 
+def test_whoever_has_a_new_account_chooses_its_password(as_sten: Client) -> None:
+    typed = {"username": "nora", "email": "nora@example.org", "usable_password": "false"}
+    as_sten.post("/admin/panel/user/add/", typed)
+    browser = Client()
+    browser.post("/account/password/reset/", {"email": "nora@example.org"})
+    [link] = re.findall(r"/account/password/reset/key/\S+", str(mail.outbox[0].body))
+    form = browser.get(link, follow=True).redirect_chain[-1][0]
+    browser.post(form, {"password1": "kelp-and-barnacles", "password2": "kelp-and-barnacles"})
+    sign_in = {"login": "nora", "password": "kelp-and-barnacles"}
+    assert browser.post("/account/login/", sign_in)["Location"] == "/"
+
+
 def test_more_than_one_account_may_have_no_address(lena: User, omar: User, as_sten: Client) -> None:
     User.objects.filter(pk=omar.pk).update(email="")
     as_sten.post(f"/admin/panel/user/{lena.pk}/change/", {"username": "lena", "email": ""})
