@@ -244,6 +244,21 @@ class Panel(RuleBasedStateMachine):
         with suppress(Refused, Unreachable):
             simulated(container.node).power(container.instance_name, power)
 
+    @precondition(lambda self: any(len(here) > 1 for here in self._neighbours()))
+    @rule(which=some)
+    def two_are_mixed_up_on_a_node(self, which: int) -> None:
+        """Each is called as the other was: neither is taken for it."""
+        here = max(self._neighbours(), key=len)
+        one, two = here[which % len(here)], here[which % len(here) - 1]
+        node = one.node
+        assert node is not None
+        for name, to in (
+            (one.instance_name, "aside"),
+            (two.instance_name, one.instance_name),
+            ("aside", two.instance_name),
+        ):
+            simulated(node).give_name(name, to)
+
     @rule(which=some)
     def it_is_paused(self, which: int) -> None:
         """It hears nothing, until its plug is pulled."""
@@ -256,6 +271,10 @@ class Panel(RuleBasedStateMachine):
             write_config(store.instances / container.instance_name, config)
 
     # --- how it is done --------------------------------------------------------------------
+
+    def _neighbours(self) -> list[list[Container]]:
+        """The containers of each node."""
+        return [list(node.containers.select_related("node")) for node in self.nodes]
 
     def _begin_life(self) -> None:
         """Each customer has a container already, one of them unpaid: more happens to those."""
@@ -382,6 +401,8 @@ class Panel(RuleBasedStateMachine):
                 break
         self._look_after_them()
         self._look_around()
+        self._give_names_back()
+        self._look_around()
 
     def _come_to_an_end(self) -> None:
         """Where nodes answer all work has an end, though they cannot tell; then they can again."""
@@ -400,6 +421,23 @@ class Panel(RuleBasedStateMachine):
         """Work that was given up may have left a system that is still asked to shut down."""
         for driver, name in self._untold():
             driver.power(name, Power.STOPPED)
+
+    def _give_names_back(self) -> None:
+        """What was renamed was taken for no other. It is called as it was again, or deleted where
+        nobody looks for it."""
+        for node in self.nodes:
+            driver = simulated(node)
+            made_for = {name: int(one.labels["number"]) for name, one in driver.instances().items()}
+            renamed = {name: n for name, n in made_for.items() if name != f"ct-{n}"}
+            here = node.containers.filter(missing=False)
+            assert not renamed.keys() & {container.instance_name for container in here}
+            for name, number in renamed.items():
+                driver.power(name, Power.STOPPED)
+                driver.give_name(name, f"was-{number}")
+            for number in renamed.values():
+                if node.containers.filter(pk=number).exists():
+                    driver.give_name(f"was-{number}", f"ct-{number}")
+                driver.lose(f"was-{number}")
 
     def _untold(self) -> list[tuple[SimulatedDriver, str]]:
         return [

@@ -401,9 +401,10 @@ class SimulatedDriver:
                 self._node.discard(self._node.instances / name)
 
     def give_name(self, name: str, to: str) -> None:
-        """As if somebody on the node had renamed it."""
+        """As if somebody on the node had renamed it, where it is not busy and the name is free."""
         with self._node.locked():
-            if self._node.settle(name) and self._node.is_free(to):
+            state = self._node.settle(name)
+            if state and not state.work and self._node.is_free(to):
                 config = self._node.config(name)
                 config = replace(config, spec=replace(config.spec, name=to))
                 write_config(self._node.instances / name, config)
