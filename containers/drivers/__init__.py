@@ -34,10 +34,6 @@ def is_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
-# What a customer does about a refusal; whoever is support reads the technical reason.
-ASK_SUPPORT = "Try again, or ask support if it happens twice."
-
-
 class DriverError(Exception):
     """A node did not do what it was asked.
 
@@ -72,7 +68,7 @@ class BrokenOff(DriverError):
 class Refused(DriverError):
     """The node understood and said no."""
 
-    sentence = f"The node refused. {ASK_SUPPORT}"
+    sentence = "The node refused. Try again; if it happens twice, it is a case for support."
     final = True
 
 

@@ -31,7 +31,7 @@ class Untold(DriverError):
     """The deadline has passed, and the node answers, but cannot say whether the container runs: it
     is busy with it, or in trouble. Whatever it says later is seen by the watcher."""
 
-    sentence = "The node cannot say whether this container runs. Ask support to look at it there."
+    sentence = "The node cannot say whether this container runs. Support has to look at it there."
     final = True
 
 

@@ -84,8 +84,10 @@ def steps(job: Job) -> Steps:
     """The steps of its kind, where what bears its name on the nodes is the container."""
     for node in filter(None, (job.node, job.target)):
         if _is_another(job, node.instance(job.name)):
-            detail = f"{job.name} on the node was made for another container"
-            raise Refused(detail, "The node has another container in its place. Ask support.")
+            raise Refused(
+                f"{job.name} on the node was made for another container",
+                "The node has another container in its place: a case for support.",
+            )
     yield from STEPS[job.kind](job)
 
 

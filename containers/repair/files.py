@@ -218,11 +218,11 @@ def _problem(error: DriverError, bad_path: str, *, changing: bool) -> FileProble
     if isinstance(error, Unreachable | BrokenOff):
         return Unanswered(_unanswered(changing), error.detail)
     if isinstance(error, NoRoom):
-        sentence = "There is no room left for this. Delete what is not needed, or ask support."
+        sentence = "There is no room left. Delete what is not needed; more is a case for support."
     elif isinstance(error, Conflict):
         sentence = "The node is busy with this container just now. Try again in a moment."
     elif isinstance(error, NoSuchInstance):
-        sentence = "The node does not have this container any more. Ask support."
+        sentence = "The node does not have this container any more: a case for support."
     else:
         sentence = error.sentence
     return FileProblem(sentence, error.detail)

@@ -9,7 +9,6 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from containers.drivers import ASK_SUPPORT
 from containers.models import Container, Operation
 from containers.paging import Pages
 from containers.repair.files import may_open
@@ -90,13 +89,6 @@ def _as_logged(operation: Operation) -> str:
     return f"operation {operation.pk}{asked}"
 
 
-def _trouble(container: Container, technical: str) -> str:
-    """What went wrong last, for whoever is told the technical reason beside it, or not."""
-    if not technical:
-        return container.problem
-    return container.problem.replace(ASK_SUPPORT, "The technical details say why.")
-
-
 def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]:
     """The context of every page about one container: head, notes, buttons, tabs.
 
@@ -113,7 +105,6 @@ def frame(request: Request, container: Container, *, tab: str) -> dict[str, Any]
         "buttons": fresh.buttons,
         "operation": fresh.operation,
         "failure": last if last is not None and last.is_behind(fresh.problem) else None,
-        "trouble": _trouble(fresh, technical),
         "technical": technical,
         "order": getattr(fresh, "order", None),
         "changes": fresh.changes.select_related("by", "operation")[:8],

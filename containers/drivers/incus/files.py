@@ -43,7 +43,9 @@ from .sftp import LATEST, WINDOW, Attributes, Sftp, SftpError
 _SOON = 60  # seconds
 _LOOKING = 60  # seconds that a page waits for a folder in all
 
-_PARTLY = "Only a part of this folder could be deleted. Look what is left, or ask support."
+_PARTLY = (
+    "Only a part of this folder could be deleted. If the rest stays, it is a case for support."
+)
 
 _NO_ROOM = ("no space left", "quota exceeded", "file too large")
 _BROKEN = ("input/output error", "read-only file system", "stale file handle")
