@@ -80,6 +80,21 @@ def test_a_customers_pages_hold_it(sign_in: SignIn, its_order: str, width: int) 
         assert sticks_out(page, address) == [], address
 
 
+@pytest.mark.parametrize("width", [320, 721, 1001, 1024])
+def test_the_list_of_nodes_holds_it_with_one_out_of_service(sign_in: SignIn, width: int) -> None:
+    page = sign_in("admin", width=width)
+    page.goto("/nodes/1/")
+    page.get_by_role("button", name="Take out of service").click()
+    page.goto("/nodes/")
+    page.locator(".title .name").evaluate_all(
+        "(names, long) => { for (const name of names) name.textContent = long; }", LONG
+    )
+    found = page.evaluate(STICKS_OUT)
+    page.goto("/nodes/1/")
+    page.get_by_role("button", name="Put into service").click()
+    assert found == []
+
+
 def test_a_reason_has_the_whole_width_of_a_telephone(sign_in: SignIn) -> None:
     page = sign_in("admin", width=360)
     page.goto("/activity/")

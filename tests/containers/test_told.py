@@ -46,6 +46,14 @@ def test_a_restart_is_called_so_while_the_container_stops(
     assert '<h2 id="h-operation">Restart</h2>' in page_of(as_lena, container)
 
 
+def test_a_move_says_where_it_goes(
+    as_lena: Client, lena: User, ada: User, node: Node, other_node: Node
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.STOPPED)
+    operations.request(container.pk, "migrate", by=ada)
+    assert f'<h2 id="h-operation">Migrate to {other_node.name}</h2>' in page_of(as_lena, container)
+
+
 @pytest.fixture
 def refused(container: Container, node: Node, worker: Worker, lena: User) -> Container:
     """Its node has refused to start it, as Lena had asked."""

@@ -91,7 +91,7 @@ def test_whoever_runs_the_panel_reads_what_they_can_do_about_a_creation_given_up
 def test_what_is_fulfilled_leads_to_its_container_to_be_started(
     as_lena: Client, as_sten: Client, order: Order, node: Node, pay: Pay, worker: Worker
 ) -> None:
-    hint, link = "It is ready. Start it on its page.", "Open web-01</a>"
+    hint, link = "It is ready. Start it on its page.", "Open the container</a>"
     pay(order)
     assert link not in as_lena.get(f"/orders/{order.pk}/").content.decode()
     worker.carry_out_all()
