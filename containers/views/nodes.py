@@ -246,7 +246,7 @@ def _fingerprint(node: Node) -> tuple[object, ...]:
     """The parts of a node that a page shows."""
     promised = node.cpus_promised, node.memory_promised, node.disk_promised
     has = node.cpus, node.memory_mb, node.disk_gb, node.version, node.containers_here
-    return node.pk, node.online, node.misses, node.problem, node.in_service, promised, has
+    return node.pk, node.online, node.misses > 0, node.problem, node.in_service, promised, has
 
 
 def _is_wavering(node: Node) -> bool:

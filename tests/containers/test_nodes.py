@@ -167,6 +167,20 @@ def test_a_poll_gets_nothing_until_something_changes(container: Container, as_ad
         assert fresh.context["seen"] != seen["seen"]
 
 
+def test_a_node_that_stays_away_is_nothing_new_and_is_said_once(node: Node, as_ada: Client) -> None:
+    Node.objects.update(online=False, misses=3, problem="no route to host")
+    page = as_ada.get(f"/nodes/{node.pk}/")
+    head = page.content.decode().partition('id="node"')[2]
+    assert f'data-announce="{node.name} is Off-line."' in head
+    # It would be said anew whenever a poll brings it.
+    assert 'role="alert"' not in head.partition('id="dialog"')[0]
+    for misses, address in enumerate(("/nodes/", f"/nodes/{node.pk}/"), start=4):
+        seen = {"seen": as_ada.get(address).context["seen"]}
+        Node.objects.update(misses=misses)
+        again = as_ada.get(address, seen, headers={"HX-Request": "true"})
+        assert again.status_code == 204, address
+
+
 @pytest.mark.parametrize("status", [Status.STOPPED, Status.BOOTING])
 def test_a_page_asks_again_soon_while_something_is_under_way(
     status: Status, node: Node, as_ada: Client
