@@ -80,6 +80,12 @@
   addEventListener('pageshow', showAll);
   showAll();
 
+  // Said where somebody ticks, not where a poll brings the bar anew.
+  document.addEventListener('input', ({ target }) => {
+    const says = target.form?.querySelector('[data-bulk-says]');
+    if (says) document.getElementById('announcer').textContent = says.textContent;
+  });
+
   /* Menus close like menus do. */
   const closeMenus = (except) => {
     for (const menu of document.querySelectorAll('details.menu[open]')) {

@@ -112,11 +112,12 @@
         ({ id, scrollLeft, scrollTop }) => ({ id, scrollLeft, scrollTop }),
       ),
       focus: focused?.id,
+      menu: focused?.closest('details')?.firstElementChild.id,
       caret: [focused?.selectionStart, focused?.selectionEnd, focused?.selectionDirection],
       page: [scrollX, scrollY],
     };
   };
-  const restore = ({ open, fields, scrolled, focus, caret, page }) => {
+  const restore = ({ open, fields, scrolled, focus, menu, caret, page }) => {
     for (const { id } of open) {
       const details = document.getElementById(id);
       if (details) details.open = true;
@@ -134,9 +135,11 @@
     scrollTo(...page);
     if (!focus) return;
     const field = document.getElementById(focus);
-    // What was pressed may be gone, as Start is once it boots: go on from the head of the page.
-    (field ?? document.getElementById('main')).focus({ preventScroll: true });
-    if (!field) return;
+    // What was pressed may be gone, as Start is once it boots: go on from the menu that it was in, or
+    // from the head of the page.
+    const found = field?.checkVisibility() ? field : document.getElementById(menu);
+    (found ?? document.getElementById('main')).focus({ preventScroll: true });
+    if (found !== field) return;
     // Only fields of text have a caret; the others say null.
     if (caret[0] != null) field.setSelectionRange(...caret);
   };
