@@ -135,13 +135,13 @@
     scrollTo(...page);
     if (!focus) return;
     const field = document.getElementById(focus);
+    const stays = field?.checkVisibility();
     // What was pressed may be gone, as Start is once it boots: go on from the menu that it was in, or
     // from the head of the page.
-    const found = field?.checkVisibility() ? field : document.getElementById(menu);
-    (found ?? document.getElementById('main')).focus({ preventScroll: true });
-    if (found !== field) return;
+    const menuOrHead = document.getElementById(menu) ?? document.getElementById('main');
+    (stays ? field : menuOrHead).focus({ preventScroll: true });
     // Only fields of text have a caret; the others say null.
-    if (caret[0] != null) field.setSelectionRange(...caret);
+    if (stays && caret[0] != null) field.setSelectionRange(...caret);
   };
 
   document.addEventListener('htmx:beforeSwap', (event) => {
