@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from containers import tally
 from containers.models import Beat, Container, Node, Operation
 from containers.models.beat import WATCHER
+from containers.operations.claiming import busy_nodes
 from containers.statuses import TRANSIENT, Status
 from orders.models import NoticeCount, Order
 
@@ -92,6 +93,7 @@ def _work() -> Iterator[Metric]:
     now = timezone.now()
     held = Q(held_until__gt=now)
     due = ~held & Q(not_before__lte=now) & Q(container__node__online=True)
+    due &= ~Q(node__in=busy_nodes(now))
     work = (
         Operation.objects.open()
         .order_by()
@@ -108,7 +110,7 @@ def _work() -> Iterator[Metric]:
     yield _gauge(
         "operation_due_seconds",
         "How long the operation that waits longest for a worker could have been taken up; 0 if "
-        "none. One whose node is off-line does not wait for a worker.",
+        "none. One whose node is off-line, or has its hands full, does not wait for a worker.",
         _ago(work["due"]),
     )
     yield from _queue()

@@ -115,6 +115,24 @@ def test_work_on_a_node_that_is_away_does_not_wait_for_a_worker(
     assert told()["berth_operation_due_seconds",] == 0
 
 
+def test_work_on_a_node_that_has_its_hands_full_does_not_wait_for_a_worker(
+    container: Container, node: Node, lena: User, ada: User, clock: Clock, settings: Settings
+) -> None:
+    from containers import operations
+    from containers.operations.claiming import claim
+
+    settings.NODE_CONCURRENCY = 1
+    other = ContainerFactory.create(customer=lena, node=node, status=Status.STOPPED)
+    first, _ = [operations.request(each.pk, "start", by=ada) for each in (container, other)]
+    clock.advance(600)
+    assert told()["berth_operation_due_seconds",] >= 600, "nobody works"
+    assert first
+    assert claim(first.pk)
+    assert told()["berth_operation_due_seconds",] == 0
+    clock.advance(60)
+    assert told()["berth_operation_due_seconds",] >= 660, "the worker has died"
+
+
 def test_operations_are_counted_by_kind_outcome_and_duration(
     container: Container, ada: User, worker: Worker
 ) -> None:
