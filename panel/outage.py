@@ -19,6 +19,7 @@ _DISK = {
 # What SQLite (https://www.sqlite.org/rescode.html) and PostgreSQL (its SQLSTATE) call the same.
 _CODES = {
     "SQLITE_FULL": "the disk of the database is full",
+    "SQLITE_IOERR_SHMSIZE": "the disk of the database is full",
     "SQLITE_READONLY": "the database is read-only",
     "SQLITE_BUSY": "the database is busy",
     "53100": "the disk of the database is full",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -300,6 +301,38 @@ def test_a_back_up_is_for_its_owner_alone_and_leaves_nothing_lying_about(
     with tarfile.open(file) as archive:
         assert archive.getnames() == ["about.json", "database", "secret-key", "incus.pem"]
     assert not [path for path in file.parent.iterdir() if path.name.startswith((".", "tmp"))]
+
+
+def test_a_back_up_that_is_stopped_leaves_nothing_lying_about_either(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(snapshot: Path) -> None:
+        snapshot.write_text("half of it")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setitem(backup._DUMP, connection.vendor, stopped)
+    there, was = set(file.parent.iterdir()), signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit):
+            call_command("backup", file)
+    finally:
+        signal.signal(signal.SIGTERM, was)
+    assert set(file.parent.iterdir()) == there
+
+
+@pytest.mark.parametrize("command", [["backup"], ["restore", "--force"]])
+def test_without_its_database_it_says_so_in_a_line(
+    command: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call_command("backup", file)
+
+    def gone(*_: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setitem(backup._DUMP, connection.vendor, gone)
+    monkeypatch.setitem(backup._LOAD, connection.vendor, gone)
+    with pytest.raises(CommandError, match="the database cannot be used"):
+        call_command(*command, file)
 
 
 def test_what_is_stored_is_not_thrown_away_unless_it_is_said_so(file: Path, lena: User) -> None:

@@ -145,6 +145,7 @@ def sqlite_error(name: str) -> OperationalError:
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
         (OSError(errno.EROFS, "Read-only file system"), "the disk is read-only"),
         (sqlite_error("SQLITE_FULL"), "the disk of the database is full (disk I/O error)"),
+        (sqlite_error("SQLITE_IOERR_SHMSIZE"), "the disk of the database is full (disk I/O error)"),
         (
             sqlite_error("SQLITE_READONLY_DBMOVED"),
             "the database is read-only (disk I/O error)",

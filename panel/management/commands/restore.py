@@ -11,10 +11,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
 
 from containers.rejoining import rejoin
 from orders.models import Order, Payment
 from panel import backup
+from panel.outage import outage
 
 
 class Command(BaseCommand):
@@ -33,8 +35,8 @@ class Command(BaseCommand):
             raise CommandError(str(reason)) from reason
         except TarError as error:
             raise CommandError(f"{options['file']} is damaged: {error}") from error
-        except OSError as error:
-            raise CommandError(str(error)) from error
+        except (OSError, Error) as error:
+            raise CommandError(outage(error) or str(error)) from error
         ContentType.objects.clear_cache()
         call_command("migrate", verbosity=0, interactive=False)
         # Who has signed out since would be signed in again.
