@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError
 from django.db.utils import ConnectionHandler
 from django.http.request import split_domain_port, validate_host
 from environs import EnvError
+from psycopg import OperationalError
 
 from tests.environment import SETTINGS, read_settings
 
