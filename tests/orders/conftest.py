@@ -27,6 +27,12 @@ def order(lena: User, plan: Plan, system: System) -> Order:
 
 
 @pytest.fixture
+def of_omar(omar: User, plan: Plan, system: System) -> Order:
+    """Another order, of another customer."""
+    return checkout.place_order(customer=omar, by=omar, plan=plan, system=system, name="web-01")
+
+
+@pytest.fixture
 def created_unpaid(order: Order, ada: User, node: Node, worker: Worker) -> Order:
     """Lena's order, still not paid; an administrator has created its container all the same."""
     ask_and_wait(order.container, "create", worker, by=ada)

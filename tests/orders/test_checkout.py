@@ -199,6 +199,33 @@ def test_a_creation_given_up_is_listed_for_staff_until_it_is_tried_again(
     assert fresh(order).status == Order.Status.FULFILLED
 
 
+def test_each_order_has_an_open_payment_of_its_own(
+    order: Order, of_omar: Order, lena: User, omar: User
+) -> None:
+    first = checkout.open_payment(order, lena)
+    second = checkout.open_payment(of_omar, omar)
+    assert (first.order, second.order) == (order, of_omar)
+    assert checkout.open_payment(order, lena) == first
+    first.change_status(PaymentStatus.PREAUTH)
+    assert checkout.open_payment(of_omar, omar) == second
+    with pytest.raises(Refused, match="still checking"):
+        checkout.open_payment(order, lena)
+
+
+def test_what_is_tried_again_has_all_its_tries_once_more(
+    order: Order, pay: Pay, node: Node, sten: User, worker: Worker
+) -> None:
+    simulated(node).set_faults(Faults(failing=True))
+    pay(order)
+    worker.carry_out_all()
+    Container.objects.update(create_again_at=None, create_tries=5)
+    checkout.try_again(order, sten)
+    worker.carry_out_all()
+    container = Container.objects.get()
+    assert (container.status, container.create_tries) == (Status.ORDERED, 1)
+    assert container.create_again_at is not None
+
+
 def test_a_container_that_is_lost_and_cannot_be_made_again_is_listed_for_staff_until_it_is(
     order: Order, pay: Pay, node: Node, sten: User, ada: User, worker: Worker
 ) -> None:

@@ -18,8 +18,10 @@ from payments.dummy import DummyProvider
 from pytest_django import Settings
 
 from containers.models import Node, Operation
+from orders import checkout
 from orders.checkout import paying
 from orders.models import Order, Payment
+from panel.models import User
 from tests.orders.conftest import LONG, Clicks, read
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -150,6 +152,15 @@ def test_a_process_that_died_while_it_asked_holds_up_nobody_after_a_minute(
         since = timezone.now() - timedelta(seconds=ago)
         Payment.objects.filter(pk=payment.pk).update(asking_since=since)
         assert told in read(click())
+
+
+def test_who_takes_over_from_a_process_that_hung_is_not_cut_short_by_its_end(
+    order: Order, lena: User
+) -> None:
+    later = timezone.now() + timedelta(minutes=1)
+    with checkout.at_the_gateway(order, lena):
+        Payment.objects.update(asking_since=later)
+    assert Payment.objects.get().asking_since == later
 
 
 def test_no_transaction_is_open_while_the_gateway_works(click: Clicks, gate: Gate) -> None:

@@ -39,6 +39,11 @@ def withdrawn(order: Order) -> bool:
     return Container.objects.filter(pk=order.container_id, withdrawn_at__isnull=False).exists()
 
 
+def statuses_of(order: Order) -> list[str]:
+    """Those of its payments, the oldest first."""
+    return list(order.payments.order_by("pk").values_list("status", flat=True))
+
+
 # --- cancelling ------------------------------------------------------------------------------
 
 
@@ -52,6 +57,17 @@ def test_cancelling_takes_the_container_off_the_list_and_keeps_the_order(
     assert list(Order.objects.visible_to(lena)) == [order]
     assert order.changes.get(to_status="cancelled").by == lena
     assert Payment.objects.get(pk=payment.pk).status == PaymentStatus.CANCELLED
+
+
+def test_cancelling_calls_off_what_is_open_of_this_order_and_nothing_else(
+    order: Order, of_omar: Order, lena: User, omar: User
+) -> None:
+    checkout.open_payment(order, lena).change_status(PaymentStatus.REJECTED)
+    checkout.open_payment(order, lena)
+    checkout.open_payment(of_omar, omar)
+    checkout.cancel(order, lena)
+    assert statuses_of(order) == [PaymentStatus.REJECTED, PaymentStatus.CANCELLED]
+    assert statuses_of(of_omar) == [PaymentStatus.WAITING]
 
 
 def test_the_name_of_a_cancelled_order_is_free_again(
@@ -129,6 +145,20 @@ def test_a_refund_gives_the_money_back_and_withdraws_the_container(
     assert [c.because for c in order.changes.filter(by=sten)] == [
         "", f"payment {payment.pk} given back"
     ]  # fmt: skip
+
+
+def test_a_refund_gives_back_what_has_arrived_for_this_order_and_nothing_else(
+    order: Order, of_omar: Order, lena: User, sten: User, pay: Pay
+) -> None:
+    checkout.open_payment(order, lena).change_status(PaymentStatus.REJECTED)
+    pay(order)
+    pay(of_omar)
+    assert checkout.gives_back(order) == Decimal("4.90")
+    checkout.refund(order, sten)
+    assert checkout.gives_back(order) == 0
+    assert statuses_of(order) == [PaymentStatus.REJECTED, PaymentStatus.REFUNDED]
+    assert statuses_of(of_omar) == [PaymentStatus.CONFIRMED]
+    assert not Payment.objects.filter(order=of_omar, is_surplus=True).exists()
 
 
 def test_a_customer_cannot_refund(order: Order, lena: User, pay: Pay) -> None:
@@ -225,6 +255,20 @@ def test_money_is_given_back_once(
     with pytest.raises(Refused, match="nothing to be given back"):
         checkout.give_back(payment, sten)
     assert asked == [payment.pk]
+
+
+def test_while_one_payment_is_given_back_others_can_be(
+    order: Order, of_omar: Order, lena: User, omar: User, sten: User
+) -> None:
+    for each, customer in ((order, lena), (of_omar, omar)):
+        payment = checkout.open_payment(each, customer)
+        checkout.cancel(each, customer)
+        payment.change_status(PaymentStatus.CONFIRMED)
+    one, other = Payment.objects.order_by("pk")
+    checkout.give_back(one, sten)
+    assert statuses_of(of_omar) == [PaymentStatus.CONFIRMED]
+    checkout.give_back(other, sten)
+    assert statuses_of(of_omar) == [PaymentStatus.REFUNDED]
 
 
 def test_the_payment_of_a_good_order_is_not_given_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -16,10 +17,10 @@ from containers.models import Container, Node
 from containers.settling import NotPossible, leftovers, remove_copy
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import OperationFactory, power_of
+from tests.cast import ContainerFactory, OperationFactory, power_of, set_pace
 from tests.containers.test_concurrency import all_at_once
 
-from .conftest import fresh, has_moved, look, put, told
+from .conftest import fresh, has_moved, look, put, strays, told
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +104,18 @@ def test_what_was_made_by_hand_stays(container: Container, other_node: Node, ada
     assert container.instance_name in simulated(other_node).instances()
 
 
+def test_what_was_made_for_another_container_of_its_number_stays(
+    container: Container, other_node: Node, ada: User
+) -> None:
+    has_moved(container, other_node, outcome="failed")
+    spec = spec_of(container)
+    simulated(other_node).seed(replace(spec, labels=dict.fromkeys(spec.labels, "another")))
+    look()
+    with pytest.raises(NotPossible, match="settled already"):
+        remove_copy(other_node, container.pk, by=ada)
+    assert simulated(other_node).instance(container.instance_name)
+
+
 def test_the_container_itself_is_no_copy(left_over: Container, node: Node, ada: User) -> None:
     with pytest.raises(NotPossible, match="on another node"):
         remove_copy(node, left_over.pk, by=ada)
@@ -117,6 +130,27 @@ def test_while_it_is_worked_on_its_copy_stays(
     with pytest.raises(NotPossible, match="Booting now"):
         remove_copy(other_node, left_over.pk, by=ada)
     assert simulated(other_node).instance(left_over.instance_name)
+    assert strays() == [("node-b", left_over.pk)]
+    assert not left_over.changes.filter(because__contains="to remove").exists()
+
+
+def test_what_is_moved_there_again_meanwhile_is_no_old_copy(
+    left_over: Container, other_node: Node, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moves(container: Container, by: User, because: str) -> None:
+        operations.request(container.pk, "migrate", by=by, target=other_node.pk)
+
+    monkeypatch.setattr(leftovers, "_tell", moves)
+    with pytest.raises(NotPossible, match="Migrating now"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(left_over.instance_name)
+
+
+def test_a_deletion_that_takes_its_time_is_not_waited_for(
+    left_over: Container, other_node: Node, ada: User
+) -> None:
+    set_pace(other_node, 100)
+    assert "is being deleted" in remove_copy(other_node, left_over.pk, by=ada)
 
 
 def test_nobody_but_administrators_removes_one(
@@ -168,7 +202,10 @@ def test_a_container_that_has_come_there_itself_meanwhile_is_no_copy(
 def test_what_no_move_has_left_may_be_the_container_itself(
     made_anew: bool, container: Container, node: Node, other_node: Node, ada: User
 ) -> None:
-    """It was made anew here, while the node that it had moved to was taken for dead."""
+    """It was made anew here, while the node that it had moved to was taken for dead; the moves of
+    others tell nothing of it."""
+    other = ContainerFactory.create(customer=container.customer, node=node)
+    has_moved(other, other_node, outcome="failed")
     if made_anew:
         has_moved(container, other_node, outcome="done")
         was = {"kind": "create", "was": "ordered", "during": "creating"}

@@ -27,7 +27,7 @@ from tests.cast import (
 from tests.conftest import Worker
 from tests.containers.test_concurrency import all_at_once
 
-from .conftest import fresh, look, told
+from .conftest import NUMBER, fresh, look, put, strays, told
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +50,15 @@ def test_what_another_node_has_is_taken_over_there(
     look()
     assert told(node) == told(other_node) == []
     assert fresh(moved).status == Status.RUNNING
+
+
+def test_what_else_a_node_has_stays_noted_when_something_there_is_taken_over(
+    moved: Container, other_node: Node, ada: User
+) -> None:
+    put(other_node)
+    look()
+    take_over(other_node, moved.pk, by=ada)
+    assert strays() == [("node-b", NUMBER)]
 
 
 def test_it_is_not_taken_over_where_its_own_node_has_it_again(
@@ -104,6 +113,24 @@ def test_what_another_node_has_is_neither_forgotten_nor_created_again(
     with pytest.raises(NotPossible, match="Node node-b has web-01: take it over there"):
         door(node, moved.pk, by=ada)
     assert fresh(moved).status == Status.OFFLINE
+
+
+@pytest.mark.parametrize("door", [forget, create_again])
+def test_it_is_given_up_on_its_own_node_alone(
+    door: Callable[..., str], missing: Container, other_node: Node, ada: User
+) -> None:
+    with pytest.raises(NotPossible, match="web-01 is not on node node-b any more"):
+        door(other_node, missing.pk, by=ada)
+    assert fresh(missing).status == Status.OFFLINE
+
+
+@pytest.mark.parametrize("door", [forget, create_again])
+def test_what_was_never_finished_elsewhere_keeps_nobody_from_giving_it_up(
+    door: Callable[..., str], missing: Container, node: Node, other_node: Node, ada: User
+) -> None:
+    other_node.strays.create(number=missing.pk, unfinished=True)
+    door(node, missing.pk, by=ada)
+    assert not fresh(missing).missing
 
 
 # --- forget --------------------------------------------------------------------------------------
@@ -203,9 +230,11 @@ def test_only_what_is_missing_can_be_given_up(
 def test_what_is_created_again_is_made_anew_on_its_node(
     missing: Container, node: Node, other_node: Node, ada: User, worker: Worker
 ) -> None:
+    Container.objects.update(create_tries=5)
     create_again(node, missing.pk, by=ada)
     creating = fresh(missing)
     assert (creating.status, creating.node, creating.missing) == (Status.CREATING, node, False)
+    assert (creating.problem, creating.create_tries) == ("", 0)
     operation = creating.operation
     assert operation is not None
     assert (operation.kind, operation.node, operation.asked_by) == ("create", node, ada)
@@ -230,7 +259,7 @@ def test_creating_again_twice_creates_once(
 
 
 def test_where_its_image_is_gone_it_is_not_created_again(
-    missing: Container, node: Node, ada: User
+    missing: Container, node: Node, other_node: Node, ada: User
 ) -> None:
     node.images.all().delete()
     with pytest.raises(NotPossible, match="does not have Debian 12"):
