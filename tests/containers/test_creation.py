@@ -160,6 +160,18 @@ def test_where_no_node_has_room_it_waits_says_so_and_is_tried_again(
     assert fresh(ordered).status == Status.STOPPED
 
 
+def test_where_one_waits_for_room_nothing_is_said_of_another(
+    ordered: Container, node: Node, lena: User
+) -> None:
+    other = ContainerFactory.create(customer=lena, status=Status.ORDERED)
+    Node.objects.update(in_service=False)
+    with pytest.raises(NoNodeFits):
+        operations.request(ordered.pk, "create", by=None)
+    assert fresh(ordered).revision == ordered.revision + 1
+    now = fresh(other)
+    assert (now.problem, now.create_again_at, now.revision) == ("", None, other.revision)
+
+
 def test_what_left_the_list_is_not_created(
     ordered: Container, worker: Worker, clock: Clock
 ) -> None:

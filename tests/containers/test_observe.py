@@ -18,7 +18,7 @@ from containers.observe import Watcher, look_at
 from containers.operations import work
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
-from tests.cast import ContainerFactory, NodeFactory, effects_on
+from tests.cast import ContainerFactory, NodeFactory, OperationFactory, effects_on
 from tests.conftest import Clock, Worker
 from tests.containers.acts import broken, fresh, history, look
 
@@ -241,6 +241,27 @@ def test_work_that_was_under_way_waits_and_is_taken_up_again(
     assert (operation.outcome, operation.error) == ("done", "")
     assert fresh(container).status not in {*TRANSIENT, Status.OFFLINE}
     assert history(container)[:2] == [(status, "offline"), ("offline", status)]
+
+
+def test_what_has_ended_and_the_work_of_other_nodes_stay_as_they_are_when_one_is_back(
+    node: Node, other_node: Node, lena: User, watcher: Watcher
+) -> None:
+    here, _ = (
+        ContainerFactory.create(customer=lena, node=at, status=Status.BOOTING)
+        for at in (node, other_node)
+    )
+    under_way = here.operation
+    assert under_way is not None
+    OperationFactory.create(container=here, outcome="done")
+    others = Operation.objects.exclude(pk=under_way.pk).order_by("pk")
+    before = list(others.values())
+    broken(node, unplugged=True)
+    look(watcher, 3)
+    broken(node)
+    look(watcher)
+    assert fresh(here).status == Status.BOOTING
+    assert list(others.values()) == before
+    assert [change.operation for change in here.changes.all()] == [under_way, under_way]
 
 
 def test_a_worker_whose_node_goes_off_line_under_its_hands_writes_no_outcome(
