@@ -151,11 +151,8 @@ def links(request: HttpRequest, page: Page) -> dict[str, str]:
     query = request.GET.copy()
     for passing in ("page", "seen"):
         query.pop(passing, None)
-    asked = query.urlencode()
-    return {
-        "query": f"{asked}&" if asked else "",
-        "here": f"{request.path}?{asked}&page={page.number}",
-    }
+    asked = f"{query.urlencode()}&" if query else ""
+    return {"query": asked, "here": f"{request.path}?{asked}page={page.number}"}
 
 
 def _whole(asked: str | None) -> int:

@@ -200,7 +200,7 @@ def test_every_chart_has_a_name_and_is_described_by_its_words(
 ) -> None:
     measured(container)
     page = page_of(as_lena, container)
-    named = re.findall(r'aria-labelledby="(\S+)" aria-describedby="(\S+)"', page)
+    named = re.findall(r'aria-labelledby="(chart\S+)" aria-describedby="(\S+)"', page)
     assert len(named) == 4
     for label, words in named:
         assert f'<title id="{label}">' in page

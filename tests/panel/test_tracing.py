@@ -87,6 +87,7 @@ def test_a_call_of_a_real_node_is_told_without_what_was_sent(
         lambda request: httpx.Response(200, json={"type": "sync", "metadata": {}})
     )
     monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: answer)
+    monkeypatch.setattr(incus, "limit", lambda *_: None)
 
     def steps(job: work.Job) -> Iterator[Progress]:
         node = incus.Client(Server("/run/incus.socket"))

@@ -111,7 +111,7 @@ def test_what_was_made_for_another_container_of_its_number_stays(
     spec = spec_of(container)
     simulated(other_node).seed(replace(spec, labels=dict.fromkeys(spec.labels, "another")))
     look()
-    with pytest.raises(NotPossible, match="settled already"):
+    with pytest.raises(NotPossible, match="for another one"):
         remove_copy(other_node, container.pk, by=ada)
     assert simulated(other_node).instance(container.instance_name)
 
@@ -140,7 +140,7 @@ def test_what_is_moved_there_again_meanwhile_is_no_old_copy(
     def moves(container: Container, by: User, because: str) -> None:
         operations.request(container.pk, "migrate", by=by, target=other_node.pk)
 
-    monkeypatch.setattr(leftovers, "_tell", moves)
+    monkeypatch.setattr(leftovers, "_add_history", moves)
     with pytest.raises(NotPossible, match="Migrating now"):
         remove_copy(other_node, left_over.pk, by=ada)
     assert simulated(other_node).instance(left_over.instance_name)
