@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import SignIn
 from tests.browser.test_customer import order
@@ -92,6 +92,7 @@ def test_the_list_of_nodes_holds_it_with_one_out_of_service(sign_in: SignIn, wid
     found = page.evaluate(STICKS_OUT)
     page.goto("/nodes/1/")
     page.get_by_role("button", name="Put into service").click()
+    expect(page.get_by_role("button", name="Take out of service")).to_be_visible()
     assert found == []
 
 
