@@ -39,7 +39,7 @@ class NoOp:
         yield from ()
 
     def instance(self, name: str) -> Instance:
-        return Instance(name, Power.RUNNING if self._running[name] else Power.STOPPED)
+        return Instance(name, Power.RUNNING if self._running.get(name) else Power.STOPPED)
 
 
 def main(marks: str, *, bare: bool) -> None:
