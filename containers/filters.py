@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from containers.models import Container
 from containers.statuses import Status
+from panel.compiled import execute
 from panel.http import Request
 
 
@@ -30,9 +31,7 @@ def _own(request: Request) -> list[str]:
 def everybodys() -> tuple[list[tuple[int, str]], list[str]]:
     """All nodes with their keys, and the plans of all containers on the list. Plans are hopped to
     one after the other along their index, however many containers each has."""
-    with connection.cursor() as cursor:
-        cursor.execute(_CHOICES, {"destroyed": Status.DESTROYED})
-        rows = cursor.fetchall()
+    rows = execute(connection, _CHOICES, None)
     nodes = [(key, name) for key, name in rows if key is not None]
     return nodes, [name for key, name in rows if key is None]
 
@@ -50,18 +49,17 @@ def _options(pairs: Iterable[tuple[int | str, str]], picked: object) -> SafeStri
     return mark_safe("\n".join(lines))  # noqa: S308  # a number, and a name that was escaped
 
 
-_CHOICES = """
+_LISTED = f"withdrawn_at IS NULL AND NOT (status = '{Status.DESTROYED.value}')"
+_CHOICES = f"""
     WITH RECURSIVE plans (name) AS (
-        SELECT min(plan) FROM containers_container
-        WHERE withdrawn_at IS NULL AND NOT (status = %(destroyed)s)
+        SELECT min(plan) FROM containers_container WHERE {_LISTED}
         UNION ALL
         SELECT (
-            SELECT min(plan) FROM containers_container
-            WHERE withdrawn_at IS NULL AND NOT (status = %(destroyed)s) AND plan > plans.name
+            SELECT min(plan) FROM containers_container WHERE {_LISTED} AND plan > plans.name
         ) FROM plans WHERE name IS NOT NULL
     )
     SELECT NULL, name FROM plans WHERE name IS NOT NULL
     UNION ALL
     SELECT id, name FROM containers_node
     ORDER BY 2
-"""
+"""  # noqa: S608  # nothing of anybody's is in it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
@@ -55,12 +55,16 @@ NEWEST_FIRST = Sorting(("-pk",))
 @dataclass
 class Page:
     """One page, with the methods of Django's own. `number` counts from 1, or from the end: -1 is
-    the last. A view may replace `found` by the same rows with more columns, before they are
-    read."""
+    the last."""
 
     paginator: Pages
     number: int
-    found: QuerySet[Any]
+
+    @cached_property
+    def found(self) -> Any:
+        """The query for its rows. A view may put another in its place, which finds the same rows
+        with more columns, before they are read."""
+        return self.paginator.rows_of(self.number)
 
     @cached_property
     def object_list(self) -> list[Any]:
@@ -98,10 +102,11 @@ class Pages:
 
     A list that was counted to its end has all its pages. A longer one has as many as were counted,
     from either end: a row in the middle is reached by filters. The list is its `parts`, one after
-    the other, each of them sorted; more than one where that is faster to read.
+    the other, each of them sorted; more than one where that is faster to read. They are asked for
+    when a page is read.
     """
 
-    parts: Sequence[QuerySet[Any]]
+    parts: Callable[[], Sequence[QuerySet[Any]]]
     count: Count
     sorting: Sorting = NEWEST_FIRST
     per_page: int = ROWS_PER_PAGE
@@ -114,7 +119,7 @@ class Pages:
     def of(cls, found: QuerySet[Any], count: Count | None = None) -> Pages:
         """The pages of a list that is sorted by its keys, newest first."""
         count = how_many(found) if count is None else count
-        return cls([found.order_by(*NEWEST_FIRST.fields)], count)
+        return cls(lambda: [found.order_by(*NEWEST_FIRST.fields)], count)
 
     def get_page(self, asked: str | None) -> Page:
         """The page asked for, or the nearest that there is."""
@@ -122,15 +127,15 @@ class Pages:
         if number < 0 and not self.count.more:
             number = max(self.num_pages + 1 + number, 1)
         number = max(min(number, self.num_pages), -self.num_pages)
-        return Page(self, number, self._rows(number))
+        return Page(self, number)
 
-    def _rows(self, number: int) -> QuerySet[Any]:
+    def rows_of(self, number: int) -> QuerySet[Any]:
         """The rows of a page; of one from the end in reverse, the last row first.
 
         An inner query finds only the keys, and the outer one the columns and joins of these rows:
         so the database carries as little as possible past the rows that it skips.
         """
-        sorting, parts = self.sorting, list(self.parts)
+        sorting, parts = self.sorting, list(self.parts())
         if number < 0:
             sorting = sorting.reversed()
             parts = [part.reverse() for part in reversed(parts)]

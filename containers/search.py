@@ -66,11 +66,10 @@ def number_in(text: str, prefix: str = "") -> int | None:
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
     """The keys of the rows that one of the meanings fits. Each is looked up in an index of its own,
     and finds at most so many."""
-    everything: QuerySet[Any] = found.model._default_manager.order_by()
-    keys = [
-        everything.filter(pk__in=found.filter(meaning).order_by().values("pk")[:most]).values("pk")
-        for meaning in meanings
-    ]
+    keys = [found.filter(meaning).order_by().values("pk")[:most] for meaning in meanings]
+    if not connections[found.db].features.supports_slicing_ordering_in_compound:
+        everything: QuerySet[Any] = found.model._default_manager.order_by()
+        keys = [everything.filter(pk__in=some).values("pk") for some in keys]
     return keys[0].union(*keys[1:])
 
 
@@ -150,6 +149,10 @@ _ON_POSTGRESQL = [
     "ON containers_container USING gin (name gin_trgm_ops)",
     "CREATE INDEX IF NOT EXISTS containers_address_begins "
     "ON containers_container (address varchar_pattern_ops)",
+    # As `icontains` compares them.
+    "CREATE INDEX IF NOT EXISTS panel_user_trigrams ON panel_user USING gin "
+    "(upper(username::text) gin_trgm_ops, upper(first_name::text) gin_trgm_ops, "
+    "upper(last_name::text) gin_trgm_ops)",
 ]
 _NAMES = """CREATE VIRTUAL TABLE IF NOT EXISTS containers_name USING fts5(
     name, content='containers_container', content_rowid='id', tokenize='trigram')"""

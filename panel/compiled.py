@@ -3,10 +3,10 @@ PostgreSQL prepared once on each connection."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import local
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import NotSupportedError, connections, router
@@ -26,10 +26,7 @@ class CompiledQuery:
             self._sql, self._params, self._columns = "", None, []
             return
         self._columns = [column for column, *_ in compiler.select]
-        if compiler.connection.vendor == "postgresql":
-            # With LIMIT as a parameter PostgreSQL plans for an unknown limit.
-            with compiler.connection.cursor() as cursor:
-                self._sql, self._params = cursor.mogrify(self._sql, self._params), None
+        self._sql, self._params = inlined(compiler.connection, self._sql, self._params)
 
     def rows(self) -> list[tuple[Any, ...]]:
         """The rows that there are now, in one query; in none where Django knows that the result is
@@ -88,6 +85,36 @@ class ModelReader:
             self._kept.converters = [each for each in made if each[2]]
         kept: list[tuple[int, Any, list[Any]]] = self._kept.converters
         return kept
+
+
+Compiled = TypeVar("Compiled")
+
+
+class Kept(Generic[Compiled]):
+    """What this process has compiled, each by a key that says all it depends on. When there are
+    `most`, it begins anew."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._compiled: dict[object, Compiled] = {}
+
+    def get(self, key: object, compiled: Callable[[], Compiled]) -> Compiled:
+        """The one of this key, which is made if there is none."""
+        kept = self._compiled.get(key)
+        if kept is None:
+            if len(self._compiled) >= self._most:
+                self._compiled.clear()
+            kept = self._compiled[key] = compiled()
+        return kept
+
+
+def inlined(connection: Any, statement: str, params: Any) -> tuple[str, Any]:
+    """The statement and what is left of its parameters: on PostgreSQL they are written into it.
+    With LIMIT as a parameter it plans for an unknown limit."""
+    if connection.vendor != "postgresql":
+        return statement, params
+    with connection.cursor() as cursor:
+        return cursor.mogrify(statement, params), None
 
 
 def execute(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:

@@ -74,7 +74,7 @@ class Container(Lifecycle):
     `missing` says that its node was asked, and does not have it.
     `revision` grows with every change of it, of its work and of its order that a page shows; not
     when its customer or node is renamed, nor when it is overdue. `buttons` are there after
-    `with_buttons`, `order_number` (None where nobody ordered it) after `as_listed`.
+    `with_buttons`, `order_number` (None where nobody ordered it) in what is `Listed`.
     """
 
     customer = models.ForeignKey(

@@ -17,7 +17,7 @@ from containers.operations import NotAllowed, TooFast
 from containers.placement import NoNodeFits, candidates, targets
 from containers.search import number_in
 from containers.views import detail
-from containers.views.rows import as_listed, as_rows, as_shown, with_buttons
+from containers.views.rows import Listed, as_rows, as_shown, with_buttons
 from panel.http import Request, go_to, is_ours
 
 # As many as one page of the list shows, with room to spare.
@@ -102,7 +102,7 @@ def _answer(request: Request, container: Container, *, status: int = 200) -> Htt
             return HttpResponseRedirect(_back_to(request, container))
         return detail.page(request, container, status=status)
     if request.htmx.target == f"container-{container.pk}":
-        listed = as_listed(Container.objects.filter(pk=container.pk))
+        listed = Listed(Container.objects.filter(pk=container.pk))
         rows = as_rows(with_buttons(listed, request.user), request.user)
         context = {"rows": rows, "here": _back_to(request, container), "alone": True}
         response = render(request, "containers/_rows.html", context, status=status)

@@ -8,12 +8,12 @@ needs one query.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import cached_property
 
 from django.db.models import QuerySet, Value
 
 from containers import search
-from containers.counting import FAR_ENOUGH, Count, counts_as_text, counts_by_status, total
+from containers.counting import FAR_ENOUGH, Count, CountsByStatus, counts_as_text, total
 from containers.forms import FilterForm
 from containers.long_lists import of_plan_row_by_row, terms_on_no_node, terms_on_one_node
 from containers.models import Container
@@ -29,8 +29,10 @@ from containers.views.list_poll import (
     digest_of_search,
     first,
 )
-from panel.compiled import CompiledQuery
+from containers.views.rows import Listed
+from panel.compiled import CompiledQuery, Kept
 from panel.http import Request
+from panel.models import User
 
 # The columns that the list can be sorted by, as `?sort=` names them.
 COLUMNS = {
@@ -58,6 +60,7 @@ class ContainerList:
 
     def __init__(self, request: Request) -> None:
         self.filters = FilterForm(request.GET).filters()
+        self._asked = _rights(request.user), *self.filters.items()
         found: QuerySet[Container] = Container.objects.visible_to(request.user)
         if (node := self.filters.get("node")) and request.user.administers:
             found = found.filter(node=node)
@@ -81,7 +84,7 @@ class ContainerList:
         """By status; where a search finds too much, among the first that it finds."""
         if self.text:
             return counts_of(self._matches)
-        return counts_by_status(self._filtered, Status.values)
+        return _counts.get(self._asked, self._counting)()
 
     @cached_property
     def total(self) -> Count:
@@ -90,7 +93,14 @@ class ContainerList:
 
     def page(self) -> Page:
         """The page asked for, or the nearest that there is."""
-        return self._page_of(self._count)
+        page = self._page_of(self._count)
+        if self.text:
+            # What was found is in the query.
+            page.found = Listed(page.found)
+            return page
+        asked = self._asked, self.status, self.sort, self._count.more, page.number
+        page.found = _pages.get(asked, lambda: Listed(page.found))
+        return page
 
     def seen(self, rows: Iterable[Container]) -> str:
         """A digest of what a page with these rows shows."""
@@ -103,7 +113,7 @@ class ContainerList:
         """The query that tells whether the page has changed. The page says itself whether it was
         too long to be counted (`is_long`): so one query is enough."""
         matches = self._looked_up().values_list(*FINGERPRINT)
-        counts = partial(counts_by_status, self._filtered, Status.values)
+        counts = self._counting()
         if self.text and not is_long:
             return Poll(CompiledQuery(matches), counts, is_search=True, is_long=False)
         shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
@@ -116,6 +126,9 @@ class ContainerList:
             self._looked_up().values_list(*FINGERPRINT, Value(False)), all=True
         )
         return Poll(CompiledQuery(both), counts, is_search=True, is_long=True)
+
+    def _counting(self) -> CountsByStatus:
+        return CountsByStatus(self._filtered, Status.values)
 
     @property
     def _count(self) -> Count:
@@ -130,14 +143,14 @@ class ContainerList:
         return search.looked_up(self._filtered, self.text, FAR_ENOUGH + 1)
 
     def _page_of(self, count: Count) -> Page:
-        parts = self._parts_of_many() if count.more else [self._few()]
+        parts = self._parts_of_many if count.more else self._few
         return Pages(parts, count, self._sorting).get_page(self._page_number)
 
-    def _few(self) -> QuerySet[Container]:
+    def _few(self) -> list[QuerySet[Container]]:
         found = self._filtered
         if self.text:
             found = Container.objects.filter(pk__in=[key for key, *_ in self._matches])
-        return self._in_status(found).order_by(*self._sorting.terms())
+        return [self._in_status(found).order_by(*self._sorting.terms())]
 
     def _parts_of_many(self) -> list[QuerySet[Container]]:
         """The list in parts, each of which is read off the index of the sort."""
@@ -164,21 +177,23 @@ class ContainerList:
         return found.exclude(status=Status.DESTROYED)
 
 
-# The polls of this process. An open page asks the same every few seconds, and to compile its query
-# takes longer than to execute it.
-_polls: dict[object, Poll] = {}
-MOST_POLLS = 500
+# What this process has compiled for this person's rights. An open page asks the same every few
+# seconds, and to compile its query takes longer than to execute it.
+_counts = Kept[CountsByStatus](most=500)
+_pages = Kept[Listed](most=500)
+_polls = Kept[Poll](most=500)
+
+
+def _rights(user: User) -> tuple[object, ...]:
+    """All of a person that a query depends on."""
+    return user.pk, user.administers, user.sees_everything
 
 
 def unchanged(request: Request) -> bool:
     """Whether the page that polls would show the same now as when it was rendered."""
-    user, seen = request.user, request.GET.get("seen", "")
+    seen = request.GET.get("seen", "")
     parameters = tuple(item for item in request.GET.items() if item[0] != "seen")
     is_long = seen.startswith(LONG)
-    key = user.pk, user.administers, user.sees_everything, parameters, is_long
-    poll = _polls.get(key)
-    if poll is None:
-        if len(_polls) >= MOST_POLLS:
-            _polls.clear()
-        poll = _polls[key] = ContainerList(request).poll(is_long=is_long)
+    key = _rights(request.user), parameters, is_long
+    poll = _polls.get(key, lambda: ContainerList(request).poll(is_long=is_long))
     return poll.digest() == seen

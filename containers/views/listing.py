@@ -15,7 +15,7 @@ from containers.paging import links
 from containers.statuses import LINED_UP
 from containers.views.container_list import COLUMNS, ContainerList, unchanged
 from containers.views.polling import poll_seconds
-from containers.views.rows import as_listed, as_rows, with_buttons
+from containers.views.rows import as_rows, with_buttons
 from panel.http import Request
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def containers(request: Request) -> HttpResponse:
         return HttpResponse(status=204)
     listed = ContainerList(request)
     page = listed.page()
-    page.found = as_listed(page.found)
     shown = with_buttons(page, request.user)
     rows = as_rows(shown, request.user)
     context = {

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import Any
 
-from django.db.models import F, Prefetch, QuerySet, prefetch_related_objects
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import FilteredRelation, Model, Prefetch, Q, QuerySet
 
-from containers.models import Action, Container, Operation
+from containers.models import Action, Container, Node, Operation
 from containers.statuses import TRANSIENT, Status
 from containers.templatetags.spans import since
-
-if TYPE_CHECKING:
-    from panel.models import User
+from panel.compiled import CompiledQuery
+from panel.models import User
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,49 @@ def with_buttons(found: Iterable[Container], user: User) -> list[Container]:
     return rows
 
 
-def as_listed(found: QuerySet[Container]) -> QuerySet[Container]:
-    """The containers with what the rows of a list show of them; no more is read."""
-    # The model declares it for the type checker alone.
-    found = found.annotate(order_number=F("order__pk"))  # type: ignore[no-redef]
-    return found.select_related("customer", "node").only(
-        "name", "status", "status_since", "problem", "plan", "address", "missing", "revision",
-        "withdrawn_at", "customer__username", "customer__first_name", "customer__last_name",
-        "node__name", "node__online",
-    )  # fmt: skip
+class Listed:
+    """The containers found, with what the rows of a list show of them and no more: compiled once,
+    and read in one query each time."""
+
+    def __init__(self, found: QuerySet[Container]) -> None:
+        is_open = Q(operations__outcome=Operation.Outcome.OPEN)
+        found = found.annotate(work=FilteredRelation("operations", condition=is_open))
+        columns = [f"{way}{field}" for way, _, fields in _SHOWN for field in fields]
+        self._query = CompiledQuery(found.values_list(*columns, "order__pk"))
+
+    def __iter__(self) -> Iterator[Container]:
+        for *values, order_number in self._query.rows():
+            container, customer, node, work, target = _instances(iter(values))
+            container.customer, container.node = customer, node
+            container.order_number = order_number
+            container.open_operations = [work] if work else []
+            if work:
+                work.target = target
+            yield container
+
+
+# The way from a container to each of its own, and the fields that are shown, in the model's order.
+_SHOWN: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
+    (
+        "",
+        Container,
+        (
+            "id", "customer_id", "name", "plan", "node_id", "address", "status", "status_since",
+            "problem", "missing", "revision", "withdrawn_at",
+        ),
+    ),
+    ("customer__", User, ("id", "username", "first_name", "last_name")),
+    ("node__", Node, ("id", "name", "online")),
+    ("work__", Operation, ("id", "target_id", "progress")),
+    ("work__target__", Node, ("id", "name")),
+)  # fmt: skip
+
+
+def _instances(values: Iterator[Any]) -> Iterator[Any]:
+    """One of each model in `_SHOWN`, or None."""
+    for _, model, fields in _SHOWN:
+        key, *others = islice(values, len(fields))
+        yield model.from_db(DEFAULT_DB_ALIAS, fields, [key, *others]) if key else None
 
 
 @dataclass(frozen=True)
@@ -85,13 +120,7 @@ class Row:
 
 
 def as_rows(shown: list[Container], user: User) -> list[Row]:
-    """What this person sees of containers that are `as_listed`, and have their buttons."""
-    under_way = Operation.objects.open().select_related("target")
-    under_way = under_way.only("container_id", "progress", "target__name")
-    prefetch_related_objects(
-        [each for each in shown if not each.is_at_rest],
-        Prefetch("operations", queryset=under_way, to_attr="open_operations"),
-    )
+    """What this person sees of containers that are `Listed`, and have their buttons."""
     whose, may_act = user.sees_everything, any(each.is_ever_for(user) for each in shown)
     return [Row(_looks(each, whose=whose, may_act=may_act), _cells(each)) for each in shown]
 

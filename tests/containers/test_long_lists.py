@@ -18,6 +18,7 @@ from containers.paging import Pages
 from containers.statuses import Status
 from containers.views import container_list, list_poll
 from containers.views.container_list import SORTINGS
+from panel.compiled import Kept
 from panel.models import User
 from tests.cast import ContainerFactory, UserFactory
 from tests.containers.test_listing import chips, names, poll
@@ -36,7 +37,8 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 def patience(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
     for module in (counting, container_list, list_poll):
         monkeypatch.setattr(module, "FAR_ENOUGH", bound)
-    monkeypatch.setattr(container_list, "_polls", {})
+    for kept in ("_counts", "_pages", "_polls"):
+        monkeypatch.setattr(container_list, kept, Kept(most=500))
 
 
 @pytest.fixture

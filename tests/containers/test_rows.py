@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from containers.models import Container
 from containers.statuses import Status
-from containers.views.rows import as_listed, as_rows, with_buttons
+from containers.views.rows import Listed, as_rows, as_shown, with_buttons
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, OrderFactory, PlanFactory
 
@@ -76,10 +76,27 @@ def test_one_that_is_on_no_node_yet_bears_the_number_of_its_order(
     assert numbers == [running.instance_name, f"order {order.pk}"]
 
 
-def test_work_is_only_asked_for_where_there_may_be_some(
+def test_rows_are_read_at_once_and_are_what_django_makes_of_them(
     lena: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    for status, queries in ((Status.STOPPED, 1), (Status.BOOTING, 2)):
+    for status in Status:
         ContainerFactory.create(customer=lena, status=status)
-        with django_assert_num_queries(queries):
-            as_rows(with_buttons(as_listed(Container.objects.all()), lena), lena)
+    moving = Container.objects.get(status=Status.MIGRATING)
+    moving.operations.update(progress=30, target=NodeFactory.create())
+    moving.operations.create(outcome="failed", kind="stop", deadline_at=moving.ordered_at)
+    listed = Listed(Container.objects.order_by("pk"))
+    with django_assert_num_queries(1):
+        rows = list(listed)
+        shown = as_rows(with_buttons(rows, lena), lena)
+    known = list(as_shown(Container.objects.order_by("pk")))
+    assert rows == known
+    assert shown == as_rows(with_buttons(with_no_order(known), lena), lena)
+    for read, row in zip(rows, known, strict=True):
+        for name in read.__dict__.keys() - {"_state", "buttons"}:
+            assert getattr(read, name) == getattr(row, name), name
+
+
+def with_no_order(rows: list[Container]) -> list[Container]:
+    for row in rows:
+        row.order_number = None
+    return rows
