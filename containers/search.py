@@ -93,8 +93,8 @@ def indexed_name_has(text: str, alias: str, of: str = "") -> Q:
 
 
 def people(text: str) -> QuerySet[User, Any]:
-    """The keys of the people whose name has the text in it, or whose address it is. All people are
-    read for it, so only what the text can mean is compared."""
+    """The keys of the people whose name has the text in it, or whose address it is. On SQLite, and
+    for a text with a space, all people are read, so only what it can mean is compared."""
     meant = Q(username__icontains=text)
     if " " in text:
         meant |= Q(whole_name__icontains=text)

@@ -219,3 +219,10 @@ def test_customers_are_found_by_their_names(as_ada: Client) -> None:
     zoe = UserFactory.create(username="zoe", last_name="Okonkwo")
     ContainerFactory.create(customer=zoe, name="hers", on_node=False)
     assert names(as_ada.get("/containers/?q=okon")) == ["hers"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite reads all people")
+def test_people_are_found_by_the_trigrams_of_their_names() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    assert "panel_user_trigrams" in search.people("okon").explain()
