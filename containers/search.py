@@ -8,7 +8,7 @@ neither, so both are made after the migrations, wherever they are missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -25,17 +25,23 @@ SHORTEST = 3
 LARGEST_ID = 2**63 - 1
 
 
-def matching(found: QuerySet[Container], text: str) -> QuerySet[Container]:
-    """Those that match, by conditions that are checked row by row: for a text that matches many."""
-    condition = name_has(text) | Q(customer__in=people(text))
+def matching(
+    found: QuerySet[Container], text: str, whose: Sequence[int] | None = None
+) -> QuerySet[Container]:
+    """Those that match, by conditions that are checked row by row: for a text that matches many.
+    `whose` are the people whom it finds, where they are known already."""
+    condition = name_has(text) | Q(customer__in=people(text) if whose is None else whose)
     for meaning in _other_meanings(text, found.db):
         condition |= meaning
     return found.filter(condition)
 
 
-def looked_up(found: QuerySet[Container], text: str, most: int) -> QuerySet[Container]:
+def looked_up(
+    found: QuerySet[Container], text: str, most: int, whose: Sequence[int] | None = None
+) -> QuerySet[Container]:
     """The same, looked up in the indexes: at most so many for each meaning of the text."""
-    meanings = [indexed_name_has(text, found.db), of_people(text, found.db)]
+    theirs = of_people(text, found.db) if whose is None else Q(customer__in=whose)
+    meanings = [indexed_name_has(text, found.db), theirs]
     keys = keys_of_any(found, [*meanings, *_other_meanings(text, found.db)], most)
     return Container.objects.filter(pk__in=keys).order_by()
 
@@ -103,6 +109,13 @@ def people(text: str) -> QuerySet[User, Any]:
     if "@" in text:
         meant |= Q(email__iexact=text)
     return User.objects.with_whole_name().filter(meant).order_by().values("pk")
+
+
+def people_once(text: str, most: int) -> Sequence[int] | None:
+    """The same looked up, for queries that are made one after the other; None where there are more
+    than that."""
+    found = list(people(text).values_list("pk", flat=True)[: most + 1])
+    return found if len(found) <= most else None
 
 
 def of_people(text: str, alias: str) -> Q:

@@ -7,7 +7,7 @@ needs one query.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from django.db.models import QuerySet, Value
@@ -112,6 +112,8 @@ class ContainerList:
     def poll(self, *, is_long: bool) -> Poll:
         """The query that tells whether the page has changed. The page says itself whether it was
         too long to be counted (`is_long`): so one query is enough."""
+        # It is kept, and people are renamed: it asks anew each time whom the text finds.
+        self._people = None
         matches = self._looked_up().values_list(*FINGERPRINT)
         counts = self._counting()
         if self.text and not is_long:
@@ -140,7 +142,11 @@ class ContainerList:
         return first(self._looked_up().values_list(*FINGERPRINT))
 
     def _looked_up(self) -> QuerySet[Container]:
-        return search.looked_up(self._filtered, self.text, FAR_ENOUGH + 1)
+        return search.looked_up(self._filtered, self.text, FAR_ENOUGH + 1, self._people)
+
+    @cached_property
+    def _people(self) -> Sequence[int] | None:
+        return search.people_once(self.text, FAR_ENOUGH)
 
     def _page_of(self, count: Count) -> Page:
         parts = self._parts_of_many if count.more else self._few
@@ -169,7 +175,7 @@ class ContainerList:
         return parts[::-1] if sorting.is_descending else parts
 
     def _matching(self, found: QuerySet[Container]) -> QuerySet[Container]:
-        return search.matching(found, self.text) if self.text else found
+        return search.matching(found, self.text, self._people) if self.text else found
 
     def _in_status(self, found: QuerySet[Container]) -> QuerySet[Container]:
         if self.status:
@@ -179,8 +185,8 @@ class ContainerList:
 
 # What this process has compiled for this person's rights. An open page asks the same every few
 # seconds, and to compile its query takes longer than to execute it.
-_counts = Kept[CountsByStatus](most=500)
-_pages = Kept[Listed](most=500)
+_counts = Kept[CountsByStatus](most=200)
+_pages = Kept[Listed](most=200)
 _polls = Kept[Poll](most=500)
 
 
