@@ -8,6 +8,6 @@ class ContainersConfig(AppConfig):
     name = "containers"
 
     def ready(self) -> None:
-        from containers import search
+        from containers.models.raw_indexes import make_indexes
 
-        post_migrate.connect(search.make_indexes, sender=self)
+        post_migrate.connect(make_indexes, sender=self)

@@ -3,7 +3,7 @@ PostgreSQL prepared once on each connection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from threading import local
 from typing import Any, Generic, TypeVar
@@ -18,15 +18,15 @@ class CompiledQuery:
     in: a time or a person in it never changes."""
 
     def __init__(self, rows: QuerySet[Any, Any]) -> None:
-        self._query, self._alias = rows.query, rows.db
-        compiler = self._query.get_compiler(self._alias)
+        self._alias = rows.db
+        compiler = rows.query.get_compiler(self._alias)
         try:
-            self._sql, self._params = compiler.as_sql()
+            sql, params = compiler.as_sql()
         except EmptyResultSet:
-            self._sql, self._params, self._columns = "", None, []
+            self._sql = ""
             return
-        self._columns = [column for column, *_ in compiler.select]
-        self._sql, self._params = inlined(compiler.connection, self._sql, self._params)
+        self._sql, self._params = inlined(compiler.connection, sql, params)
+        self._columns = _Columns([column for column, *_ in compiler.select])
 
     def rows(self) -> list[tuple[Any, ...]]:
         """The rows that there are now, in one query; in none where Django knows that the result is
@@ -34,10 +34,8 @@ class CompiledQuery:
         if not self._sql:
             return []
         # No connection is kept: each belongs to a thread, and ends with it.
-        compiler = self._query.get_compiler(self._alias)
-        read = execute(compiler.connection, self._sql, self._params)
-        converters = compiler.get_converters(self._columns)
-        return list(map(tuple, compiler.apply_converters(read, converters)))
+        connection = connections[self._alias]
+        return self._columns.read(execute(connection, self._sql, self._params), connection)
 
 
 class ModelReader:
@@ -49,29 +47,44 @@ class ModelReader:
         self._models = [(each, [f.attname for f in each._meta.concrete_fields]) for each in models]
         fields = [field for model in models for field in model._meta.concrete_fields]
         self.columns = ", ".join(f"{each.model._meta.db_table}.{each.column}" for each in fields)
-        self._selected = [field.cached_col for field in fields]
-        self._kept = local()
+        self._columns = _Columns([field.cached_col for field in fields])
 
     def read(self, statement: str, params: Any) -> list[tuple[Any, ...]]:
         """An instance of each model for every row of the statement."""
         connection = connections[self._alias]
-        rows = execute(connection, statement, params)
-        return [self._as_models(list(row), connection) for row in rows]
+        rows = self._columns.read(execute(connection, statement, params), connection)
+        return [self._as_models(iter(row)) for row in rows]
 
-    def _as_models(self, row: list[Any], connection: Any) -> tuple[Any, ...]:
-        for place, column, converters in self._converters_of(connection):
-            if row[place] is not None:
-                for convert in converters:
-                    row[place] = convert(row[place], column, connection)
-        values = iter(row)
+    def _as_models(self, values: Iterator[Any]) -> tuple[Any, ...]:
         return tuple(
             model.from_db(self._alias, names, list(islice(values, len(names))))
             for model, names in self._models
         )
 
-    def _converters_of(self, connection: Any) -> list[tuple[int, Any, list[Any]]]:
-        """The converters of the columns that have any, as Django's compiler applies them. Kept for
-        the connection of each thread."""
+
+class _Columns:
+    """Makes of what the database has sent in these columns what Django makes of it. What converts
+    them is kept for the connection of each thread."""
+
+    def __init__(self, columns: Iterable[Any]) -> None:
+        self._columns = list(columns)
+        self._kept = local()
+
+    def read(self, rows: Iterable[Sequence[Any]], connection: Any) -> list[tuple[Any, ...]]:
+        if not (converters := self._converters(connection)):
+            return list(map(tuple, rows))
+        return [self._converted(list(row), converters, connection) for row in rows]
+
+    @staticmethod
+    def _converted(row: list[Any], converters: Any, connection: Any) -> tuple[Any, ...]:
+        for place, column, of_column in converters:
+            if row[place] is not None:
+                for convert in of_column:
+                    row[place] = convert(row[place], column, connection)
+        return tuple(row)
+
+    def _converters(self, connection: Any) -> list[tuple[int, Any, list[Any]]]:
+        """Of the columns that have any, in the order of Django's compiler."""
         if getattr(self._kept, "connection", None) is not connection:
             self._kept.connection, ops = connection, connection.ops
             made = [
@@ -80,7 +93,7 @@ class ModelReader:
                     column,
                     [*ops.get_db_converters(column), *column.get_db_converters(connection)],
                 )
-                for place, column in enumerate(self._selected)
+                for place, column in enumerate(self._columns)
             ]
             self._kept.converters = [each for each in made if each[2]]
         kept: list[tuple[int, Any, list[Any]]] = self._kept.converters

@@ -23,7 +23,7 @@ class Match(Lookup):
 
 
 class NameIndex(models.Model):
-    """The FTS5 table that `containers.search` makes and its triggers keep. A join, so that it is
+    """The FTS5 table that `raw_indexes` makes and its triggers keep. A join, so that it is
     read no further than needed: three letters may be in a third of all names. Not there on
     PostgreSQL."""
 

@@ -13,7 +13,7 @@ from django.test import Client
 
 from containers import counting, search
 from containers.counting import Count, counts_by_status
-from containers.models import Container, Node, StatusChange
+from containers.models import Container, Node, StatusChange, raw_indexes
 from containers.paging import Pages
 from containers.statuses import Status
 from containers.views import container_list, list_poll
@@ -211,7 +211,7 @@ def test_the_index_of_names_is_made_anew_when_a_migration_has_dropped_its_trigge
         cursor.execute("DROP TRIGGER containers_name_added")
     ContainerFactory.create(customer=lena, name="missed", on_node=False)
     assert names(as_ada.get("/containers/?q=missed")) == []
-    search.make_indexes(apps.get_app_config("containers"), using="default")
+    raw_indexes.make_indexes(apps.get_app_config("containers"), using="default")
     assert names(as_ada.get("/containers/?q=missed")) == ["missed"]
 
 
