@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,25 +71,20 @@ def reach(where: str, *, project: str) -> Server:
 
 def _answering(server: Server) -> Server:
     """The server at a local socket, once it has said which one it is."""
-    client = Client(server)
     try:
-        about = client.get("/1.0")
+        with closing(Client(server)) as client:
+            about = client.get("/1.0")
     except Unreachable as failure:
         is_shut = os.strerror(errno.EACCES) in failure.detail
         raise Unreachable(failure.detail, SHUT if is_shut else NOBODY_THERE) from failure
-    finally:
-        client.close()
     return replace(server, certificate=about["environment"]["certificate"])
 
 
 def offers(server: Server, *, pool: str) -> list[Offer]:
     """What can be added of a server: itself, or each member of its cluster. Raises CannotAdd
     where the panel cannot work with it."""
-    client = Client(server)
-    try:
+    with closing(Client(server)) as client:
         about = describe(client, pool)
-    finally:
-        client.close()
     if about.obstacles:
         raise CannotAdd(*about.obstacles)
     if not about.members:
@@ -164,11 +159,8 @@ def _wait_for_others() -> None:
 
 
 def _by_member(server: Server) -> dict[str | None, Server]:
-    client = Client(server)
-    try:
+    with closing(Client(server)) as client:
         return {member.name: _own(server, member) for member in members(client)}
-    finally:
-        client.close()
 
 
 def _own(server: Server, member: Member) -> Server:
@@ -215,12 +207,9 @@ def _problem_of(server: Server, fresh: Path) -> str:
     """Why a server could not be told of the new key; "" where it could, or has been already."""
     try:
         for known in (server, replace(server, identity=fresh)):
-            client = Client(known)
-            try:
+            with closing(Client(known)) as client:
                 if client.is_trusted:
                     return ""
-            finally:
-                client.close()
     except DriverError as error:
         return error.detail
     return f"{server.address}: it does not accept the panel's certificate"

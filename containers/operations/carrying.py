@@ -195,7 +195,7 @@ def _follow(operation: Operation) -> None:
     for step in work.steps(_job(operation)):
         if not isinstance(step, Progress):
             halting, operation.halting_seconds = False, 0.0
-            if step is work.HALF_WAY:
+            if step is work.Mark.HALF_WAY:
                 outcomes.half_way(operation)
             continue
         now = time.monotonic()

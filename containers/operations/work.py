@@ -2,7 +2,7 @@
 
 A function here is named for the action whose work it does. It knows no row and no
 transaction; what the node does comes up as `Progress`, and a `Mark` once the system inside has
-been shut down: `HALF_WAY` where a restart goes on to boot, `HALTED` where a move goes on to copy.
+been shut down.
 `undo` holds what has to be put right after a failure, `reached` says what counts as
 success once the node has been asked.
 """
@@ -13,27 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
-from containers.drivers import (
-    Conflict,
-    Driver,
-    Instance,
-    Power,
-    Progress,
-    Refused,
-    Spec,
-)
+from containers.drivers import Conflict, Driver, Instance, Power, Progress, Refused, Spec
 from containers.statuses import Status
 
 
 class Mark(Enum):
+    """The system inside has been shut down: HALF_WAY where a restart goes on to boot, HALTED where
+    a move goes on to copy."""
+
     HALF_WAY = "half-way"
     HALTED = "halted"
 
 
-HALF_WAY: Final = Mark.HALF_WAY
-HALTED: Final = Mark.HALTED
 Steps = Iterator[Progress | Mark]
 
 
@@ -106,7 +98,7 @@ def stop(job: Job) -> Steps:
 def restart(job: Job) -> Steps:
     if job.during == Status.STOPPING:
         yield from job.node.stop(job.name, force=job.forced)
-        yield HALF_WAY
+        yield Mark.HALF_WAY
     yield from job.node.start(job.name)
 
 
@@ -118,7 +110,7 @@ def migrate(job: Job) -> Steps:
         # One that is on its way already is too busy to be stopped; its move is joined below.
         with suppress(Conflict):
             yield from job.node.stop(job.name, force=job.forced)
-    yield HALTED
+    yield Mark.HALTED
     try:
         yield from job.node.move(job.name, job.target)
     except Refused as refusal:

@@ -74,7 +74,7 @@ def test_a_restart_that_cannot_boot_ends_stopped_and_says_why(
 
     def steps(job: work.Job) -> work.Steps:
         yield from job.node.stop(job.name)
-        yield work.HALF_WAY
+        yield work.Mark.HALF_WAY
         broken(node, failing=True)
         yield from job.node.start(job.name)
 

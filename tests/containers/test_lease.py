@@ -214,7 +214,7 @@ def test_a_restart_that_is_taken_up_again_halts_and_boots_once(
         yield from job.node.stop(job.name)
         if killed_after == "halting":
             raise Killed
-        yield work.HALF_WAY
+        yield work.Mark.HALF_WAY
         yield from job.node.start(job.name)
         raise Killed
 

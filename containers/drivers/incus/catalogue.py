@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -42,11 +43,8 @@ class Catalogue:
         server = Server(
             self.source.url, self.source.certificate, project="default", timeout=max(timeout, 2)
         )
-        client = Client(server)
-        try:
+        with closing(Client(server)) as client:
             images = client.get("/1.0/images", recursion=1)
-        finally:
-            client.close()
         for image in images:
             if image["type"] == "container":
                 yield from (alias["name"] for alias in image["aliases"])

@@ -7,7 +7,7 @@ import hashlib
 import json
 import socket
 import ssl
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -70,16 +70,14 @@ def join(token: Token, identity: Path, *, project: str = "berth", timeout: float
     answers, and return how to reach it from now on. The secret goes only to the holder of the
     certificate that the token names. Raises BadToken, Refused, Unreachable."""
     server = _first_that_answers(token, identity, project, timeout)
-    client = Client(server)
     try:
-        if not client.is_trusted:
-            body = {"type": "client", "trust_token": token.text}
-            client.change("POST", "/1.0/certificates", body)
-        client.get(f"/1.0/projects/{project}")
+        with closing(Client(server)) as client:
+            if not client.is_trusted:
+                body = {"type": "client", "trust_token": token.text}
+                client.change("POST", "/1.0/certificates", body)
+            client.get(f"/1.0/projects/{project}")
     except (NotTrusted, Refused) as refusal:
         raise BadToken(f"{server.address}: {refusal.detail}") from refusal
-    finally:
-        client.close()
     return server
 
 
@@ -172,13 +170,9 @@ def renew(server: Server, identity: Path) -> Server:
     renewed = replace(server, identity=identity)
     if server.identity is None:
         raise Refused("over a local socket there is no certificate to renew")
-    for_new, for_old = Client(renewed), Client(server)
-    try:
+    with closing(Client(renewed)) as for_new, closing(Client(server)) as for_old:
         if not for_new.is_trusted:
             was = fingerprint(certificate_in(server.identity))
             change = {"certificate": certificate_in(identity)}
             for_old.change("PATCH", f"/1.0/certificates/{was}", change)
-    finally:
-        for_new.close()
-        for_old.close()
     return renewed
