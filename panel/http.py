@@ -1,12 +1,12 @@
 """A request as the views of the panel get it: signed in, and knowing about htmx; which
-addresses lead to the panel; and how a person is sent to another page."""
+addresses lead to the panel; how a person is sent to another page, and asked something."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
@@ -33,3 +33,12 @@ def go_to(request: Request, to: Any) -> HttpResponse:
     if request.htmx:
         return HttpResponseClientRedirect(resolve_url(to))
     return redirect(to)
+
+
+def dialog(
+    request: Request, part: str, title: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """What the template `part` asks or tells: for htmx as it is, to be put into the page's dialog;
+    otherwise on a page of its own."""
+    template = part if request.htmx else "dialog.html"
+    return render(request, template, context | {"part": part, "title": title}, status=status)

@@ -18,7 +18,7 @@ from containers.placement import NoNodeFits, candidates, targets
 from containers.search import number_in
 from containers.views import detail
 from containers.views.rows import Listed, as_rows, as_shown, with_buttons
-from panel.http import Request, go_to, is_ours
+from panel.http import Request, dialog, go_to, is_ours
 
 # As many as one page of the list shows, with room to spare.
 AT_ONCE = 200
@@ -67,21 +67,18 @@ def _ask(request: Request, container: Container, action: Action, question: str) 
     """Say what will be lost, or speaks against it, and ask. Asked again with a wrong name, say
     that it was wrong."""
     wrong = action.typed and "name" in request.POST
-    response = render(
-        request,
-        "containers/_confirm.html" if request.htmx else "containers/confirm.html",
-        {
-            "section": "containers",
-            "container": container,
-            "action": action,
-            "question": question,
-            "targets": candidates(container) if action.asks_target else [],
-            "typed": request.POST.get("name", ""),
-            "wrong": wrong,
-            "next": _back_to(request, container),
-        },
-        status=422 if wrong else 200,
-    )
+    context = {
+        "section": "containers",
+        "container": container,
+        "action": action,
+        "question": question,
+        "targets": candidates(container) if action.asks_target else [],
+        "typed": request.POST.get("name", ""),
+        "wrong": wrong,
+        "next": _back_to(request, container),
+    }
+    title, status = f"{action.label} {container.name}", 422 if wrong else 200
+    response = dialog(request, "containers/_confirm.html", title, context, status=status)
     response["HX-Retarget"] = "#dialog"
     response["HX-Reswap"] = "innerHTML"
     return response
@@ -145,15 +142,13 @@ def act_on_many(request: Request) -> HttpResponse:
             "typed": request.POST.get("name", ""),
             "wrong": action.typed and "name" in request.POST,
         }
-        template = (
-            "containers/_confirm_many.html" if request.htmx else "containers/confirm_many.html"
-        )
-        return render(request, template, context, status=422 if context["wrong"] else 200)
+        part, status = "containers/_confirm_many.html", 422 if context["wrong"] else 200
+        return dialog(request, part, action.label, context, status=status)
 
     # Somebody else may have been quicker with some: the door says so of each.
     target = _target(request)
     context["results"] = [
         (row, operations.refusal(row.pk, name, by=request.user, target=target)) for row in rows
     ]
-    template = "containers/_results.html" if request.htmx else "containers/results.html"
-    return trigger_client_event(render(request, template, context), "refresh")
+    results = dialog(request, "containers/_results.html", action.label, context)
+    return trigger_client_event(results, "refresh")

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
 from containers import settling
@@ -24,7 +24,7 @@ from containers.differences import (
 from containers.forms import AdoptForm
 from containers.models import Node
 from containers.settling import NotPossible
-from panel.http import Request, go_to
+from panel.http import Request, dialog, go_to
 
 DOORS: dict[str, Callable[..., str]] = {
     TAKE_OVER.name: settling.take_over,
@@ -82,7 +82,6 @@ def _adopt(request: Request, node: Node, number: int, context: dict[str, Any]) -
 
 
 def _ask(request: Request, what: str, context: dict[str, Any]) -> HttpResponse:
-    """The question, as a page or for the dialog."""
-    template = f"containers/nodes/_{what}.html" if request.htmx else "containers/nodes/ask.html"
-    context["question"] = f"containers/nodes/_{what}.html"
-    return render(request, template, context, status=422 if request.method == "POST" else 200)
+    title = f"{context['action'].label} {context['difference'].name}"
+    status = 422 if request.method == "POST" else 200
+    return dialog(request, f"containers/nodes/_{what}.html", title, context, status=status)

@@ -16,7 +16,7 @@ from orders.checkout import Refused, gives_back
 from orders.models import Order
 from orders.views.listing import under_way
 from orders.views.timeline import steps
-from panel.http import Request, go_to
+from panel.http import Request, dialog, go_to
 
 
 @require_safe
@@ -66,5 +66,4 @@ def act(request: Request, pk: int, name: str) -> HttpResponse:
     context = {"section": "orders", "order": found, "action": action}
     if name == "refund":
         context["gives_back"] = gives_back(found)
-    template = "orders/_confirm.html" if request.htmx else "orders/confirm.html"
-    return render(request, template, context)
+    return dialog(request, "orders/_confirm.html", f"{action.label} {found.pk}", context)
