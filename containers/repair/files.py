@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from django.db import transaction
@@ -109,7 +110,7 @@ class Files:
         with _plainly():
             pieces = self._node.read_file(self._name, path)
             first = next(pieces, b"")
-        return _joined(first, pieces)
+        return chain([first], pieces)
 
     def start_of(self, path: str, most: int) -> bytes:
         """Up to `most` bytes from its beginning, at once."""
@@ -232,8 +233,3 @@ def _unanswered(changing: bool) -> str:
     if changing:
         return "The node did not answer, so it is not known whether this was done. Look again soon."
     return "The node does not answer just now. Try again in a moment."
-
-
-def _joined(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from pieces

@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
 from containers.forms import NameForm, RenameForm, UploadForm, too_large
@@ -15,15 +14,14 @@ from containers.models import Container
 from containers.repair import paths
 from containers.repair.files import Changed, FileProblem, Files
 from containers.repair.uploads import is_too_large
-from containers.views.files import ask, back_to, explained, requested_path, status_of
+from containers.views.files import about_files, ask, back_to, status_of
 from panel.http import Request
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@explained
-def upload(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, folder = Files(container, request.user), requested_path(request)
+@about_files
+def upload(request: Request, container: Container, folder: str) -> HttpResponseBase:
+    files = Files(container, request.user)
     if request.method != "POST":
         initial = {"name": request.GET.get("name", ""), "replace": "name" in request.GET}
         form = UploadForm(initial=initial)
@@ -56,10 +54,9 @@ def upload(request: Request, pk: int) -> HttpResponseBase:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@explained
-def new_folder(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, folder = Files(container, request.user), requested_path(request)
+@about_files
+def new_folder(request: Request, container: Container, folder: str) -> HttpResponseBase:
+    files = Files(container, request.user)
     if request.method != "POST":
         return ask(request, container, "_new_folder.html", folder, {"form": NameForm()})
     form = NameForm(request.POST)
@@ -75,10 +72,9 @@ def new_folder(request: Request, pk: int) -> HttpResponseBase:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@explained
-def rename(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), requested_path(request)
+@about_files
+def rename(request: Request, container: Container, path: str) -> HttpResponseBase:
+    files = Files(container, request.user)
     if request.method != "POST":
         files.entry(path)
         # A name with bytes that cannot be typed has to be typed anew.
@@ -99,10 +95,9 @@ def rename(request: Request, pk: int) -> HttpResponseBase:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@explained
-def delete(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), requested_path(request)
+@about_files
+def delete(request: Request, container: Container, path: str) -> HttpResponseBase:
+    files = Files(container, request.user)
     if request.method != "POST":
         entry = files.entry(path)
         context = {"info": entry, "target": paths.shown(entry.target)}

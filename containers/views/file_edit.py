@@ -9,22 +9,16 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from containers.drivers import FileInfo, FileKind
 from containers.forms import NewTextForm, TextForm
 from containers.models import Container
 from containers.repair import paths
-from containers.repair.files import (
-    Changed,
-    Closed,
-    FileProblem,
-    Files,
-    NotThere,
-)
+from containers.repair.files import Changed, Closed, FileProblem, Files, NotThere
 from containers.repair.text import Text, difference, unified
-from containers.views.files import address, back_to, explained, page, requested_path, status_of
+from containers.views.files import about_files, address, back_to, page, status_of
 from panel.http import Request
 
 
@@ -42,10 +36,8 @@ class Opened:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@explained
-def edit(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    path = requested_path(request)
+@about_files
+def edit(request: Request, container: Container, path: str) -> HttpResponseBase:
     if request.method == "POST":
         return _save(request, container, path)
     opened = _open(Files(container, request.user), path)
@@ -60,10 +52,8 @@ def edit(request: Request, pk: int) -> HttpResponseBase:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@explained
-def new(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    folder = requested_path(request)
+@about_files
+def new(request: Request, container: Container, folder: str) -> HttpResponseBase:
     if request.method != "POST":
         Files(container, request.user)
         return _editor(request, container, folder, NewTextForm(), new=True)

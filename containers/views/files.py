@@ -41,7 +41,7 @@ _TYPES = {
     FileKind.LINK: stat.S_IFLNK,
 }
 
-View = Callable[[Request, int], HttpResponseBase]
+View = Callable[[Request, Container, str], HttpResponseBase]
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,27 @@ class Row:
     marked: bool
 
 
-def explained(view: View) -> View:
-    """A view whose FileProblems become a page that says what is the matter."""
+def about_files(view: View) -> Callable[[Request, int], HttpResponseBase]:
+    """A view that is given the container, and the path that the address asks for. Its FileProblems
+    become a page that says what is the matter."""
 
     @wraps(view)
     def answer(request: Request, pk: int) -> HttpResponseBase:
+        visible = Container.objects.visible_to(request.user)
+        path = paths.asked(request.META.get("QUERY_STRING", ""))
         try:
-            return view(request, pk)
+            return view(request, get_object_or_404(visible, pk=pk), path)
         except FileProblem as problem:
-            container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-            return refusal(request, container, problem)
+            # Read again: its status may have changed meanwhile.
+            return _refusal(request, get_object_or_404(visible, pk=pk), problem)
 
     return answer
 
 
 @require_safe
-@explained
-def browse(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), requested_path(request)
+@about_files
+def browse(request: Request, container: Container, path: str) -> HttpResponseBase:
+    files = Files(container, request.user)
     try:
         entries = files.list(path)
     except NotThere:
@@ -109,10 +111,9 @@ def browse(request: Request, pk: int) -> HttpResponseBase:
 
 @require_GET
 @never_cache
-@explained
-def download(request: Request, pk: int) -> HttpResponseBase:
-    container = get_object_or_404(Container.objects.visible_to(request.user), pk=pk)
-    files, path = Files(container, request.user), requested_path(request)
+@about_files
+def download(request: Request, container: Container, path: str) -> HttpResponseBase:
+    files = Files(container, request.user)
     info = files.info(path)
     name = paths.shown(paths.name_of(path))
     headers = {
@@ -125,11 +126,6 @@ def download(request: Request, pk: int) -> HttpResponseBase:
         content_type="application/octet-stream",
         headers=headers,
     )
-
-
-def requested_path(request: Request) -> str:
-    """The path that the address asks for."""
-    return paths.asked(request.META.get("QUERY_STRING", ""))
 
 
 def address(name: str, container: Container, path: str, *, at: str = "") -> str:
@@ -182,13 +178,12 @@ def ask(
     return page(request, container, template, path, context, status=status)
 
 
-def refusal(request: Request, container: Container, problem: FileProblem) -> HttpResponse:
+def _refusal(request: Request, container: Container, problem: FileProblem) -> HttpResponse:
     """What is the matter, and how to get on."""
-    opener = (action for action in container.actions_for(request.user) if action.name == "repair")
     context = {
         "problem": problem,
         "closed": isinstance(problem, Closed | NotYours),
-        "opener": next(opener, None),
+        "opener": container.action_for(request.user, "repair"),
     }
     status = 404 if isinstance(problem, NotThere) else status_of(problem)
     # htmx would not show any other in its dialog.
