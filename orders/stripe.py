@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -68,7 +70,7 @@ class StripeGateway(StripeProviderV3):
                 "product_data": {"name": payment.description},
             },
         }
-        try:
+        with _asking():
             made = stripe.checkout.Session.create(
                 api_key=self.api_key,
                 mode="payment",
@@ -81,10 +83,6 @@ class StripeGateway(StripeProviderV3):
                 metadata={MADE_FOR: payment.token},
                 **({"customer_email": payment.billing_email} if payment.billing_email else {}),
             )
-        except stripe.StripeError as error:
-            if _is_unanswered(error):
-                raise ConnectionError(str(error)) from error
-            raise PaymentError(str(error)) from error
         return _plain(made)
 
     def convert_amount(self, currency: str, amount: Decimal) -> int:
@@ -100,20 +98,19 @@ class StripeGateway(StripeProviderV3):
             raise PaymentError("Stripe has not said by which payment_intent it was paid")
         refused = getattr(payment.attrs, "refunds_refused", 0)
         try:
-            made = stripe.Refund.create(
-                api_key=self.api_key,
-                payment_intent=source,
-                amount=self.convert_amount(payment.currency, given),
-                reason="requested_by_customer",
-                # Stripe repeats its answer to a key for a day, a refusal as well.
-                idempotency_key=f"refund-{payment.token}-{given}-{refused}",
-            )
-        except stripe.StripeError as error:
-            if _is_unanswered(error):
-                raise ConnectionError(str(error)) from error
+            with _asking():
+                made = stripe.Refund.create(
+                    api_key=self.api_key,
+                    payment_intent=source,
+                    amount=self.convert_amount(payment.currency, given),
+                    reason="requested_by_customer",
+                    # Stripe repeats its answer to a key for a day, a refusal as well.
+                    idempotency_key=f"refund-{payment.token}-{given}-{refused}",
+                )
+        except PaymentError:
             payment.attrs.refunds_refused = refused + 1
             payment.save()
-            raise PaymentError(str(error)) from error
+            raise
         payment.attrs.refund = _plain(made)
         payment.save()
         return given
@@ -134,12 +131,8 @@ class StripeGateway(StripeProviderV3):
 
     def _look_at(self, session: str) -> dict[str, Any]:
         """A session as it is now."""
-        try:
+        with _asking():
             return _plain(stripe.checkout.Session.retrieve(session, api_key=self.api_key))
-        except stripe.StripeError as error:
-            if _is_unanswered(error):
-                raise ConnectionError(str(error)) from error
-            raise PaymentError(str(error)) from error
 
     @transaction.atomic
     def _take(self, payment: Payment, session: dict[str, Any], *, failed: bool = False) -> None:
@@ -214,10 +207,15 @@ def _has_run_out(session: dict[str, Any]) -> bool:
     return timezone.now().timestamp() > runs_out_at
 
 
-def _is_unanswered(error: BaseException | None) -> bool:
-    """Whether Stripe may have done what it was asked for all the same."""
-    if isinstance(error, stripe.APIConnectionError):
-        return True
-    # 409: it is still at what was asked for with this key before.
-    status = error.http_status if isinstance(error, stripe.StripeError) else None
-    return status is not None and (status >= 500 or status == 409)
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Turns what Stripe refuses into a PaymentError, and into a ConnectionError what it may have
+    done all the same."""
+    try:
+        yield
+    except stripe.StripeError as error:
+        status = error.http_status or 0
+        # 409: it is still at what was asked for with this key before.
+        if isinstance(error, stripe.APIConnectionError) or status >= 500 or status == 409:
+            raise ConnectionError(str(error)) from error
+        raise PaymentError(str(error)) from error
