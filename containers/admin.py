@@ -31,7 +31,6 @@ from panel.admin_lists import BoundedAdmin, GuardedAdmin
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
     from django.forms import ModelForm
-    from django_fsm import Transition
 
     from panel.models import User
 
@@ -77,18 +76,16 @@ class RecordAdmin(BoundedAdmin):
 
 class SearchedAdmin(RecordAdmin):
     """Rows that are searched as on the panel's own pages: looked up in the indexes, and compared
-    row by row where a text finds more than is counted."""
+    row by row where a text finds more than is counted.
+
+    `looked_up` returns the rows that a text finds, at most so many for each thing that it may mean;
+    `matching` all of them.
+    """
 
     # Django shows its search field where there are any; nothing is looked for in them.
     search_fields = ("pk",)
-
-    def looked_up(self, rows: QuerySet[Any], text: str, most: int) -> QuerySet[Any]:
-        """Those that the text finds, at most so many for each thing that it may mean."""
-        raise NotImplementedError
-
-    def matching(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """The same, all of them, compared row by row."""
-        raise NotImplementedError
+    looked_up: staticmethod[[Any, str, int], QuerySet[Any]]
+    matching: staticmethod[[Any, str], QuerySet[Any]]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -111,11 +108,11 @@ class ReadOnlyAdmin(RecordAdmin):
 
 
 class ActionsAdmin(SearchedAdmin):
-    """Rows of a Lifecycle: no field can be edited, and the action menu of the list has the buttons
-    of its table of transitions. An action that has a warning, or something to say of one of the
-    ticked rows, asks on a page of its own first, which says to which it will be done."""
+    """Rows of which no field can be edited, and to which the action menu of the list does
+    something: by default the buttons of their table of transitions. An action that has a warning,
+    or something to say of one of the ticked rows, asks on a page of its own first, which says to
+    which it will be done."""
 
-    model: type[Lifecycle]
     list_select_related: ClassVar[list[str]]
 
     def press(self, request: HttpRequest, row: Any, action: Action) -> None:
@@ -126,24 +123,31 @@ class ActionsAdmin(SearchedAdmin):
         """One sentence that says why the action is not possible on this row now."""
         raise NotImplementedError
 
+    def whose(self, row: Any) -> str:
+        """The customer whose row it is."""
+        return str(row.customer)
+
     def comes_of_it(self, row: Any, action: Action) -> str:
         """What there is to know of a row to which this will be done."""
         return str(row.get_status_display())
 
-    def offers(self, arrow: Transition, request: HttpRequest) -> bool:
-        """Whether the menu has this transition for this person. For each row the table is asked
-        again when it is chosen."""
-        return "label" in arrow.custom and bool(arrow.has_perm(self.model(), request.user))
+    def offered(self, request: HttpRequest) -> list[Action]:
+        """What the menu has for this person. Each row is asked again when it is chosen."""
+        model: type[Lifecycle] = self.model
+        arrows = (arrow for arrow in model.transitions() if arrow.has_perm(model(), request.user))
+        names = {arrow.name for arrow in arrows}
+        return [action for name, action in model.actions().items() if name in names]
+
+    def is_possible(self, request: HttpRequest, row: Any, action: Action) -> bool:
+        return action in row.actions_for(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return obj is None and super().has_change_permission(request)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        offered = {arrow.name for arrow in self.model.transitions() if self.offers(arrow, request)}
         return {
-            name: (partial(type(self).act, action=action), name, action.label)
-            for name, action in self.model.actions().items()
-            if name in offered
+            action.name: (partial(type(self).act, action=action), action.name, action.label)
+            for action in self.offered(request)
         }
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:  # type: ignore[override]
@@ -157,65 +161,44 @@ class ActionsAdmin(SearchedAdmin):
         self, request: HttpRequest, ticked: QuerySet[Any], *, action: Action
     ) -> HttpResponseBase | None:
         """An entry of the action menu was chosen, or the question about it answered."""
-        if are_too_many(request, ticked, action):
+        if len(ticked[: AT_ONCE + 1]) > AT_ONCE:
+            messages.error(request, f"{action.label}: tick {AT_ONCE} at most.")
             return None
-        if question := self._question(request, ticked, action):
-            return question
+        able, unable, asks = [], [], bool(action.warning)
+        for row in ticked:
+            if self.is_possible(request, row, action):
+                said = action.says(row) if action.says else ""
+                asks = asks or bool(said)
+                able.append((row, f"{self.whose(row)}: {said or self.comes_of_it(row, action)}"))
+            else:
+                unable.append((row, f"{self.whose(row)}: {self.why_not(row, action)}"))
+        if asks and not confirmed_for_all(request, action, len(able)):
+            return self._ask(request, action, able, unable)
         for row in ticked:
             self.press(request, row, action)
         return None
 
-    def _question(
-        self, request: HttpRequest, ticked: QuerySet[Any], action: Action
-    ) -> HttpResponseBase | None:
-        """What the panel asks where many are ticked; None where nothing is to be asked, or it was
-        answered."""
-        able, unable, asks = [], [], bool(action.warning)
-        for row in ticked:
-            if action in row.actions_for(request.user):
-                said = action.says(row) if action.says else ""
-                asks = asks or bool(said)
-                able.append((row, f"{row.customer}: {said or self.comes_of_it(row, action)}"))
-            else:
-                unable.append((row, f"{row.customer}: {self.why_not(row, action)}"))
-        if not asks or confirmed_for_all(request, action, len(able)):
-            return None
-        return question(self, request, action, able, unable)
-
-
-def are_too_many(request: HttpRequest, ticked: QuerySet[Any], action: Action) -> bool:
-    """Whether more rows are ticked than one request may act on; adds a message if so."""
-    too_many = len(ticked[: AT_ONCE + 1]) > AT_ONCE
-    if too_many:
-        messages.error(request, f"{action.label}: tick {AT_ONCE} at most.")
-    return too_many
-
-
-def question(
-    shown: admin.ModelAdmin,
-    request: HttpRequest,
-    action: Action,
-    able: DescribedRows,
-    unable: DescribedRows,
-) -> HttpResponseBase:
-    """The page that asks for confirmation, and says to which of the ticked rows it will be done."""
-    wrong = action.typed and "name" in request.POST
-    to_all = f"{action.label}: {len(able)} {model_ngettext(shown.opts, len(able))}?"
-    context = {
-        **shown.admin_site.each_context(request),
-        "title": to_all if able else f"{action.label} is not possible",
-        "opts": shown.opts,
-        "checkbox": ACTION_CHECKBOX_NAME,
-        "action": action,
-        "able": able,
-        "unable": unable,
-        "phrase": action.phrase(len(able)),
-        "typed": request.POST.get("name", ""),
-        "wrong": wrong,
-    }
-    return TemplateResponse(
-        request, "admin/act_on_ticked.html", context, status=422 if wrong else 200
-    )
+    def _ask(
+        self, request: HttpRequest, action: Action, able: DescribedRows, unable: DescribedRows
+    ) -> HttpResponseBase:
+        """The page that asks for confirmation, and says to which rows it will be done."""
+        wrong = action.typed and "name" in request.POST
+        to_all = f"{action.label}: {len(able)} {model_ngettext(self.opts, len(able))}?"
+        context = {
+            **self.admin_site.each_context(request),
+            "title": to_all if able else f"{action.label} is not possible",
+            "opts": self.opts,
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "action": action,
+            "able": able,
+            "unable": unable,
+            "phrase": action.phrase(len(able)),
+            "typed": request.POST.get("name", ""),
+            "wrong": wrong,
+        }
+        return TemplateResponse(
+            request, "admin/act_on_ticked.html", context, status=422 if wrong else 200
+        )
 
 
 @admin.register(Container)
@@ -224,6 +207,7 @@ class ContainerAdmin(ActionsAdmin):
     list_filter = ["status", "node", PlanFilter]
     list_select_related = ["customer", "node"]
     search_help_text = "Name, number (“ct-104”), address, customer or order (“order 104”)"
+    looked_up, matching = staticmethod(search.looked_up), staticmethod(search.matching)
     fields = [
         "name", "customer", "is_now", "status_since", "problem", "plan", "cpus", "memory_mb",
         "disk_gb", "system", "image", "ssh_key", "node", "address", "ordered_at",
@@ -234,12 +218,6 @@ class ContainerAdmin(ActionsAdmin):
     @admin.display(description="status", ordering="status")
     def is_now(self, container: Container) -> str:
         return "Withdrawn" if container.withdrawn_at else container.get_status_display()
-
-    def looked_up(self, rows: QuerySet[Any], text: str, most: int) -> QuerySet[Any]:
-        return search.looked_up(rows, text, most)
-
-    def matching(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
-        return search.matching(rows, text)
 
     def press(self, request: HttpRequest, row: Container, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from django.utils.text import capfirst
 
-from containers.admin import (
-    ActionsAdmin,
-    ChoiceFilter,
-    ReadOnlyAdmin,
-    SearchedAdmin,
-    are_too_many,
-    question,
-)
+from containers.admin import ActionsAdmin, ChoiceFilter, ReadOnlyAdmin
 from containers.models import Action
-from containers.views.act import confirmed_for_all
 from orders import checkout, search
 from orders.checkout import Refused
 from orders.forms import PlanForm, SystemsField
@@ -30,20 +22,22 @@ from panel.admin_lists import GuardedAdmin
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
-    from django_fsm import Transition
 
     from panel.models import User
 
 
-GIVE_BACK = Action(
-    "give_back", "Give back what is too much", "receipt",
-    warning="The gateway pays it back to whoever has paid it. That cannot be taken back.",
-)  # fmt: skip
-WAS_GIVEN_BACK = Action(
-    "was_given_back", "Was given back at the gateway", "receipt",
-    warning="The gateway is not asked: it is only written down that it has paid the money back. "
-    "Look there first. That cannot be taken back.",
-)  # fmt: skip
+# What can be done to a payment, the door for it, and what is said of the payment afterwards.
+GIVING_BACK: dict[Action, tuple[Callable[[Payment, User], None], str]] = {
+    Action(
+        "give_back", "Give back what is too much", "receipt",
+        warning="The gateway pays it back to whoever has paid it. That cannot be taken back.",
+    ): (checkout.give_back, "was given back"),
+    Action(
+        "was_given_back", "Was given back at the gateway", "receipt",
+        warning="The gateway is not asked: it is only written down that it has paid the money "
+        "back. Look there first. That cannot be taken back.",
+    ): (checkout.was_given_back, "is written down as given back"),
+}  # fmt: skip
 
 
 @admin.register(System)
@@ -139,6 +133,7 @@ class OrderAdmin(ActionsAdmin):
     list_filter = [PaidNotCreatedFilter, "status", "plan", "ordered_at"]
     list_select_related = ["customer", "plan", "container"]
     search_help_text = "Number (“order 12”), container, plan or customer"
+    looked_up, matching = staticmethod(search.looked_up), staticmethod(search.matching)
     fields: ClassVar[tuple[str, ...]] = (
         "status", "customer", "plan", "costs", "period", "container", "container_is", "problem",
         "ordered_at", "paid_at",
@@ -159,15 +154,10 @@ class OrderAdmin(ActionsAdmin):
     def problem(self, order: Order) -> str:
         return order.container.problem
 
-    def looked_up(self, rows: Any, text: str, most: int) -> QuerySet[Any]:
-        return search.looked_up(rows, text, most)
-
-    def matching(self, rows: Any, text: str) -> QuerySet[Any]:
-        return search.matching(rows, text)
-
-    def offers(self, arrow: Transition, request: HttpRequest) -> bool:
-        done_here = arrow.name in checkout.BUTTONS and self.has_change_permission(request)
-        return done_here and super().offers(arrow, request)
+    def offered(self, request: HttpRequest) -> list[Action]:
+        if not self.has_change_permission(request):
+            return []
+        return [action for action in super().offered(request) if action.name in checkout.BUTTONS]
 
     def press(self, request: HttpRequest, row: Order, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]
@@ -193,26 +183,23 @@ class GatewayFilter(ChoiceFilter):
 
 
 @admin.register(Payment)
-class PaymentAdmin(SearchedAdmin, ReadOnlyAdmin):
+class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
     list_display = [
-        "__str__", "status", "is_surplus", "order", "customer", "costs", "variant", "modified"
+        "__str__", "status", "is_surplus", "order", "whose", "costs", "variant", "modified"
     ]  # fmt: skip
     list_filter = ["is_surplus", "status", GatewayFilter, "created"]
     list_select_related = ["order__customer"]
     search_help_text = (
         "Number (“payment 12”), number at the gateway; or order, its container, plan or customer"
     )
+    looked_up = staticmethod(search.payments_looked_up)
+    matching = staticmethod(search.payments_matching)
     fields: ClassVar[tuple[str, ...]] = (
-        "order", "customer", "status", "is_surplus", "giving_back_since", "costs",
+        "order", "whose", "status", "is_surplus", "giving_back_since", "costs",
         "arrived", "variant", "transaction_id", "message", "fraud_status",
         "fraud_message", "created", "modified",
     )  # fmt: skip
     readonly_fields = fields
-    actions = ["give_back", "was_given_back"]
-
-    @admin.display(ordering="order__customer__username")
-    def customer(self, payment: Payment) -> str:
-        return str(payment.order.customer)
 
     @admin.display(description="total", ordering="total")
     def costs(self, payment: Payment) -> str:
@@ -222,50 +209,29 @@ class PaymentAdmin(SearchedAdmin, ReadOnlyAdmin):
     def arrived(self, payment: Payment) -> str:
         return money(payment.captured_amount, payment.currency)
 
-    def looked_up(self, rows: Any, text: str, most: int) -> QuerySet[Any]:
-        return search.payments_looked_up(rows, text, most)
+    @admin.display(description="customer", ordering="order__customer__username")
+    def whose(self, row: Payment) -> str:
+        return str(row.order.customer)
 
-    def matching(self, rows: Any, text: str) -> QuerySet[Any]:
-        return search.payments_matching(rows, text)
-
-    def has_give_back_permission(self, request: HttpRequest) -> bool:
+    def offered(self, request: HttpRequest) -> list[Action]:
         """Looking at payments is not enough; nobody changes them, but this moves money."""
-        return request.user.has_perm("orders.change_payment")
+        return list(GIVING_BACK) if request.user.has_perm("orders.change_payment") else []
 
-    @admin.action(description=GIVE_BACK.label, permissions=["give_back"])
-    def give_back(self, request: HttpRequest, ticked: QuerySet[Payment]) -> HttpResponseBase | None:
-        done = "{} was given back."
-        return self._settle(request, ticked, GIVE_BACK, checkout.give_back, done)
+    def is_possible(self, request: HttpRequest, row: Payment, action: Action) -> bool:
+        return row.is_to_be_given_back()
 
-    @admin.action(description=WAS_GIVEN_BACK.label, permissions=["give_back"])
-    def was_given_back(
-        self, request: HttpRequest, ticked: QuerySet[Payment]
-    ) -> HttpResponseBase | None:
-        done = "{} is written down as given back."
-        return self._settle(request, ticked, WAS_GIVEN_BACK, checkout.was_given_back, done)
+    def comes_of_it(self, row: Payment, action: Action) -> str:
+        return money(row.captured_amount, row.currency)
 
-    def _settle(
-        self, request: HttpRequest, ticked: QuerySet[Payment], action: Action,
-        settle: Callable[[Payment, User], None], done: str,
-    ) -> HttpResponseBase | None:  # fmt: skip
-        """Ask whether it is meant, then do it to each, and say what came of it."""
+    def why_not(self, row: Payment, action: Action) -> str:
+        return checkout.nothing_to_give_back(row)
+
+    def press(self, request: HttpRequest, row: Payment, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]
-        if are_too_many(request, ticked, action):
-            return None
-        able, unable = [], []
-        for payment in ticked:
-            whose = f"{payment.order.customer}: {money(payment.captured_amount, payment.currency)}"
-            if payment.is_to_be_given_back():
-                able.append((payment, whose))
-            else:
-                unable.append((payment, f"{whose}, of which nothing is to be given back"))
-        if able and not confirmed_for_all(request, action, len(able)):
-            return question(self, request, action, able, unable)
-        for payment in ticked:
-            try:
-                settle(payment, user)
-            except Refused as reason:
-                messages.warning(request, reason.sentence)
-            else:
-                messages.success(request, done.format(capfirst(str(payment))))
-        return None
+        settle, done = GIVING_BACK[action]
+        try:
+            settle(row, user)
+        except Refused as reason:
+            messages.warning(request, reason.sentence)
+        else:
+            messages.success(request, f"{capfirst(str(row))} {done}.")

@@ -22,7 +22,14 @@ from orders.checkout.paying import (
     try_again,
 )
 from orders.checkout.placing import NameTaken, TooManyUnpaid, place_order, placed_before
-from orders.checkout.undoing import cancel, give_back, gives_back, refund, was_given_back
+from orders.checkout.undoing import (
+    cancel,
+    give_back,
+    gives_back,
+    nothing_to_give_back,
+    refund,
+    was_given_back,
+)
 from orders.models import Order
 
 __all__ = [
@@ -38,6 +45,7 @@ __all__ = [
     "gateway",
     "give_back",
     "gives_back",
+    "nothing_to_give_back",
     "open_payment",
     "payment_reported",
     "place_order",

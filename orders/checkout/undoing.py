@@ -74,10 +74,10 @@ def give_back(payment: Payment, by: User) -> None:
     free = Q(giving_back_since=None) | Q(giving_back_since__lt=timezone.now() - GIVING_BACK_TAKES)
     mine = Payment.objects.kept().filter(free, pk=payment.pk, is_surplus=True)
     if not mine.update(giving_back_since=timezone.now()):
-        raise _nothing_to_give_back(payment)
+        raise Refused(nothing_to_give_back(payment))
     payment = Payment.objects.get(pk=payment.pk)
     if not payment.is_to_be_given_back():
-        raise _nothing_to_give_back(payment)
+        raise Refused(nothing_to_give_back(payment))
     try:
         payment.refund(payment.captured_amount)
     except OSError as error:
@@ -112,7 +112,7 @@ def was_given_back(payment: Payment, by: User) -> None:
     order = Order.objects.locked(payment.order_id)
     payment = Payment.objects.get(pk=payment.pk)
     if not payment.is_to_be_given_back():
-        raise _nothing_to_give_back(payment)
+        raise Refused(nothing_to_give_back(payment))
     payment.captured_amount = Decimal(0)
     payment.save(update_fields=["captured_amount"])
     payment.change_status(PaymentStatus.REFUNDED)
@@ -120,8 +120,9 @@ def was_given_back(payment: Payment, by: User) -> None:
     note(order, order.status, by=by, because=because)
 
 
-def _nothing_to_give_back(payment: Payment) -> Refused:
-    return Refused(f"There is nothing to be given back of payment {payment.pk} now.")
+def nothing_to_give_back(payment: Payment) -> str:
+    """What is said of a payment of which nothing is to be given back now."""
+    return f"There is nothing to be given back of payment {payment.pk} now."
 
 
 def _withdraw(container: Container) -> None:
