@@ -32,6 +32,8 @@ BATCH = 500
 STALE = timedelta(minutes=3)
 # Bytes that no node holds; so many in each minute of a day can still be summed up in a database.
 TOO_MUCH = 2**52
+# What a coarser sample has the averages of.
+AVERAGED = ("cpu", "memory_bytes", "disk_bytes", "received", "sent")
 # How long after its end an hour or a day may still get samples.
 LATE = timedelta(minutes=2)
 
@@ -228,32 +230,26 @@ def _average(
     missing = model._default_manager.filter(Exists(within.filter(its)), ~Exists(done))
     ids = list(missing.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(ids), BATCH):
+        means = {f"mean_{name}": _mean(name) for name in AVERAGED}
         averages = (
             within.filter(**{f"{subject}__in": ids[start : start + BATCH]})
             .order_by()
-            .values(f"{subject}_id")
-            .annotate(
-                measured=Sum("minutes"),
-                mean_cpu=_mean("cpu"),
-                mean_memory=_mean("memory_bytes"),
-                mean_disk=_mean("disk_bytes"),
-                mean_received=_mean("received"),
-                mean_sent=_mean("sent"),
-            )
+            .values_list(f"{subject}_id")
+            .annotate(measured=Sum("minutes"), **means)
         )
         write(
             UsageSample(
                 span=coarse,
                 at=begin,
-                minutes=row["measured"],
-                cpu=row["mean_cpu"],
-                memory_bytes=round(row["mean_memory"]),
-                disk_bytes=None if row["mean_disk"] is None else round(row["mean_disk"]),
-                received=row["mean_received"],
-                sent=row["mean_sent"],
-                **{f"{subject}_id": row[f"{subject}_id"]},
+                minutes=minutes,
+                cpu=cpu,
+                memory_bytes=round(memory),
+                disk_bytes=None if disk is None else round(disk),
+                received=received,
+                sent=sent,
+                **{f"{subject}_id": key},
             )
-            for row in averages
+            for key, minutes, cpu, memory, disk, received, sent in averages
         )
 
 

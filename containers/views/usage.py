@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
+from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
@@ -159,43 +161,20 @@ def charts_of(subject: Container | Node, period: Period, now: datetime) -> list[
         weighed = ((sample.at, sample.minutes, of(sample)) for sample in samples)
         return charts.averages(weighed, buckets[0], period.step, period.count)
 
-    has_memory, has_disk = subject.memory_mb * MIB, subject.disk_gb * GIB
     cores = max(subject.cpus, 1)
     cpu = values(lambda sample: 100 * sample.cpu / cores)
-    used = values(lambda sample: sample.memory_bytes)
-    stored = values(lambda sample: sample.disk_bytes)
-    network = values(lambda sample: sample.received), values(lambda sample: sample.sent)
+    used, stored, received, sent = (
+        values(attrgetter(name)) for name in ("memory_bytes", "disk_bytes", "received", "sent")
+    )
+    of_cores, of_memory = f"of {cores} core{pluralize(cores)}", f"of {memory(subject.memory_mb)}"
     draw = partial(_chart, period, [timezone.localtime(at) for at in buckets])
     return [
-        draw(
-            "Processor",
-            f"of {cores} core{pluralize(cores)}",
-            {"": cpu},
-            charts.top_of(cpu, charts.ROUND, LEAST_PERCENT),
-            _percent,
-        ),
-        draw(
-            "Memory",
-            f"of {memory(subject.memory_mb)}",
-            {"": used},
-            charts.top_of(used, [], has_memory),
-            _size,
-        ),
-        draw(
-            "Disk",
-            f"of {subject.disk_gb} GB",
-            {"": stored},
-            charts.top_of(stored, [], has_disk),
-            _size,
-        ),
-        draw(
-            "Network",
-            "in and out",
-            {"In": network[0], "Out": network[1]},
-            charts.top_of([*network[0], *network[1]], charts.ROUND_BYTES, LEAST_RATE),
-            _rate,
-        ),
-    ]
+        draw("Processor", of_cores, {"": cpu}, _percent, LEAST_PERCENT, charts.ROUND),
+        draw("Memory", of_memory, {"": used}, _size, subject.memory_mb * MIB),
+        draw("Disk", f"of {subject.disk_gb} GB", {"": stored}, _size, subject.disk_gb * GIB),
+        draw("Network", "in and out", {"In": received, "Out": sent}, _rate, LEAST_RATE,
+             charts.ROUND_BYTES),
+    ]  # fmt: skip
 
 
 def _chart(
@@ -204,12 +183,17 @@ def _chart(
     title: str,
     of: str,
     curves: dict[str, charts.Values],
-    top: float,
     words: Callable[[float], str],
+    least: float,
+    tops: Sequence[float] = (),
 ) -> Chart:
+    """The scale ends at `least` where that is enough for all values; else at one of the `tops`, or
+    at the highest value itself."""
+
     def when(bucket: int) -> str:
         return date_format(begins[bucket], period.moment)
 
+    top = charts.top_of(chain(*curves.values()), tops, least)
     together = enumerate(zip(*curves.values(), strict=True))
     rows = [
         (bucket, when(bucket), [words(value) for value in values])
