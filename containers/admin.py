@@ -3,6 +3,7 @@ the same door as everywhere. Nothing here can be deleted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,10 +40,14 @@ DescribedRows = list[tuple[Any, str]]
 
 
 class ChoiceFilter(admin.SimpleListFilter):
-    """Filters by the column `parameter_name`, for which `lookups` knows the values; Django's own
-    filter would read all rows to find them."""
+    """Filters by the column `parameter_name`, of which `values` returns what may be in it: Django's
+    own filter would read all rows to find that out."""
 
     parameter_name: str
+    values: staticmethod[[], Iterable[str]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         picked = self.value()
@@ -51,17 +56,12 @@ class ChoiceFilter(admin.SimpleListFilter):
 
 class PlanFilter(ChoiceFilter):
     title = parameter_name = "plan"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        _, plans = everybodys()
-        return [(plan, plan) for plan in plans]
+    values = staticmethod(lambda: everybodys()[1])
 
 
 class KindFilter(ChoiceFilter):
     title = parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(kind, kind) for kind in STEPS]
+    values = staticmethod(lambda: STEPS)
 
 
 class RecordAdmin(BoundedAdmin):

@@ -92,37 +92,37 @@ class PaidNotCreatedFilter(admin.SimpleListFilter):
         return queryset.paid_not_created() if self.value() == "yes" else queryset
 
 
-class ChangeInline(admin.TabularInline):
-    model = OrderChange
-    verbose_name_plural = "history"
-    fields: ClassVar[tuple[str, ...]] = ("at", "from_status", "to_status", "by", "because")
-    readonly_fields = fields
+class RecordInline(admin.TabularInline):
+    """Rows of an order that are neither added nor deleted by hand."""
+
     can_delete = False
     extra = 0
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+
+class ChangeInline(RecordInline):
+    model = OrderChange
+    verbose_name_plural = "history"
+    fields: ClassVar[tuple[str, ...]] = ("at", "from_status", "to_status", "by", "because")
+    readonly_fields = fields
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[OrderChange]:
         return super().get_queryset(request).select_related("by")
 
 
-class PaymentInline(admin.TabularInline):
+class PaymentInline(RecordInline):
     model = Payment
     fields: ClassVar[tuple[str, ...]] = (
         "id", "status", "costs", "variant", "modified", "is_surplus", "message"
     )  # fmt: skip
     readonly_fields = fields
     show_change_link = True
-    can_delete = False
-    extra = 0
 
     @admin.display(description="total")
     def costs(self, payment: Payment) -> str:
         return money(payment.total, payment.currency)
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 @admin.register(Order)
@@ -177,9 +177,7 @@ class OrderAdmin(ActionsAdmin):
 
 class GatewayFilter(ChoiceFilter):
     title, parameter_name = "gateway", "variant"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in settings.PAYMENT_VARIANTS]
+    values = staticmethod(lambda: settings.PAYMENT_VARIANTS)
 
 
 @admin.register(Payment)
