@@ -13,6 +13,7 @@ listening. Leaving a generator early does not stop the node: ask again to find o
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -226,6 +227,15 @@ class FileKind(StrEnum):
     FOLDER = "folder"
     LINK = "link"
     OTHER = "other"  # devices, sockets, pipes: shown, never opened
+
+    @classmethod
+    def of(cls, mode: int) -> FileKind:
+        """That of a file, by its mode as the operating system tells it."""
+        if stat.S_ISREG(mode):
+            return cls.FILE
+        if stat.S_ISDIR(mode):
+            return cls.FOLDER
+        return cls.LINK if stat.S_ISLNK(mode) else cls.OTHER
 
 
 @dataclass(frozen=True)

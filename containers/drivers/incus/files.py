@@ -279,7 +279,7 @@ def _infos(sftp: Sftp, folder: str, entries: Sequence[tuple[str, Attributes]]) -
     return [
         FileInfo(
             name=name,
-            kind=_kind(found),
+            kind=FileKind.of(found.mode),
             size=sizes.get(name, found.size),
             mode=stat.S_IMODE(found.mode),
             uid=found.uid,
@@ -290,14 +290,6 @@ def _infos(sftp: Sftp, folder: str, entries: Sequence[tuple[str, Attributes]]) -
         )
         for name, found in entries
     ]
-
-
-def _kind(found: Attributes) -> FileKind:
-    if found.is_file:
-        return FileKind.FILE
-    if found.is_folder:
-        return FileKind.FOLDER
-    return FileKind.LINK if found.is_link else FileKind.OTHER
 
 
 def _version(found: Attributes | None) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypedDict
 from urllib.parse import quote
 
@@ -93,7 +93,8 @@ class NodeReader:
         used, missed = {}, 0
         pool = ThreadPoolExecutor(max_workers=4)
         try:
-            for found in pool.map(self._used_by, running):
+            ask = partial(self._soon_with_state, within=self.timeout / 2)
+            for found in pool.map(ask, [each.name for each in running]):
                 missed += isinstance(found, Unreachable)
                 if isinstance(found, Unreachable) and missed > _SILENT:
                     raise found
@@ -102,9 +103,6 @@ class NodeReader:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return used | {"": of_node(*self._room())}
-
-    def _used_by(self, found: IncusInstance) -> IncusInstance | Unreachable | None:
-        return self._soon_with_state(found.name, within=self.timeout / 2)
 
     def _soon_with_state(self, name: str, *, within: float) -> IncusInstance | Unreachable | None:
         """The error in place of one that gives no answer: the others have theirs."""

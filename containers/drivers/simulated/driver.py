@@ -63,17 +63,12 @@ class SimulatedDriver:
         return list(self._reach().images)
 
     def instances(self) -> dict[str, Instance]:
-        self._reach()
-        names = self._node.names()
-        self._node.catch_up(names)
+        names = self._caught_up()
         found = ((name, self._node.state_of_any(name)) for name in names)
         return {name: self._instance(name, state) for name, state in found if state}
 
     def unfinished(self) -> dict[str, bool]:
-        self._reach()
-        names = self._node.names()
-        self._node.catch_up(names)
-        creations = {name for name in names if self._node.creation(name)}
+        creations = {name for name in self._caught_up() if self._node.creation(name)}
         return dict.fromkeys(creations.union(self._node.copies().values()), True)
 
     def instance(self, name: str) -> Instance | None:
@@ -81,6 +76,13 @@ class SimulatedDriver:
         self._node.catch_up([name])
         state = self._node.state(name)
         return self._instance(name, state) if state else None
+
+    def _caught_up(self) -> list[str]:
+        """Whatever is there or is being created, with all done that is due."""
+        self._reach()
+        names = self._node.names()
+        self._node.catch_up(names)
+        return names
 
     def _instance(self, name: str, state: State) -> Instance:
         labels = self._node.labels(name)
@@ -99,10 +101,7 @@ class SimulatedDriver:
             self._node.save(name, state)
 
     def usage(self) -> dict[str, Usage]:
-        self._reach()
-        names = self._node.names()
-        self._node.catch_up(names)
-        now, used = time.time(), {}
+        names, now, used = self._caught_up(), time.time(), {}
         for name in names:
             state = self._node.state(name)
             if state and state.power is Power.RUNNING:

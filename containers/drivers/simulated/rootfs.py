@@ -151,7 +151,7 @@ class Rootfs:
 
     def _info(self, name: str, found: os.stat_result, at: int) -> FileInfo:
         owner = self.root.stat()
-        kind = _kind(found.st_mode)
+        kind = FileKind.of(found.st_mode)
         size, target = found.st_size, ""
         if kind is FileKind.LINK:
             target = os.readlink(name, dir_fd=at)
@@ -179,14 +179,6 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
     with file:
         while piece := file.read(PIECE):
             yield piece
-
-
-def _kind(mode: int) -> FileKind:
-    if stat.S_ISREG(mode):
-        return FileKind.FILE
-    if stat.S_ISDIR(mode):
-        return FileKind.FOLDER
-    return FileKind.LINK if stat.S_ISLNK(mode) else FileKind.OTHER
 
 
 def _version(found: os.stat_result | None) -> str:
