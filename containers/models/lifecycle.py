@@ -11,7 +11,7 @@ from django.db import models
 from django_fsm import FSMField, FSMModelMixin, Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from panel.models import User
 
@@ -102,18 +102,13 @@ class Lifecycle(FSMModelMixin, models.Model):
 
 @cache
 def _buttons_of(model: type[Lifecycle]) -> list[tuple[Transition, Action]]:
-    return _buttons(model, model.transitions())
+    """Every arrow that is a button, in the order in which they are written down."""
+    labelled = [arrow for arrow in model.transitions() if "label" in arrow.custom]
+    labelled.sort(key=lambda arrow: list(vars(model)).index(arrow.name))
+    return [(arrow, Action(name=arrow.name, **arrow.custom)) for arrow in labelled]
 
 
 @cache
 def _buttons_out_of(model: type[Lifecycle], status: str) -> list[tuple[Transition, Action]]:
     """Read off the table once: a list of rows asks for each of them."""
-    return _buttons(model, (arrow for arrow in model.transitions() if arrow.source == status))
-
-
-def _buttons(
-    model: type[Lifecycle], arrows: Iterable[Transition]
-) -> list[tuple[Transition, Action]]:
-    labelled = [arrow for arrow in arrows if "label" in arrow.custom]
-    labelled.sort(key=lambda arrow: list(vars(model)).index(arrow.name))
-    return [(arrow, Action(name=arrow.name, **arrow.custom)) for arrow in labelled]
+    return [(arrow, action) for arrow, action in _buttons_of(model) if arrow.source == status]
