@@ -18,8 +18,8 @@ from orders.models import NoticeCount
 
 logger = logging.getLogger(__name__)
 
-# Whether the notice that is being answered has changed a payment; None outside of one.
-_news: ContextVar[list[int] | None] = ContextVar("news", default=None)
+# Whether the notice that is being answered has changed a payment.
+_is_news: ContextVar[bool] = ContextVar("is_news", default=False)
 
 
 def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -30,14 +30,13 @@ def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @login_not_required
     @wraps(view)
     def taken(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        news: list[int] = []
-        within = _news.set(news)
+        _is_news.set(False)
         outcome = NoticeCount.Outcome.REFUSED
         try:
             response = view(request, *args, **kwargs)
             if response.status_code < 400:
                 accepted, duplicate = NoticeCount.Outcome.ACCEPTED, NoticeCount.Outcome.DUPLICATE
-                outcome = accepted if news else duplicate
+                outcome = accepted if _is_news.get() else duplicate
             return response
         except PaymentError as error:
             # The view's transaction ends within the view: it is rolled back by now. Anybody may
@@ -47,16 +46,14 @@ def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         except NotImplementedError as error:
             raise Http404("this gateway reports elsewhere") from error
         finally:
-            _news.reset(within)
             _count(outcome)
 
     return taken
 
 
-def payment_changed(sender: Any, instance: Any, **_: Any) -> None:
+def payment_changed(**_: Any) -> None:
     """A payment was changed: if by a notice, this was its first."""
-    if (news := _news.get()) is not None:
-        news.append(instance.pk)
+    _is_news.set(True)
 
 
 def _status(error: PaymentError) -> int:
