@@ -18,6 +18,8 @@ from django_htmx.middleware import HtmxDetails
 
 from panel.unsent import page_of_form, typed
 
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
 NOT_DONE = "You were signed out. What you pressed last was not done."
 
 
@@ -50,9 +52,7 @@ class SignInMiddleware(LoginRequiredMiddleware):
 NOT_NEEDED = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 
 
-def forbid_devices(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
+def forbid_devices(get_response: GetResponse) -> GetResponse:
     """Sends a Permissions-Policy with every answer."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
@@ -63,9 +63,7 @@ def forbid_devices(
     return answer
 
 
-def forbid_keeping(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
+def forbid_keeping(get_response: GetResponse) -> GetResponse:
     """Tells browsers to keep no page for which the session was read: after signing out, the back
     button would show it again. Must come after the middleware of sessions."""
 
@@ -78,9 +76,7 @@ def forbid_keeping(
     return answer
 
 
-def leave_out_body(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
+def leave_out_body(get_response: GetResponse) -> GetResponse:
     """Answers HEAD with the headers of GET alone: gunicorn warns of whatever else it is given."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
