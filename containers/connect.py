@@ -40,7 +40,7 @@ def labels_of(container: Container) -> dict[str, str]:
 
 
 def label_of(number: int) -> dict[str, str]:
-    """As far as it is known before there is a container of this number."""
+    """The labels of an instance for which there is no container yet."""
     return {"number": str(number)}
 
 
@@ -62,7 +62,7 @@ def connect(node: Node, *, timeout: float | None = None) -> Driver:
 
 
 def simulated(node: Node, timeout: float | None = None) -> SimulatedDriver:
-    """The driver of a simulated node, with its faults and its ways to be tampered with."""
+    """The driver of a simulated node, with its faults."""
     folder = settings.DATA / "nodes" / node.name
     return SimulatedDriver(folder, timeout=timeout or settings.NODE_TIMEOUT)
 
@@ -96,5 +96,5 @@ def _kept(server: Server, member: str | None, pool: str, age: int) -> IncusDrive
 
 @lru_cache(maxsize=2048)
 def _addresses(address: str, project: str, member: str | None) -> Addresses:
-    """What one driver of a node learns of its containers, those with another time-out know too."""
+    """Shared by the drivers of one node that differ in their time-out alone."""
     return Addresses()

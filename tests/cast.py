@@ -20,7 +20,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.drivers import Power, Resources
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation
@@ -29,6 +29,7 @@ from containers.statuses import NOWHERE, TRANSIENT, Status
 from orders.models import Order, Plan, System
 from panel.models import User
 from panel.staff import GROUP
+from tests.tampering import simulated
 
 PASSWORD = "berth-demo"
 IMAGE = "debian/12"

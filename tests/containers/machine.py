@@ -23,9 +23,8 @@ from hypothesis.stateful import (
 from payments import PaymentStatus
 
 from containers import observe, operations
-from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused, Unreachable
-from containers.drivers.simulated import Faults, SimulatedDriver
+from containers.drivers.simulated import Faults
 from containers.drivers.simulated.store import write_config
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
@@ -49,6 +48,7 @@ from tests.conftest import Clock, Worker
 from tests.containers.acts import Killed
 from tests.containers.trouble import Trouble, killed, killed_at_write
 from tests.soak.audit import at_any_moment, once_settled
+from tests.tampering import Tampered, simulated
 
 MOST_CONTAINERS = 4
 SETTLING = 60
@@ -439,7 +439,7 @@ class Panel(RuleBasedStateMachine):
                     driver.give_name(f"was-{number}", f"ct-{number}")
                 driver.lose(f"was-{number}")
 
-    def _untold(self) -> list[tuple[SimulatedDriver, str]]:
+    def _untold(self) -> list[tuple[Tampered, str]]:
         return [
             (simulated(node), one.name)
             for node in self.nodes

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from containers.connect import simulated
 from containers.drivers import Instance, Power
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
@@ -17,6 +16,7 @@ from panel.models import User
 from tests.cast import ContainerFactory
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken, fresh, history, look
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from containers import operations
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed, outcomes
 from containers.placement import NO_ROOM, NoNodeFits
@@ -22,6 +22,7 @@ from tests.cast import (
 )
 from tests.conftest import Clock, Worker
 from tests.containers.acts import broken, fresh, last_operation
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
 

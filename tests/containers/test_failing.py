@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from containers import operations
-from containers.connect import simulated
 from containers.drivers import Conflict, Power, Refused, Unreachable
 from containers.models import Container, Node
 from containers.operations import concluding, work
@@ -27,6 +26,7 @@ from tests.containers.acts import (
     last_operation,
     settle,
 )
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from containers import operations
-from containers.connect import simulated
 from containers.drivers import Driver, Instance, NoSuchInstance, Power, Progress, Spec, Unreachable
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Operation
@@ -32,6 +31,7 @@ from containers.statuses import NOWHERE, TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, power_of
 from tests.conftest import Clock, Worker
+from tests.tampering import simulated
 
 
 class Killed(BaseException):

@@ -11,7 +11,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from containers import observe, operations
-from containers.connect import simulated
 from containers.drivers import Power, Progress
 from containers.models import Container, Node, Operation, StatusChange
 from containers.observe import Watcher, look_at
@@ -21,6 +20,7 @@ from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, OperationFactory, effects_on
 from tests.conftest import Clock, Worker
 from tests.containers.acts import broken, fresh, history, look
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from containers import observe, operations, reports
-from containers.connect import connect, simulated
+from containers.connect import connect
 from containers.drivers import Power, Unreachable
 from containers.models import Container, Node
 from containers.observe import Watcher, look_at
@@ -17,6 +17,7 @@ from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, power_of
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken, fresh, history, look
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
 

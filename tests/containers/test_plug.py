@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from containers import operations
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.drivers import Conflict, Power, Progress, Unreachable
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
@@ -25,6 +25,7 @@ from tests.cast import (
 from tests.conftest import Clock, Worker
 from tests.containers.acts import Killed, ask_and_wait, broken, fresh, history, last_operation, look
 from tests.containers.trouble import Trouble, VirtualTime, killed
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
 
@@ -360,7 +361,7 @@ def test_the_second_try_of_a_move_asks_its_system_to_shut_down_as_the_first_did(
         monkeypatch.setattr(SimulatedDriver, "move", real)
         yield Progress(1, "Copying")
         clock.advance(by=settings.STOP_LIMIT * 2)
-        driver.power(name, Power.RUNNING)
+        simulated(node).power(name, Power.RUNNING)
         raise Conflict("the copy is not the same")
 
     monkeypatch.setattr(SimulatedDriver, "move", breaks_off)

@@ -19,7 +19,6 @@ from django.db import connection
 from huey.contrib.djhuey import HUEY
 
 from containers import operations
-from containers.connect import simulated
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation
@@ -27,6 +26,7 @@ from containers.statuses import TRANSIENT, Status
 from panel.models import User
 from panel.queue import SqliteWakeUps
 from tests.cast import ContainerFactory, NodeFactory, effects_on, power_of, set_pace
+from tests.tampering import simulated
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 

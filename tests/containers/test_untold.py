@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from containers import operations, reports
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.drivers import Power, Refused, Unreachable
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node
@@ -18,6 +18,7 @@ from panel.models import User
 from tests.cast import ContainerFactory, effects_on
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken, fresh, history, last_operation, look
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
 

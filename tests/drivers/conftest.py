@@ -23,9 +23,9 @@ from containers.drivers import (
     Spec,
 )
 from containers.drivers.incus import IncusDriver, Server, files, trust
-from containers.drivers.simulated import SimulatedDriver
 from tests.incus_node import IMAGE as INCUS_IMAGE
 from tests.incus_node import PROJECT, IncusNode, daemons, make_cluster, wait_until
+from tests.tampering import Tampered
 
 PATIENCE = 60.0  # seconds after which any work counts as stuck
 IMAGE = "debian/12"
@@ -236,8 +236,8 @@ def contract_nodes(
             nodes[0].incus("delete", "--force", name, f"--project={PROJECT}")
 
 
-def install(root: Path, pace: float = 0) -> SimulatedDriver:
-    return SimulatedDriver.install(root, Resources(16, 65536, 800), [IMAGE, "alpine/3.20"], pace)
+def install(root: Path, pace: float = 0) -> Tampered:
+    return Tampered.install(root, Resources(16, 65536, 800), [IMAGE, "alpine/3.20"], pace)
 
 
 def finish(work: Iterable[Progress]) -> list[Progress]:

@@ -29,6 +29,7 @@ from containers.drivers import (
     Unreachable,
 )
 from containers.drivers.simulated import Faults, SimulatedDriver
+from tests.tampering import Tampered
 
 from .conftest import IMAGE, eventually, finish, install, refusal, walk_away, whole_once
 
@@ -38,7 +39,7 @@ def spec(name: str = "ct-1") -> Spec:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> SimulatedDriver:
+def node(tmp_path: Path) -> Tampered:
     """A node that does everything at once, with `ct-1` stopped on it."""
     made = install(tmp_path / "fsn-1")
     made.seed(spec())
@@ -46,11 +47,11 @@ def node(tmp_path: Path) -> SimulatedDriver:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> SimulatedDriver:
+def other(tmp_path: Path) -> Tampered:
     return install(tmp_path / "hel-1")
 
 
-def did(driver: SimulatedDriver, name: str = "ct-1") -> list[str]:
+def did(driver: Tampered, name: str = "ct-1") -> list[str]:
     return [line["did"] for line in driver.journal() if line["instance"] == name]
 
 
@@ -77,7 +78,7 @@ def everything(driver: Driver, other: Driver) -> list[Callable[[], object]]:
 
 
 def test_the_journal_shows_each_effect_once_however_often_it_is_asked(
-    node: SimulatedDriver, other: SimulatedDriver
+    node: Tampered, other: Tampered
 ) -> None:
     works: list[Callable[[], Iterator[Progress]]] = [
         lambda: node.create(spec()),
@@ -96,7 +97,7 @@ def test_the_journal_shows_each_effect_once_however_often_it_is_asked(
 
 
 def test_an_unplugged_node_answers_nothing_and_loses_nothing(
-    node: SimulatedDriver, other: SimulatedDriver
+    node: Tampered, other: Tampered
 ) -> None:
     node.set_faults(Faults(unplugged=True))
     start = time.monotonic()
@@ -133,16 +134,14 @@ def test_a_hanging_node_keeps_one_waiting_no_longer_than_the_time_out(tmp_path: 
         assert 0.05 <= time.monotonic() - start < 1
 
 
-def test_a_slow_node_still_answers_in_time(node: SimulatedDriver) -> None:
+def test_a_slow_node_still_answers_in_time(node: Tampered) -> None:
     node.set_faults(Faults(slow=True))
     start = time.monotonic()
     assert node.instances()
     assert 0.1 < time.monotonic() - start < node.timeout
 
 
-def test_a_failing_node_refuses_all_work_and_says_why(
-    node: SimulatedDriver, other: SimulatedDriver
-) -> None:
+def test_a_failing_node_refuses_all_work_and_says_why(node: Tampered, other: Tampered) -> None:
     node.seed(spec("ct-2"), Power.RUNNING)
     other.seed(spec("ct-4"))
     node.set_faults(Faults(failing=True))
@@ -188,7 +187,7 @@ def test_work_that_fails_half_way_ends_where_it_began(tmp_path: Path, doing: str
     assert did(node, "ct-2" if doing == "create" else "ct-1")[-1].startswith(doing[:4])
 
 
-def test_a_full_node_takes_nothing_more_in(node: SimulatedDriver, other: SimulatedDriver) -> None:
+def test_a_full_node_takes_nothing_more_in(node: Tampered, other: Tampered) -> None:
     other.seed(spec("ct-2"))
     node.set_faults(Faults(full=True))
     assert isinstance(refusal(node.create(spec("ct-3"))), NoRoom)
@@ -202,7 +201,7 @@ def test_a_full_node_takes_nothing_more_in(node: SimulatedDriver, other: Simulat
 
 
 def test_a_move_stays_here_when_its_target_goes_away_meanwhile(
-    tmp_path: Path, other: SimulatedDriver
+    tmp_path: Path, other: Tampered
 ) -> None:
     node = install(tmp_path / "fsn-1", pace=0.05)
     node.seed(spec())
@@ -220,7 +219,7 @@ def test_a_move_stays_here_when_its_target_goes_away_meanwhile(
 
 
 def test_a_move_never_replaces_another_container_of_the_same_name(
-    node: SimulatedDriver, other: SimulatedDriver
+    node: Tampered, other: Tampered
 ) -> None:
     other.seed(spec())
     other.write_file("ct-1", "/root/theirs", BytesIO())
@@ -234,7 +233,7 @@ def disk_is_full(*_: object, **__: object) -> NoReturn:
 
 
 def test_a_disk_that_is_really_full_is_no_room(
-    node: SimulatedDriver, monkeypatch: pytest.MonkeyPatch
+    node: Tampered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, "mkfifo", disk_is_full)
@@ -248,7 +247,7 @@ def test_a_disk_that_is_really_full_is_no_room(
     assert node.instance("ct-2")
 
 
-def test_work_that_contradicts_is_told_to_wait(tmp_path: Path, other: SimulatedDriver) -> None:
+def test_work_that_contradicts_is_told_to_wait(tmp_path: Path, other: Tampered) -> None:
     node = install(tmp_path / "fsn-1")
     for name in ("ct-1", "ct-2", "ct-3"):
         node.seed(spec(name), Power.RUNNING if name == "ct-2" else Power.STOPPED, pace=60)
@@ -306,9 +305,7 @@ def test_work_takes_as_long_as_the_pace_says(tmp_path: Path) -> None:
     assert seen[0].step == "Fetching Debian 12"
 
 
-def test_addresses_are_unique_on_their_node_and_stay(
-    node: SimulatedDriver, other: SimulatedDriver
-) -> None:
+def test_addresses_are_unique_on_their_node_and_stay(node: Tampered, other: Tampered) -> None:
     for number in range(2, 6):
         finish(node.create(spec(f"ct-{number}")))
     before = {name: found.address for name, found in node.instances().items()}
@@ -322,7 +319,7 @@ def test_addresses_are_unique_on_their_node_and_stay(
     assert moved.address.split(".")[:2] != before["ct-3"].split(".")[:2]
 
 
-def test_what_happens_on_the_node_by_itself_is_reported(node: SimulatedDriver) -> None:
+def test_what_happens_on_the_node_by_itself_is_reported(node: Tampered) -> None:
     node.power("ct-1", Power.RUNNING)
     assert node.instances()["ct-1"].power is Power.RUNNING
     node.power("ct-1", Power.ERROR)
@@ -345,7 +342,7 @@ def test_work_that_the_node_interrupts_is_not_taken_for_done(tmp_path: Path) -> 
     assert isinstance(refusal(work), Conflict)
 
 
-def test_a_container_is_seeded_once_as_it_is_to_be(node: SimulatedDriver) -> None:
+def test_a_container_is_seeded_once_as_it_is_to_be(node: Tampered) -> None:
     for _ in range(2):
         node.seed(spec("ct-2"), Power.RUNNING, address="10.1.2.3", pace=60)
         node.seed(spec("ct-3"), Power.BUSY, pace=60)
@@ -357,9 +354,7 @@ def test_a_container_is_seeded_once_as_it_is_to_be(node: SimulatedDriver) -> Non
     assert did(node, "ct-2") == ["created"]
 
 
-def test_everything_is_still_there_for_another_process(
-    node: SimulatedDriver, tmp_path: Path
-) -> None:
+def test_everything_is_still_there_for_another_process(node: Tampered, tmp_path: Path) -> None:
     finish(node.start("ct-1"))
     node.set_faults(Faults(full=True))
     installed = SimulatedDriver.install(node.root, Resources(1, 2, 3), [], pace=0)
@@ -376,7 +371,7 @@ def test_a_node_that_was_never_set_up_is_out_of_reach(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_state_that_cannot_be_read_is_an_error_of_one_container(node: SimulatedDriver) -> None:
+def test_a_state_that_cannot_be_read_is_an_error_of_one_container(node: Tampered) -> None:
     node.seed(spec("ct-2"))
     (node.root / "instances/ct-1/state.json").write_text("{")
     powers = {name: found.power for name, found in node.instances().items()}
@@ -386,7 +381,7 @@ def test_a_state_that_cannot_be_read_is_an_error_of_one_container(node: Simulate
 
 
 def test_who_holds_the_lock_for_too_long_makes_the_node_unreachable(
-    node: SimulatedDriver, tmp_path: Path
+    node: Tampered, tmp_path: Path
 ) -> None:
     impatient = SimulatedDriver(node.root, timeout=0.1)
     descriptor = os.open(tmp_path / "fsn-1", os.O_RDONLY)
@@ -399,7 +394,7 @@ def test_who_holds_the_lock_for_too_long_makes_the_node_unreachable(
     assert impatient.instances()
 
 
-def test_a_fresh_system_looks_like_one(node: SimulatedDriver) -> None:
+def test_a_fresh_system_looks_like_one(node: Tampered) -> None:
     def read(path: str) -> str:
         return b"".join(node.read_file("ct-1", path)).decode()
 
@@ -417,7 +412,7 @@ def test_a_fresh_system_looks_like_one(node: SimulatedDriver) -> None:
 
 
 def test_what_is_neither_file_nor_folder_is_shown_and_never_opened(
-    node: SimulatedDriver, other: SimulatedDriver
+    node: Tampered, other: Tampered
 ) -> None:
     pipe = {found.name: found for found in node.list_folder("ct-1", "/run")}["initctl"]
     assert pipe.kind is FileKind.OTHER
@@ -430,7 +425,7 @@ def test_what_is_neither_file_nor_folder_is_shown_and_never_opened(
 
 
 def test_a_move_that_takes_long_keeps_nobody_from_the_node(
-    node: SimulatedDriver, other: SimulatedDriver, monkeypatch: pytest.MonkeyPatch
+    node: Tampered, other: Tampered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[object] = []
 
@@ -449,9 +444,7 @@ def test_a_move_that_takes_long_keeps_nobody_from_the_node(
     assert not list(other.root.glob("arriving/*"))
 
 
-def test_a_move_that_is_given_up_is_not_gone_on_with(
-    tmp_path: Path, other: SimulatedDriver
-) -> None:
+def test_a_move_that_is_given_up_is_not_gone_on_with(tmp_path: Path, other: Tampered) -> None:
     node = install(tmp_path / "fsn-1", pace=0.05)
     node.seed(spec(), Power.STOPPED)
     walk_away(node.move("ct-1", other))
@@ -460,7 +453,7 @@ def test_a_move_that_is_given_up_is_not_gone_on_with(
     assert whole_once("ct-1", node, other) is node
 
 
-def test_every_error_has_a_sentence_for_people(node: SimulatedDriver) -> None:
+def test_every_error_has_a_sentence_for_people(node: Tampered) -> None:
     node.power("ct-1", Power.RUNNING)
     errors: list[DriverError] = [refusal(node.delete("ct-1")), refusal(node.start("ct-9"))]
     with pytest.raises(DriverError) as caught:

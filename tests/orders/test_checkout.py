@@ -9,7 +9,6 @@ import pytest
 from payments import PaymentStatus
 
 from containers import operations
-from containers.connect import simulated
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node, Operation, StatusChange
 from containers.observe import Watcher
@@ -24,6 +23,7 @@ from tests.cast import NodeFactory
 from tests.conftest import Clock, Worker
 from tests.containers.acts import look
 from tests.soak.audit import at_any_moment
+from tests.tampering import simulated
 
 Pay = Callable[[Order], Payment]
 

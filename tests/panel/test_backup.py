@@ -25,7 +25,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from containers import operations, rejoining
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.drivers import Instance, Power
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation, Stray
@@ -48,6 +48,7 @@ from tests.cast import (
 )
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken, fresh, last_operation, look
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

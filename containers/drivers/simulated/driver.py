@@ -2,19 +2,17 @@
 
 It behaves like a daemon of its own: work takes its time, goes on when the asker is gone, and can be
 joined by asking again. What is not in the driver protocol is for the demo and for tests: `install`,
-`seed`, `journal`, the faults, and what happens to a node by itself.
+`seed` and the faults.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
-from uuid import uuid4
 
 from containers.drivers import (
     Conflict,
@@ -38,13 +36,9 @@ from .rootfs import Rootfs
 from .store import Config, Doing, Faults, Settings, State, Work, write_config
 from .usage import node_usage, usage_of
 
-__all__ = ["Faults", "SimulatedDriver"]
-
 _POLL = 0.2
 _SLOW_ANSWER = 0.5
 _SEEDED_UPTIME = 30 * 86_400.0
-
-_HAPPENS = {Power.RUNNING: "started", Power.STOPPED: "stopped"}
 
 
 class SimulatedDriver:
@@ -340,12 +334,6 @@ class SimulatedDriver:
         with self._node.locked():
             self._node.configure(replace(self._node.settings(), faults=faults))
 
-    def journal(self) -> list[dict[str, str]]:
-        """Every effect that took place, oldest first: `at`, `instance`, `did`, `work`."""
-        with self._node.locked():
-            lines = self._node.journal.read_text().splitlines()
-        return [json.loads(line) for line in lines]
-
     def seed(
         self,
         spec: Spec,
@@ -379,35 +367,6 @@ class SimulatedDriver:
             state.by_hand = by_hand
             write_config(self._node.instances / spec.name, config)
             self._node.save(spec.name, state)
-
-    def power(self, name: str, power: Power) -> None:
-        """As if somebody on the node had started or stopped it, whatever was under way."""
-        with self._node.locked():
-            state = self._node.settle(name) or self._node.state_of_any(name)
-            if state is None:
-                raise NoSuchInstance(f"{self.root.name} has no {name}")
-            if power is not state.power and power in _HAPPENS:
-                self._node.record(name, _HAPPENS[power], uuid4().hex)
-            state.turn(power)
-            state.work = None
-            self._node.save(name, state)
-
-    def lose(self, name: str) -> None:
-        """As if it had vanished from the node."""
-        with self._node.locked():
-            if self._node.settle(name) or self._node.state_of_any(name):
-                self._node.record(name, "deleted", uuid4().hex)
-                self._node.discard(self._node.instances / name)
-
-    def give_name(self, name: str, to: str) -> None:
-        """As if somebody on the node had renamed it, where it is not busy and the name is free."""
-        with self._node.locked():
-            state = self._node.settle(name)
-            if state and not state.work and self._node.is_free(to):
-                config = self._node.config(name)
-                config = replace(config, spec=replace(config.spec, name=to))
-                write_config(self._node.instances / name, config)
-                (self._node.instances / name).rename(self._node.instances / to)
 
 
 def _power(state: State) -> Power:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.differences import differences_on
 from containers.drivers import Power, Spec
 from containers.models import Container, Node, Stray
 from containers.observe import Watcher
 from containers.statuses import Status
 from tests.cast import IMAGE, OperationFactory
+from tests.tampering import simulated
 
 NUMBER = 977
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from containers.connect import simulated
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
 from containers.models import Container, Node
@@ -14,6 +13,7 @@ from containers.statuses import Status
 from panel.models import User
 from tests.cast import IMAGE, power_of, room_on
 from tests.conftest import Worker
+from tests.tampering import simulated
 
 from .conftest import NUMBER, fresh, look, put, strays, told
 

@@ -6,7 +6,6 @@ import pytest
 from django.test import Client
 
 from containers import operations
-from containers.connect import simulated
 from containers.differences import differences_on
 from containers.drivers import NoSuchInstance, Power
 from containers.models import Container, Node, Stray
@@ -15,6 +14,7 @@ from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory, power_of
 from tests.conftest import Worker
+from tests.tampering import simulated
 
 from .conftest import NUMBER, fresh, look, put, strays, told
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from containers import operations
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.differences import differences_on
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
@@ -19,6 +19,7 @@ from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory, OperationFactory, power_of, set_pace
 from tests.containers.test_concurrency import all_at_once
+from tests.tampering import simulated
 
 from .conftest import fresh, has_moved, look, put, strays, told
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from containers import operations
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.differences import differences_on
 from containers.drivers import Power
 from containers.models import Container, Node
@@ -15,6 +15,7 @@ from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory, effects_on, power_of
 from tests.conftest import Worker
+from tests.tampering import simulated
 
 from .conftest import NUMBER, fresh, look, put, strays, told
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from containers import inventory, operations
-from containers.connect import simulated, spec_of
+from containers.connect import spec_of
 from containers.differences import differences_on
 from containers.drivers import Power
 from containers.drivers.simulated import Faults
@@ -20,6 +20,7 @@ from containers.statuses import TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory, effects_on
 from tests.conftest import Clock, Worker
+from tests.tampering import simulated
 
 from .conftest import fresh, has_moved, look, move_by_hand, put, strays, told
 
