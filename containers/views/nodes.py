@@ -28,7 +28,7 @@ from containers.templatetags.spans import memory
 from containers.views.act import AT_ONCE
 from containers.views.polling import digest, poll_seconds
 from containers.views.rows import as_shown, with_buttons
-from panel.http import Request
+from panel.http import Request, dialog
 
 CONTAINERS_PER_PAGE = NODES_PER_PAGE = 50
 # Parts of a node's room above which its meter turns amber, and red.
@@ -173,7 +173,8 @@ def move(request: Request, pk: int) -> HttpResponse:
     context["results"] = [
         (row, operations.refusal(row.pk, "migrate", by=request.user)) for row in moving
     ]
-    return render(request, "containers/nodes/moved.html", context)
+    context["next"] = found.get_absolute_url()
+    return dialog(request, "containers/_results.html", f"Moving from {found.name}", context)
 
 
 @require_POST
