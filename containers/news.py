@@ -24,15 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 class Listener:
-    """Listens to every node that tells, to all of them in one thread. What ends with its
-    connection is begun again by the next `attend`."""
+    """Listens to every node that sends events, to all of them in one thread. Where a connection
+    breaks, the next `attend` opens another."""
 
     def __init__(self) -> None:
         self._listening: dict[int, Future[None]] = {}
         self._heard: SimpleQueue[int] = SimpleQueue()
 
     def attend(self, nodes: Iterable[Node]) -> None:
-        """Listen to those of these nodes that are on-line and can tell."""
+        """Listen to those of these nodes that are on-line and send events."""
         for node in nodes:
             listening = self._listening.get(node.pk)
             tells = node.kind == Node.Kind.INCUS and node.online
@@ -53,7 +53,7 @@ class Listener:
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        """Runs as long as the process does; not at all where no node can tell."""
+        """Made for the first node that sends events; runs as long as the process."""
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="news", daemon=True).start()
         return loop

@@ -62,8 +62,8 @@ class Look:
     seconds: float = 0.0
 
     def of(self, containers: Iterable[Container]) -> Look:
-        """The same without what bears the name of one of these containers, and was made for
-        another one."""
+        """This look without the instances that bear the name of one of these containers, but were
+        made for another container."""
         others = {
             container.instance_name
             for container in containers

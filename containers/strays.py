@@ -101,8 +101,8 @@ def _keep(node: Node, strays: list[Stray], told: str) -> None:
 
 
 def _keep_free(numbers: Iterable[int]) -> None:
-    """Of those that the panel will come to before long. One that is far off has time until then,
-    and would make all numbers after it too long to be known again."""
+    """Reserve those of the numbers that new containers will come to before long. One that is far
+    ahead can wait, and reserving it would make all numbers after it too long to be recognised."""
     last = last_given(Container)
     if near := [number for number in numbers if last < number <= last + LEAP]:
         reserve(Container, max(near))

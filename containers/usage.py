@@ -40,7 +40,8 @@ LATE = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Reading:
-    """What a node said that runs on it, and what that had used by then."""
+    """What a node said at one moment: how much each instance that runs on it had used by then, and
+    under "" the node itself."""
 
     at: datetime
     usage: dict[str, Usage]
@@ -129,7 +130,8 @@ def _read(node: Node) -> Reading | None:
 
 
 def _can_be(told: Usage) -> bool:
-    """Whether it is a number that the database takes: it takes those of all nodes, or none."""
+    """Whether the database can hold it. The samples of all nodes are written together: one that is
+    too large would lose those of the others."""
     counted = told.cpu_seconds, told.received_bytes, told.sent_bytes
     held = told.memory_bytes, told.disk_bytes
     return all(isfinite(n or 0) for n in counted) and all(abs(n or 0) < TOO_MUCH for n in held)

@@ -106,8 +106,9 @@ class Backend(AuthenticationBackend):
         return None
 
     def _authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
-        """Tries the password once on each account that is meant, as it does where none is: a
-        second time would tell who has one."""
+        """Tries the password once on each account that may be meant, also where its user name and
+        its address both mean it. Where there is none, allauth spends the time of one try: a second
+        one would tell who has an account."""
         tried = (
             self._check_password(person, credentials["password"]) for person in _meant(credentials)
         )
@@ -198,8 +199,9 @@ class Addresses(EmailView):
     """The addresses of an account. One that was never confirmed may have become another's."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Where no address bears the mark of the one in use, as none does that staff have given,
-        allauth puts to use whichever is confirmed next, or is left."""
+        """Mark the address in use as the primary one where none is marked, as in an account that
+        staff have made: allauth would make any address primary that is confirmed next, or that is
+        left when another is removed."""
         person: Any = request.user
         marked = EmailAddress.objects.filter(user=person.pk, primary=True)
         if person.email and not marked.exists():

@@ -193,8 +193,8 @@ class Usage:
     """What a running instance, or a node as a whole, uses.
 
     `memory_bytes` (without caches) and `disk_bytes` are what it holds now; the others are
-    counters that begin at 0 at each boot and only grow, but that a network card which is taken
-    out takes along what it has counted. What a node cannot tell is None; of an instance every
+    counters that begin at 0 at each boot and grow; those of the network become less where a card
+    is taken out, by what it has counted. What a node cannot tell is None; of an instance every
     node can tell the processor, the memory and the network.
     """
 
@@ -208,8 +208,8 @@ class Usage:
 @dataclass(frozen=True)
 class Progress:
     """How far the node is: 0 to 100, or None where it cannot tell; `step` in plain words. `begun`
-    is false while it ends something else first: whoever leaves then has asked for nothing. `copied`
-    is how much it has copied by now, such as 1.09GB, where it is copying and can tell."""
+    is false while the node first ends something else: whoever stops listening then has asked for
+    nothing yet. `copied` is how much it has copied by now, such as 1.09GB, where it can tell."""
 
     percent: int | None = None
     step: str = ""
@@ -281,8 +281,8 @@ class Driver(Protocol):
 
     def unfinished(self) -> dict[str, bool]:
         """The names under which the panel has begun a creation or a move here that is no whole
-        instance yet, whether the node is still at it or not. False stands for one that may be:
-        it gives no answer now."""
+        instance yet, whether the node is still at it or not. True for what is certainly not whole;
+        False for what may be, as it gives no answer now."""
 
     def instance(self, name: str) -> Instance | None:
         """One instance of the panel's, or None where the node is sure that it has none of

@@ -13,7 +13,7 @@ AHEAD = timedelta(minutes=1)
 
 
 def latest_plausible(now: datetime, longest: timedelta = timedelta()) -> datetime:
-    """No correct clock writes a time after this where it is set at most `longest` ahead."""
+    """The latest time that a correct clock writes where a time is set at most `longest` ahead."""
     return now + longest + AHEAD
 
 

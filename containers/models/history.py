@@ -1,7 +1,5 @@
-"""What happened to a container, for good: no row here is ever changed.
-
-But for one kind: a FileChange is deleted where the node is sure that it did not happen.
-"""
+"""What happened to a container: no row here is ever changed, and only one kind is ever deleted, a
+FileChange of which the node is sure that it did not happen."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Operation(models.Model):
         return self.outcome == self.Outcome.OPEN
 
     def is_behind(self, problem: str) -> bool:
-        """Whether this is the work that such a problem of its container came of."""
+        """Whether it failed with this problem, which its container shows."""
         return self.outcome == self.Outcome.FAILED and self.error == problem
 
     @property

@@ -97,7 +97,8 @@ def _split(content: str) -> list[tuple[str, str]]:
 
 
 def _told_apart(lines: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The same lines, where none that is empty would make one end of two: CR, then LF."""
+    """The same lines. An empty line that ends in LF gets a CR instead where the line before ends in
+    CR: the two ends would be read as the single end CR LF."""
     before = ""
     for line, end in lines:
         before = "\r" if (before, line, end) == ("\r", "", "\n") else end
@@ -105,7 +106,8 @@ def _told_apart(lines: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _alike(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> int:
-    """How many lines in a row are the same, whatever they end in; an end is one, or is none."""
+    """How many lines from the first on are the same, in whichever way they end; but a line that
+    has an end differs from one that has none."""
     pairs = zip(old, new, strict=False)
     same = takewhile(lambda p: p[0][0] == p[1][0] and bool(p[0][1]) == bool(p[1][1]), pairs)
     return sum(1 for _ in same)

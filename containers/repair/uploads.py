@@ -28,9 +28,9 @@ def _is_asked_for(request: HttpRequest) -> bool:
 
 
 class UploadLimit(FileUploadHandler):
-    """Stands before the handlers that keep files. It reads what nobody asked for, or whom we do not
-    know has sent, and the files of a request that is too large, and keeps none: cut off in the
-    middle, a browser would show no answer at all."""
+    """Stands before the handlers that keep files. Of a file that the page does not take, that comes
+    from somebody who is not signed in, or in a request that is too large, nothing is kept. It is
+    read to its end all the same: a browser whose upload is cut off shows no answer at all."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)

@@ -33,8 +33,11 @@ LEAST_PERCENT, LEAST_RATE = 10.0, 1024.0
 @dataclass(frozen=True)
 class Period:
     """How far back a page looks: `count` buckets of one `step`, from samples of one `span`.
-    A bucket is named as `moment` says, with `at` before it where that stands in a sentence;
-    the axis names the first bucket of each `group`, as `tick` says."""
+
+    `each` says in words how long a bucket is; `at` and the date format `moment` name one in a
+    sentence ("at 11:40"). The axis is labelled in the date format `tick`, wherever `group` changes
+    from one bucket to the next.
+    """
 
     label: str
     span: Span

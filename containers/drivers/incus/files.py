@@ -247,7 +247,8 @@ def _is_folder(sftp: Sftp, path: str) -> bool:
 
 
 def _checked(path: str) -> str:
-    """The path without what does not matter. Where it leads only the container knows."""
+    """The path without empty steps and `.`; links and `..` in it are left to the server, which
+    follows them inside the container."""
     if not path.startswith("/") or len(path) > MAX_PATH or "\0" in path:
         raise BadPath(f"{path!r} is not an absolute path")
     try:

@@ -72,7 +72,7 @@ class IncusInstance:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Differs between two of one name, and before and after the panel has gone on with one."""
+        """Tells it from another of the same name, and from itself before the panel's last note."""
         marks = (self.config.get(key, "") for key in (ID, STATE, MOVE))
         return str(self.raw["created_at"]), *marks
 

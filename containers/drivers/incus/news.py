@@ -28,10 +28,9 @@ class Event:
 
 
 async def events(server: Server) -> AsyncIterator[Event | None]:
-    """What happens in the panel's project from now on; None first, once everything that
-    follows will be told.
+    """What happens in the panel's project. The first event is None: what happens from then on is
+    told, what happened before is not, so look at the node then.
 
-    What happens while nobody listens is not told later: look at the node after that None.
     Never ends by itself; raises Unreachable when the connection breaks, or when the server
     shows no sign of life for twice 5 s.
     """
