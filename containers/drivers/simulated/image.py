@@ -10,12 +10,6 @@ from pathlib import Path
 from containers.drivers import Spec
 
 _NAMES = {"almalinux": "AlmaLinux", "centos": "CentOS", "opensuse": "openSUSE"}
-_HOMES = {
-    "alpine": "https://alpinelinux.org/",
-    "debian": "https://www.debian.org/",
-    "rocky": "https://rockylinux.org/",
-    "ubuntu": "https://www.ubuntu.com/",
-}
 
 FOLDERS = {
     "boot": 0o755, "dev": 0o755, "etc/cron.d": 0o755, "etc/nginx/conf.d": 0o755,
@@ -107,10 +101,7 @@ Subsystem sftp /usr/lib/openssh/sftp-server
 """,
 }
 
-PRIVATE_FILES = {
-    "etc/shadow": (0o640, "root:*:19936:0:99999:7:::\nwww-data:*:19936:0:99999:7:::\n"),
-}
-
+_SHADOW = b"root:*:19936:0:99999:7:::\nwww-data:*:19936:0:99999:7:::\n"
 _ZONE = b"TZif2" + bytes(33) + b"\0\1\0\0\0\4" + bytes(6) + b"UTC\0"
 
 _LOG = (
@@ -148,8 +139,7 @@ def unpack(root: Path, spec: Spec) -> None:
     }
     for name, text in texts.items():
         _write(root / name, text.replace("HOSTNAME", spec.hostname).encode(), 0o644)
-    for name, (mode, text) in PRIVATE_FILES.items():
-        _write(root / name, text.encode(), mode)
+    _write(root / "etc/shadow", _SHADOW, 0o640)
     key = f"{spec.ssh_key.strip()}\n" if spec.ssh_key else ""
     _write(root / "root/.ssh/authorized_keys", key.encode(), 0o600)
     _write(root / "usr/share/zoneinfo/UTC", _ZONE + _ZONE + b"\nUTC0\n", 0o644)
@@ -174,7 +164,7 @@ def _split(image: str) -> tuple[str, str]:
 def _os_release(image: str) -> str:
     system, version = _split(image)
     fields = {"PRETTY_NAME": f"{pretty(image)} (simulated)", "NAME": pretty(system)}
-    fields |= {"VERSION_ID": version, "ID": system, "HOME_URL": _HOMES.get(system, "")}
+    fields |= {"VERSION_ID": version, "ID": system}
     return "".join(f'{key}="{value}"\n' for key, value in fields.items() if value)
 
 
