@@ -43,9 +43,7 @@ class FilterForm(forms.Form):
 class NameForm(forms.Form):
     """The name of a new folder."""
 
-    name = forms.CharField(
-        label="Name", validators=[_check_name], widget=forms.TextInput(_AS_TYPED)
-    )
+    name = forms.CharField(validators=[_check_name], widget=forms.TextInput(_AS_TYPED))
 
 
 class RenameForm(forms.Form):
@@ -71,7 +69,6 @@ class TextForm(forms.Form):
     """The text of a file, and which version of it was opened."""
 
     content = forms.CharField(
-        label="Content",
         required=False,
         strip=False,
         widget=forms.Textarea(_AS_TYPED | {"aria-label": "Content of the file", "wrap": "off"}),
@@ -92,16 +89,14 @@ class NewTextForm(TextForm):
     """A new file: its name and its text. The name stands above the editor, outside its form."""
 
     name = forms.CharField(
-        label="Name",
-        validators=[_check_name],
-        widget=forms.TextInput(_AS_TYPED | {"form": "editor"}),
+        validators=[_check_name], widget=forms.TextInput(_AS_TYPED | {"form": "editor"})
     )
 
 
 class UploadForm(forms.Form):
     """A file from the person's own machine."""
 
-    file = forms.FileField(allow_empty_file=True, label="File")
+    file = forms.FileField(allow_empty_file=True)
     name = forms.CharField(
         label="Save as",
         required=False,
@@ -160,18 +155,10 @@ class ReachForm(forms.Form):
 class FaultsForm(forms.Form):
     """What is wrong with a simulated node."""
 
-    unplugged = forms.BooleanField(
-        label="Unplugged", required=False, help_text="It does not answer."
-    )
+    unplugged = forms.BooleanField(required=False, help_text="It does not answer.")
     hanging = forms.BooleanField(
-        label="Hanging", required=False, help_text="It lets everybody wait, and does not answer."
+        required=False, help_text="It lets everybody wait, and does not answer."
     )
-    slow = forms.BooleanField(
-        label="Slow", required=False, help_text="Everything takes five times as long."
-    )
-    failing = forms.BooleanField(
-        label="Failing", required=False, help_text="It refuses to do any work."
-    )
-    full = forms.BooleanField(
-        label="Full", required=False, help_text="No room for another container or file."
-    )
+    slow = forms.BooleanField(required=False, help_text="Everything takes five times as long.")
+    failing = forms.BooleanField(required=False, help_text="It refuses to do any work.")
+    full = forms.BooleanField(required=False, help_text="No room for another container or file.")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from django.conf import settings
@@ -107,12 +107,9 @@ def _offer(server: Server, pool: str, name: str, member: str | None) -> Offer:
     return Offer(
         name=name,
         member=member,
-        cpus=has.cpus,
-        memory_mb=has.memory_mb,
-        disk_gb=has.disk_gb,
-        version=has.version,
         images=tuple(images),
         known_as=known.name if known else "",
+        **asdict(has),
     )
 
 
