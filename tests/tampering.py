@@ -36,6 +36,14 @@ class Tampered(SimulatedDriver):
             state.work = None
             self._node.save(name, state)
 
+    def disown(self, name: str) -> None:
+        """Have it be one that somebody has made there by hand."""
+        with self._node.locked():
+            state = self._node.state_of_any(name)
+            assert state is not None
+            state.by_hand = True
+            self._node.save(name, state)
+
     def lose(self, name: str) -> None:
         """Delete it there."""
         with self._node.locked():

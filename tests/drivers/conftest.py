@@ -134,7 +134,8 @@ def simulated_nodes(tmp_path: Path) -> Nodes:
         return lambda: file.read_text() == "mine" and len(list(file.parent.iterdir())) == 1
 
     def put_by_hand(name: str) -> None:
-        here.seed(Spec(name, "", IMAGE, 1, 128, 1), by_hand=True)
+        here.seed(Spec(name, "", IMAGE, 1, 128, 1))
+        here.disown(name)
 
     return Nodes(here, there, IMAGE, put_link, mark, put_stranger, put_by_hand)
 

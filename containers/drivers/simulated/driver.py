@@ -339,13 +339,11 @@ class SimulatedDriver:
         spec: Spec,
         power: Power = Power.STOPPED,
         *,
-        address: str = "",
         pace: float | None = None,
         stubborn: bool = False,
-        by_hand: bool = False,
     ) -> None:
         """Put a container there at once, unless it is there. BUSY: its creation is under way.
-        RUNNING: it has been for a month. One made `by_hand` is not the panel's.
+        RUNNING: it has been for a month.
 
         `pace` is its own from now on, in place of the node's. A `stubborn` one ignores a
         gentle stop for ever."""
@@ -363,8 +361,6 @@ class SimulatedDriver:
                 raise Refused(f"{self.root.name} does not create {spec.name}")
             state.turn(power)
             state.booted -= _SEEDED_UPTIME
-            state.address = address or state.address
-            state.by_hand = by_hand
             write_config(self._node.instances / spec.name, config)
             self._node.save(spec.name, state)
 

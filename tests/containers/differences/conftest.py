@@ -40,7 +40,9 @@ def put(
     is_what: dict[str, Any] = {
         "hostname": "old.example.com", "image": IMAGE, "cpus": 2, "memory_mb": 2048, "disk_gb": 30,
     }  # fmt: skip
-    simulated(node).seed(Spec(f"ct-{number}", **(is_what | spec)), power, by_hand=by_hand)
+    simulated(node).seed(Spec(f"ct-{number}", **(is_what | spec)), power)
+    if by_hand:
+        simulated(node).disown(f"ct-{number}")
 
 
 def move_by_hand(container: Container, target: Node, power: Power = Power.STOPPED) -> None:
