@@ -10,6 +10,9 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.test import Client
 
 from containers.drivers.simulated.rootfs import Rootfs
+from containers.models import Container
+from containers.repair.files import Files
+from containers.statuses import Status
 from tests.containers.repair.conftest import Disk
 
 if TYPE_CHECKING:
@@ -220,6 +223,22 @@ def test_what_is_gone_already_is_said_plainly(disk: Disk, as_lena: Client) -> No
     answer = as_lena.post(disk.url("file_delete", "/srv/gone"))
     assert answer.status_code == 404
     assert "not there any more" in answer.content.decode()
+
+
+def test_whoever_comes_just_after_a_stop_is_offered_to_open_the_files_again(
+    disk: Disk, as_lena: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = Files.remove
+
+    def stopped_first(files: Files, path: str) -> None:
+        Container.objects.filter(pk=disk.container.pk).update(status=Status.STOPPED)
+        remove(files, path)
+
+    monkeypatch.setattr(Files, "remove", stopped_first)
+    answer = as_lena.post(disk.url("file_delete", "/etc/hosts"))
+    assert answer.status_code == 409
+    assert 'id="open-files"' in answer.content.decode()
+    assert disk.has("/etc/hosts")
 
 
 @pytest.mark.parametrize("page", ["file_upload", "folder_new", "file_rename", "file_delete"])
