@@ -27,7 +27,7 @@ def spec_of(container: Container) -> Spec:
         disk_gb=container.disk_gb,
         ssh_key=container.ssh_key,
         labels=labels_of(container),
-        source=source_of(container.image),
+        source=image_server(server_of(container.image)),
     )
 
 
@@ -44,10 +44,9 @@ def label_of(number: int) -> dict[str, str]:
     return {"number": str(number)}
 
 
-def source_of(image: str) -> ImageSource | None:
-    """The image server that `server:alias` names; None for an alias on the node, and for a
-    server that the settings do not know."""
-    server = settings.IMAGE_SERVERS.get(server_of(image))
+def image_server(name: str) -> ImageSource | None:
+    """The image server of this name, if the settings know one."""
+    server = settings.IMAGE_SERVERS.get(name)
     return ImageSource(**server) if server else None
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from django.conf import settings
 
-from containers.connect import source_of
+from containers.connect import image_server
 from containers.drivers import DriverError
 from containers.drivers.incus.catalogue import Catalogue
 from containers.models import ServerImage
@@ -60,7 +60,7 @@ class ServerStocktaking:
                 logger.exception("image server %s", server)
 
     def _ask(self, server: str) -> frozenset[str]:
-        source = source_of(f"{server}:")
+        source = image_server(server)
         if source is None:
             return frozenset()
         catalogue = self._catalogues.setdefault(server, Catalogue(source))

@@ -76,7 +76,7 @@ def _counters(usage: Usage) -> Rates | None:
 
 def total(parts: Iterable[Rates]) -> Rates:
     """What all of them use together."""
-    return Rates(*map(sum, zip(*parts, strict=True))) if (parts := list(parts)) else Rates(0, 0, 0)
+    return Rates(*map(sum, zip(Rates(0, 0, 0), *parts, strict=True)))
 
 
 class Sampler:

@@ -15,8 +15,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from containers import inventory, operations, server_inventory
-from containers.connect import source_of
-from containers.drivers import NoImageServer, Progress, Spec
+from containers.connect import spec_of
+from containers.drivers import ImageSource, NoImageServer, Progress, Spec
 from containers.drivers.incus.catalogue import Catalogue
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, NodeImage, ServerImage
@@ -193,11 +193,14 @@ def test_what_a_system_is_made_of_is_checked(image: str, said: str, server: Stre
 
 
 def test_a_node_is_told_the_server_and_not_only_its_name(server: Streams) -> None:
-    found = source_of(SERVED)
+    def told(image: str) -> ImageSource | None:
+        return spec_of(Container(pk=1, image=image)).source
+
+    found = told(SERVED)
     assert found
     assert (found.url, found.protocol) == (server.url, "simplestreams")
-    assert source_of("debian/12") is None
-    assert source_of("elsewhere:debian/12") is None
+    assert told("debian/12") is None
+    assert told("elsewhere:debian/12") is None
 
 
 # --- where a container is created --------------------------------------------------------------
