@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+FIELDS = ("url", "protocol", "certificate")
 PROTOCOLS = ("incus", "simplestreams")
 
 
@@ -27,9 +28,8 @@ def _server(name: str, given: Any) -> dict[str, str]:
             raise ImproperlyConfigured(f"BERTH_IMAGE_SERVERS, {name}: {rule}")
 
     check(bool(re.fullmatch(r"[a-z0-9-]+", name)), "a name is small letters, digits and hyphens")
-    fields = {"url": "", "protocol": "", "certificate": ""}
-    check(isinstance(given, dict) and given.keys() <= fields.keys(), f"it has {', '.join(fields)}")
-    url, protocol, file = (fields | given).values()
+    check(isinstance(given, dict) and given.keys() <= set(FIELDS), f"it has {', '.join(FIELDS)}")
+    url, protocol, file = (given.get(field, "") for field in FIELDS)
     check(isinstance(url, str), "url must be a whole https address")
     parts = urlsplit(url)
     check(parts.scheme == "https" and bool(parts.hostname), "url must be a whole https address")

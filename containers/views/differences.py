@@ -19,10 +19,11 @@ from containers.differences import (
     FORGET,
     REMOVE_COPY,
     TAKE_OVER,
+    Difference,
     differences_on,
 )
 from containers.forms import AdoptForm
-from containers.models import Node
+from containers.models import Action, Node
 from containers.settling import NotPossible
 from panel.http import Request, dialog, go_to
 
@@ -45,43 +46,42 @@ def settle(request: Request, pk: int, number: int, name: str) -> HttpResponse:
     if difference is None or action is None:
         messages.info(request, "This is settled already, or cannot be settled now.")
         return go_to(request, node)
-    context = {"section": "nodes", "node": node, "difference": difference, "action": action}
+    answer = _adopt if action is ADOPT else _confirm
     try:
-        if action is ADOPT:
-            return _adopt(request, node, number, context)
-        return _confirm(request, node, number, context)
+        return answer(request, node, difference, action)
     except NotPossible as reason:
         messages.error(request, reason.sentence)
         return go_to(request, node)
 
 
-def _confirm(request: Request, node: Node, number: int, context: dict[str, Any]) -> HttpResponse:
-    action, container = context["action"], context["difference"].container
+def _confirm(request: Request, node: Node, difference: Difference, action: Action) -> HttpResponse:
     typed = request.POST.get("name", "").strip()
-    right = not action.typed or typed == container.name
-    if request.method == "POST" and right:
-        done = DOORS[action.name](node, number, by=request.user)
+    name = difference.container.name if difference.container else None
+    if request.method == "POST" and (typed == name or not action.typed):
+        done = DOORS[action.name](node, difference.number, by=request.user)
         messages.success(request, done)
         return go_to(request, node)
-    context |= {"typed": typed, "wrong": request.method == "POST"}
-    return _ask(request, "confirm", context)
+    wrong = request.method == "POST"
+    return _ask(request, "confirm", node, difference, action, typed=typed, wrong=wrong)
 
 
-def _adopt(request: Request, node: Node, number: int, context: dict[str, Any]) -> HttpResponse:
+def _adopt(request: Request, node: Node, difference: Difference, action: Action) -> HttpResponse:
     if request.method == "POST":
         form = AdoptForm(request.POST)
         if form.is_valid():
-            done = settling.adopt(node, number, by=request.user, **form.cleaned_data)
+            done = settling.adopt(node, difference.number, by=request.user, **form.cleaned_data)
             messages.success(request, done)
             return go_to(request, node)
-    found = settling.proposal(node, number)
+    found = settling.proposal(node, difference.number)
     if request.method != "POST":
         name = found.spec.hostname.partition(".")[0] or found.spec.name
         form = AdoptForm(initial={"name": name})
-    return _ask(request, "adopt", context | {"found": found, "form": form})
+    return _ask(request, "adopt", node, difference, action, found=found, form=form)
 
 
-def _ask(request: Request, what: str, context: dict[str, Any]) -> HttpResponse:
-    title = f"{context['action'].label} {context['difference'].name}"
-    status = 422 if request.method == "POST" else 200
+def _ask(
+    request: Request, what: str, node: Node, difference: Difference, action: Action, **more: Any
+) -> HttpResponse:
+    context = {"section": "nodes", "node": node, "difference": difference, "action": action, **more}
+    title, status = f"{action.label} {difference.name}", 422 if request.method == "POST" else 200
     return dialog(request, f"containers/nodes/_{what}.html", title, context, status=status)

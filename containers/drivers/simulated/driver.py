@@ -313,16 +313,8 @@ class SimulatedDriver:
         """Set a node up, or change what it has; its containers and its faults stay."""
         driver = cls(root)
         faults = driver.faults() if (root / "node.json").exists() else Faults()
-        driver._node.install(
-            Settings(
-                resources.cpus,
-                resources.memory_mb,
-                resources.disk_gb,
-                list(images),
-                pace,
-                faults,
-            )
-        )
+        has = resources.cpus, resources.memory_mb, resources.disk_gb
+        driver._node.install(Settings(*has, list(images), pace, faults))
         return driver
 
     def faults(self) -> Faults:
