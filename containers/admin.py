@@ -139,6 +139,7 @@ class ActionsAdmin(SearchedAdmin):
         return [action for name, action in model.actions().items() if name in names]
 
     def is_possible(self, request: HttpRequest, row: Any, action: Action) -> bool:
+        """Whether this person can do the action to this row now."""
         return action in row.actions_for(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
