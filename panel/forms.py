@@ -30,7 +30,7 @@ class PersonField(forms.ModelChoiceField):
         name = str(value or "").strip()
         if not name:
             return None
-        # The search does without: it would trim everybody's name and find the same people.
+        # Trimmed here alone: a search finds the same people without, and reads everybody's name.
         people = User.objects.with_whole_name().alias(shown=Trim("whole_name"))
         people = people.filter(is_active=True)
         meant = list(people.filter(username=name)) or list(

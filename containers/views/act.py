@@ -93,7 +93,7 @@ def _back_to(request: Request, container: Container | None) -> str:
 
 
 def _answer(request: Request, container: Container, *, status: int = 200) -> HttpResponse:
-    """What was on the page, fresh: the row, the container's page, or the place to go to."""
+    """What the button was on, as it is now: the row, or the container's page; or a redirect."""
     if not request.htmx:
         if status == 200:
             return HttpResponseRedirect(_back_to(request, container))

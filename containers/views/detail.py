@@ -20,8 +20,8 @@ from panel.http import Request
 # Rows of each list beside the history; these lists have no pages.
 LATEST = 50
 OVERVIEW = "overview"
-# The tabs, each a page of its own, that share the head with the overview; and where a button
-# leads back to, as the files are closed by any.
+# The tabs beside the overview, each a page of its own below the same head; and the page that a
+# button leads back to: not the files, which any button closes.
 TABS = {"usage": "containers:usage", "files": "containers:detail", "activity": "containers:history"}
 
 

@@ -63,8 +63,8 @@ _TEXTS: tuple[tuple[type[DriverError], tuple[str, ...]], ...] = (
     ),
     (NoSuchInstance, ("instance not found",)),
     (Unheard, ("context deadline exceeded",)),
-    # The last two: what is asked for is looked at first, so it is in vain only where a daemon that
-    # has just begun does not agree with itself yet.
+    # The last two come only from a daemon that has just been started and contradicts itself: the
+    # panel looks at an instance before it starts or stops it.
     (
         Conflict,
         (
