@@ -1,10 +1,12 @@
-"""The page for an error: one for an outage, which is logged in one line, and one for a mistake."""
+"""The page for an error: for an outage and for a strange host, each one line in the log; for what
+cannot be read; and for a mistake."""
 
 from __future__ import annotations
 
 import logging
 import sys
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -15,6 +17,21 @@ logger = logging.getLogger(__name__)
 
 # Seconds until a browser asks again.
 AGAIN = 10
+
+
+def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400. Django would name a setting of its own for a host that is not ours, with the whole
+    traceback, and everybody can ask for any."""
+    is_elsewhere = isinstance(exception, DisallowedHost)
+    response = render(None, "400.html", {"is_elsewhere": is_elsewhere}, status=400)
+    if is_elsewhere:
+        logger.warning(
+            "400 %s %s: asked for at the host %r, which is neither that of BERTH_URL nor one of "
+            "BERTH_HOSTS",
+            request.method, path_without_secrets(request), request.headers.get("Host", ""),
+        )  # fmt: skip
+        response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def failed(request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,7 @@ from payments.urls import process_data, static_callback
 from orders.notices import notice
 from panel import accounts, failing, views
 
+handler400 = failing.not_understood
 handler500 = failing.failed
 
 urlpatterns = [
