@@ -22,6 +22,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.views.generic import FormView
 
 from panel.compiled import ModelReader
 from panel.http import is_ours
@@ -199,9 +200,12 @@ class Addresses(EmailView):
     """The addresses of an account. One that was never confirmed may have become another's."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Mark the address in use as the primary one where none is marked, as in an account that
-        staff have made: allauth would make any address primary that is confirmed next, or that is
-        left when another is removed."""
+        """Before anything is changed, mark the address in use as the primary one where none is
+        marked, as in an account that staff have made: allauth would make any address primary that
+        is confirmed next, or that is left when another is removed."""
+        if request.method != "POST":
+            # Without allauth's own, which adds a row whenever somebody looks.
+            return FormView.dispatch(self, request, *args, **kwargs)
         person: Any = request.user
         marked = EmailAddress.objects.filter(user=person.pk, primary=True)
         if person.email and not marked.exists():
@@ -209,6 +213,15 @@ class Addresses(EmailView):
                 user=person, email=person.email.lower(), defaults={"primary": True}
             )
         return super().dispatch(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Shows the address in use also where there is no row of it yet."""
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        used, radios = self.request.user.email, context["emailaddress_radios"]
+        if used and used.lower() not in [radio["emailaddress"].email for radio in radios]:
+            unsaved = EmailAddress(email=used)
+            radios.insert(0, {"id": "email_radio", "checked": True, "emailaddress": unsaved})
+        return context
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         address = request.POST.get("email", "")

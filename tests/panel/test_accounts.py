@@ -135,6 +135,12 @@ def test_why_an_address_stays_as_it_is_is_said_in_the_words_of_its_page(
     assert [str(each) for each in page.context["messages"]] == [said]
 
 
+def test_to_look_at_the_addresses_writes_nothing(as_lena: Client, lena: User) -> None:
+    page = as_lena.get("/account/email/").content.decode()
+    assert not EmailAddress.objects.exists()
+    assert re.search(rf"{lena.email}\s+<span class=\"badge\">in use</span>", page)
+
+
 def test_the_address_in_use_is_marked_where_it_is_the_only_one(as_lena: Client, lena: User) -> None:
     only = as_lena.get("/account/email/").content.decode()
     assert only.count('<span class="badge">in use</span>') == 1
@@ -149,7 +155,6 @@ def test_the_address_in_use_is_marked_where_it_is_the_only_one(as_lena: Client, 
 def test_an_address_is_verified_by_the_link_that_is_sent(
     as_lena: Client, lena: User, mailoutbox: list[EmailMessage]
 ) -> None:
-    as_lena.get("/account/email/")
     as_lena.post("/account/email/", {"email": lena.email, "action_send": ""})
     [link] = re.findall(r"/account/confirm-email/\S+", str(mailoutbox[0].body))
     assert f"Is <b>{lena.email}</b> an address of {lena}?" in as_lena.get(link).content.decode()
@@ -238,7 +243,6 @@ def test_mails_beyond_what_may_wait_are_only_logged(
 def test_whoever_looks_after_their_addresses_is_told_that_no_mail_was_sent(
     action: str, lena: User, as_lena: Client
 ) -> None:
-    as_lena.get("/account/email/")
     address = lena.email if action == "action_send" else "other@example.com"
     answer = as_lena.post("/account/email/", {"email": address, action: ""}, follow=True)
     if action == "action_add":
