@@ -9,6 +9,7 @@ from uuid import uuid4
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.utils.html import format_html
 from payments import FraudStatus, PaymentStatus
 
 from containers.models.container import host_name
@@ -170,9 +171,19 @@ class OrderForm(forms.Form):
             return
         customer: User = self.cleaned_data["customer"]
         name = self.cleaned_data["name"]
-        if customer.containers.living().filter(name=name).exists():
-            whose = "You already have" if customer == self.user else f"{customer} already has"
-            self.add_error("name", f"{whose} a container of this name. Choose another.")
+        taken = customer.containers.living().filter(name=name).first()
+        if taken is None:
+            return
+        whose = "You already have" if customer == self.user else f"{customer} already has"
+        sentence = f"{whose} a container of this name. Choose another."
+        # Whoever goes back and orders again may have a form with a new token before them.
+        if order := Order.objects.visible_to(self.user).filter(container=taken).first():
+            sentence = format_html(
+                '{} a container of this name: it is that of <a href="{}">{}</a>. For one more, '
+                "choose another name.",
+                whose, order.get_absolute_url(), order,
+            )  # fmt: skip
+        self.add_error("name", sentence)
 
     def _check_system(self) -> None:
         plan, system = self.cleaned_data.get("plan"), self.cleaned_data.get("system")

@@ -19,7 +19,7 @@ from containers.statuses import Status
 from orders.forms import OrderForm
 from orders.models import Order, Plan, System
 from panel.models import User
-from tests.cast import ContainerFactory, PlanFactory, SystemFactory, UserFactory
+from tests.cast import ContainerFactory, OrderFactory, PlanFactory, SystemFactory, UserFactory
 from tests.orders.test_ssh_keys import ED25519
 
 pytestmark = pytest.mark.django_db
@@ -120,8 +120,27 @@ def test_a_form_changed_in_all_but_the_name_is_not_taken_for_the_first_order(
     as_lena.post("/orders/new/", filled_in)
     now = {"plan": other.pk, "system": again.pk, "ssh_key": ED25519}[changed]
     found = errors(as_lena, filled_in | {changed: now})
-    assert found == {"name": ["You already have a container of this name. Choose another."]}
+    assert "You already have a container of this name" in found["name"][0]
     assert Order.objects.count() == 1
+
+
+def test_who_goes_back_to_a_form_that_is_new_and_orders_again_is_shown_their_order(
+    as_lena: Client, filled_in: dict[str, Any]
+) -> None:
+    first = as_lena.post("/orders/new/", filled_in)["Location"]
+    new = filled_in | {"token": "1c0ffee0-6a6f-4e9c-8f1e-1f3f0f1d7a10"}
+    page = as_lena.post("/orders/new/", new).content.decode()
+    assert f'it is that of <a href="{first}">order ' in page
+    assert Order.objects.count() == 1
+
+
+def test_an_order_is_shown_to_nobody_whose_it_is_not_by_the_name_of_its_container(
+    as_lena: Client, lena: User, omar: User, filled_in: dict[str, Any]
+) -> None:
+    handed_on = ContainerFactory.create(customer=lena, name="web-01")
+    OrderFactory.create(customer=omar, container=handed_on)
+    found = errors(as_lena, filled_in)
+    assert found == {"name": ["You already have a container of this name. Choose another."]}
 
 
 def test_the_token_of_somebody_else_is_no_way_to_their_order(
