@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -30,6 +30,8 @@ from panel.metrics import REGISTRY
 
 # Rows of each list on the dashboard; the whole list is a click away.
 FEW = 8
+# As many failures count as having happened lately.
+LATELY = 100
 
 
 @require_safe
@@ -65,7 +67,6 @@ def _for_running_it(request: Request) -> dict[str, Any]:
     visible = Container.objects.visible_to(request.user)
     counts = _shown_counts(visible)
     work = Operation.objects.visible_to(request.user)
-    failed = work.filter(outcome=Operation.Outcome.FAILED)
     late = work.open().filter(Q(deadline_at__lt=timezone.now()) | Q(attempts__gt=3))
     waiting = visible.filter(status=Status.ORDERED, create_again_at__isnull=False)
     orders = Order.objects.visible_to(request.user).select_related("container", "customer")
@@ -79,7 +80,7 @@ def _for_running_it(request: Request) -> dict[str, Any]:
         ],
         "nodes": with_room(nodes.order_by("online", "name")[:FEW]),
         "node_count": nodes.count(),
-        "failed": list(failed.select_related("container__customer").order_by("-ended_at")[:FEW]),
+        "failed": _failed_lately(work),
         "late": list(late.select_related("container__customer", "container__node")[:FEW]),
         "waiting": list(waiting.select_related("customer", "order")[:FEW]),
         "paid_not_created": list(orders.paid_not_created()[:FEW]),
@@ -95,6 +96,18 @@ def _for_running_it(request: Request) -> dict[str, Any]:
     }
 
 
+def _failed_lately(work: QuerySet[Operation]) -> list[tuple[Operation, int]]:
+    """The last failure of each kind of work on each container, with their number: a creation is
+    tried again by itself."""
+    failed = work.filter(outcome=Operation.Outcome.FAILED).order_by("-ended_at")
+    tries: dict[tuple[int, str], list[int]] = {}
+    for pk, container, kind in failed.values_list("pk", "container", "kind")[:LATELY]:
+        tries.setdefault((container, kind), []).append(pk)
+    last = {keys[0]: len(keys) for keys in list(tries.values())[:FEW]}
+    rows = failed.filter(pk__in=last).select_related("container__customer")
+    return [(operation, last[operation.pk]) for operation in rows]
+
+
 def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
     """What comes and goes by itself is left out while there is none of it."""
     counts = counts_by_status(found, Status.values)
@@ -103,7 +116,7 @@ def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
 
 def _fingerprint(value: object) -> object:
     """The part of a value that changes whenever the page shows it otherwise."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_fingerprint(item) for item in value]
     if isinstance(value, Node):
         return value.pk, value.online, value.in_service, value.memory_left

@@ -89,6 +89,25 @@ def test_an_administrators_dashboard_shows_what_needs_somebody(
     assert node.name in page
 
 
+def test_of_what_fails_again_and_again_the_last_try_is_shown_and_how_many_there_were(
+    as_ada: Client, lena: User
+) -> None:
+    begun = timezone.now() - timedelta(hours=1)
+    failures = [("broken", "create")] * 10 + [("other", "create"), ("broken", "start")]
+    containers = {
+        name: ContainerFactory.create(customer=lena, name=name) for name in ("broken", "other")
+    }
+    for number, (name, kind) in enumerate(failures):
+        ended_at = begun + timedelta(minutes=number)
+        Operation.objects.create(
+            container=containers[name], kind=kind, was="ordered", during="creating",
+            outcome="failed", error=f"Reason {number}.", ended_at=ended_at, deadline_at=ended_at,
+        )  # fmt: skip
+    shown = as_ada.get("/").content.decode().split('id="h-failed"')[1].split("</ul>")[0]
+    assert re.findall(r"Reason \d+\.", shown) == ["Reason 11.", "Reason 10.", "Reason 9."]
+    assert re.findall(r"\w+ times", shown) == ["10 times"]
+
+
 def test_what_waits_says_when_it_is_tried_again_and_what_it_waits_for(
     as_ada: Client, lena: User, node: Node
 ) -> None:
