@@ -15,9 +15,9 @@ from containers.admin import ActionsAdmin, ChoiceFilter, ReadOnlyAdmin
 from containers.models import Action
 from orders import checkout, search
 from orders.checkout import Refused
+from orders.currencies import money
 from orders.forms import PlanForm, SystemsField
 from orders.models import Order, OrderChange, Payment, Plan, System
-from orders.templatetags.money import money
 from panel.admin_lists import GuardedAdmin
 
 if TYPE_CHECKING:
@@ -168,11 +168,6 @@ class OrderAdmin(ActionsAdmin):
 
     def why_not(self, row: Order, action: Action) -> str:
         return checkout.why_not(row, action.name)
-
-    def comes_of_it(self, row: Order, action: Action) -> str:
-        if action.name == "refund":
-            return f"{money(checkout.gives_back(row), row.currency)} goes back"
-        return super().comes_of_it(row, action)
 
 
 class GatewayFilter(ChoiceFilter):

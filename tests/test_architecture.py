@@ -22,7 +22,7 @@ FORBIDDEN = {"services", "service", "utils", "util", "helpers", "mixins", "signa
 # models and the pages lies what is done: operations, observe, placement and their neighbours.
 GROUND = (
     "panel.http", "panel.compiled", "panel.accounts", "panel.mail", "panel.models",
-    "containers.statuses", "containers.who",
+    "containers.statuses", "containers.who", "orders.currencies",
 )  # fmt: skip
 MODELS = ("containers.models", "orders.models")
 PAGES = {"urls", "views", "admin", "tasks", "management", "forms", "filters", "templatetags"}

@@ -23,7 +23,7 @@ class Action:
     - `deadline` is how long the work may take before the node is asked what became of it; None
       means that the action is done at once.
     - `warning` says what will be lost; it has to be confirmed, with `typed` by typing the name.
-    - `says` returns a question about one thing in particular, or "" where there is none.
+    - `says` returns what is to be known or asked about one thing in particular, or "".
     - `asks_target`: a node has to be chosen.
     """
 

@@ -25,7 +25,6 @@ from orders.checkout.placing import NameTaken, TooManyUnpaid, place_order, place
 from orders.checkout.undoing import (
     cancel,
     give_back,
-    gives_back,
     nothing_to_give_back,
     refund,
     was_given_back,
@@ -44,7 +43,6 @@ __all__ = [
     "created_or_not",
     "gateway",
     "give_back",
-    "gives_back",
     "nothing_to_give_back",
     "open_payment",
     "payment_reported",

@@ -41,12 +41,6 @@ def cancel(order: Order, by: User) -> None:
             logger.warning("%s: payment %s was not called off: %s", order, payment.pk, error)
 
 
-def gives_back(order: Order) -> Decimal:
-    """How much a refund has the gateway give back: all that has arrived for this order."""
-    arrived = Payment.objects.kept().filter(order=order)
-    return sum((payment.captured_amount for payment in arrived), Decimal(0))
-
-
 def refund(order: Order, by: User) -> None:
     """Take a paid order back and have its money given back.
 

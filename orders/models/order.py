@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from django_fsm import FSMField, transition
 
 from containers import statuses, who
 from containers.models import Container, Lifecycle
+from orders.currencies import money
 from orders.models.plan import Plan
 
 if TYPE_CHECKING:
@@ -46,6 +48,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
 def nothing_created(order: Order) -> bool:
     """Whether the order can still be undone for nothing."""
     return order.container.is_nowhere
+
+
+def what_goes_back(order: Order) -> str:
+    """Told before a refund: what the gateway is to give back, and to whom."""
+    return f"{money(order.kept(), order.currency)} goes back to {order.customer}."
 
 
 def something_to_pay_for(order: Order) -> bool:
@@ -106,6 +113,11 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         is_tried_again = self.container.create_again_at is not None
         return self.is_unpaid and waits and not is_tried_again
 
+    def kept(self) -> Decimal:
+        """All that has arrived for it and was not given back."""
+        arrived = self.payments.kept()  # type: ignore[attr-defined]  # Payment's base has no types
+        return sum((each.captured_amount for each in arrived), Decimal(0))
+
     # --- what people ask for -------------------------------------------------------------
 
     @transition(
@@ -139,7 +151,7 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         status, Status.PAID, Status.REFUNDED, permission=who.bookkeeper,
         conditions=[nothing_created],
         custom={
-            "label": "Refund order", "icon": "card", "danger": True,
+            "label": "Refund order", "icon": "card", "danger": True, "says": what_goes_back,
             "warning": "The container is not created and leaves the customer's list. "
             "The order itself stays on record.",
         },

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from containers.views.polling import digest, poll_seconds
 from orders import checkout
-from orders.checkout import Refused, gives_back
+from orders.checkout import Refused
 from orders.models import Order
 from orders.views.listing import under_way
 from orders.views.timeline import steps
@@ -63,7 +63,6 @@ def act(request: Request, pk: int, name: str) -> HttpResponse:
     if action is None:
         messages.info(request, checkout.why_not(found, name))
         return go_to(request, found)
-    context = {"section": "orders", "order": found, "action": action}
-    if name == "refund":
-        context["gives_back"] = gives_back(found)
+    question = action.question(found)
+    context = {"section": "orders", "order": found, "action": action, "question": question}
     return dialog(request, "orders/_confirm.html", f"{action.label} {found.pk}", context)

@@ -13,9 +13,9 @@ from payments import PaymentStatus
 
 from containers.models import Operation
 from containers.templatetags.spans import day
+from orders.currencies import money
 from orders.models import Order, OrderChange, Payment
 from orders.models.payment import OPEN
-from orders.templatetags.money import money
 
 if TYPE_CHECKING:
     from panel.models import User

@@ -223,7 +223,7 @@ def test_a_refund_is_asked_with_its_amount_and_whom_it_goes_to(
     pay(order)
     page = as_sten.get(f"/orders/{order.pk}/refund/").content.decode()
     assert "€4.90 goes back to Lena Fischer." in page
-    assert ">Refund €4.90</button>" in page
+    assert ">Refund order</button>" in page
 
 
 def test_a_cancellation_is_asked_without_an_amount(as_lena: Client, order: Order) -> None:
