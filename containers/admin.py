@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 
 from containers import operations, search
-from containers.counting import FAR_ENOUGH
 from containers.filters import everybodys
 from containers.models import (
     Action,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from panel.models import User
 
+FINDS_CONTAINERS = "Name, number (“ct-104”), address, customer or order (“order 104”)"
 # Rows, each with the text that stands beside it.
 DescribedRows = list[tuple[Any, str]]
 
@@ -75,29 +75,20 @@ class RecordAdmin(BoundedAdmin):
 
 
 class SearchedAdmin(RecordAdmin):
-    """Rows that are searched as on the panel's own pages: looked up in the indexes, and compared
-    row by row where a text finds more than is counted.
-
-    `looked_up` returns the rows that a text finds, at most so many for each thing that it may mean;
-    `matching` all of them.
-    """
+    """Rows that are searched as on the panel's own pages, by their indexes."""
 
     # Django shows its search field where there are any; nothing is looked for in them.
     search_fields = ("pk",)
-    looked_up: staticmethod[[Any, str, int], QuerySet[Any]]
-    matching: staticmethod[[Any, str], QuerySet[Any]]
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """Those that the text finds."""
+        raise NotImplementedError
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         text = search_term.replace("\0", "").strip()
-        if not text:
-            return queryset, False
-        keys = self.looked_up(queryset, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
-        first = list(keys[: FAR_ENOUGH + 1])
-        if len(first) > FAR_ENOUGH:
-            return self.matching(queryset, text), False
-        return queryset.filter(pk__in=first), False
+        return self.found(queryset, text) if text else queryset, False
 
 
 class ReadOnlyAdmin(RecordAdmin):
@@ -105,6 +96,15 @@ class ReadOnlyAdmin(RecordAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class OfContainersAdmin(SearchedAdmin, ReadOnlyAdmin):
+    """Rows about containers, found by what finds these."""
+
+    search_help_text = FINDS_CONTAINERS
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return search.of_found(rows, Container.objects.all(), text)
 
 
 class ActionsAdmin(SearchedAdmin):
@@ -207,8 +207,7 @@ class ContainerAdmin(ActionsAdmin):
     list_display = ["name", "id", "is_now", "status_since", "customer", "plan", "node", "address"]
     list_filter = ["status", "node", PlanFilter]
     list_select_related = ["customer", "node"]
-    search_help_text = "Name, number (“ct-104”), address, customer or order (“order 104”)"
-    looked_up, matching = staticmethod(search.looked_up), staticmethod(search.matching)
+    search_help_text = FINDS_CONTAINERS
     fields = [
         "name", "customer", "is_now", "status_since", "problem", "plan", "cpus", "memory_mb",
         "disk_gb", "system", "image", "ssh_key", "node", "address", "ordered_at",
@@ -219,6 +218,9 @@ class ContainerAdmin(ActionsAdmin):
     @admin.display(description="status", ordering="status")
     def is_now(self, container: Container) -> str:
         return "Withdrawn" if container.withdrawn_at else container.get_status_display()
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return search.few_or_many(rows, text, search.looked_up, search.matching)
 
     def press(self, request: HttpRequest, row: Container, action: Action) -> None:
         user: User = request.user  # type: ignore[assignment]
@@ -259,21 +261,19 @@ class NodeAdmin(GuardedAdmin):
 
 
 @admin.register(Operation)
-class OperationAdmin(ReadOnlyAdmin):
+class OperationAdmin(OfContainersAdmin):
     list_display = [
         "id", "kind", "container", "node", "outcome", "asked_at", "ended_at", "asked_by", "attempts"
     ]  # fmt: skip
     list_filter = ["outcome", KindFilter, "node"]
     list_select_related = ["container", "node", "asked_by"]
-    search_fields = ["container__name", "=container__id", "error", "error_detail"]
 
 
 @admin.register(StatusChange)
-class StatusChangeAdmin(ReadOnlyAdmin):
+class StatusChangeAdmin(OfContainersAdmin):
     list_display = ["at", "container", "from_status", "to_status", "by", "because"]
     list_filter = ["to_status"]
     list_select_related = ["container", "by"]
-    search_fields = ["container__name", "=container__id", "because"]
 
 
 @admin.register(FileChange)

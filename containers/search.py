@@ -6,12 +6,13 @@ A name is found by three letters or more that stand anywhere in it, or by its fi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import connections
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet, Subquery
 
+from containers.counting import FAR_ENOUGH
 from containers.models import Container
 from panel.models import User
 
@@ -72,6 +73,29 @@ def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> Query
         everything: QuerySet[Any] = found.model._default_manager.order_by()
         keys = [everything.filter(pk__in=some).values("pk") for some in keys]
     return keys[0].union(*keys[1:])
+
+
+def few_or_many(
+    rows: QuerySet[Any],
+    text: str,
+    looked_up: Callable[[Any, str, int], QuerySet[Any]],
+    matching: Callable[[Any, str], QuerySet[Any]],
+) -> QuerySet[Any]:
+    """Those of the rows that the text finds: looked up where these are few, else checked row by
+    row, as the newest are soon found."""
+    keys = looked_up(rows, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
+    first = list(keys[: FAR_ENOUGH + 1])
+    return rows.filter(pk__in=first) if len(first) <= FAR_ENOUGH else matching(rows, text)
+
+
+def of_found(rows: QuerySet[Any], containers: QuerySet[Container], text: str) -> QuerySet[Any]:
+    """The same for rows that belong to containers, of which the text finds some."""
+    found = looked_up(containers, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
+    keys = list(found[: FAR_ENOUGH + 1])
+    if len(keys) <= FAR_ENOUGH:
+        return rows.filter(container__in=keys)
+    one = Container.objects.filter(pk=OuterRef("container"))
+    return rows.filter(Exists(matching(one, text)))
 
 
 def name_has(text: str, of: str = "") -> Q:

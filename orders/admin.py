@@ -13,6 +13,7 @@ from django.utils.text import capfirst
 
 from containers.admin import ActionsAdmin, ChoiceFilter, ReadOnlyAdmin
 from containers.models import Action
+from containers.search import few_or_many
 from orders import checkout, search
 from orders.checkout import Refused
 from orders.currencies import money
@@ -133,7 +134,6 @@ class OrderAdmin(ActionsAdmin):
     list_filter = [PaidNotCreatedFilter, "status", "plan", "ordered_at"]
     list_select_related = ["customer", "plan", "container"]
     search_help_text = "Number (“order 12”), container, plan or customer"
-    looked_up, matching = staticmethod(search.looked_up), staticmethod(search.matching)
     fields: ClassVar[tuple[str, ...]] = (
         "status", "customer", "plan", "costs", "period", "container", "container_is", "problem",
         "ordered_at", "paid_at",
@@ -153,6 +153,9 @@ class OrderAdmin(ActionsAdmin):
     @admin.display(empty_value="none")
     def problem(self, order: Order) -> str:
         return order.container.problem
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return few_or_many(rows, text, search.looked_up, search.matching)
 
     def offered(self, request: HttpRequest) -> list[Action]:
         if not self.has_change_permission(request):
@@ -185,8 +188,6 @@ class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
     search_help_text = (
         "Number (“payment 12”), number at the gateway; or order, its container, plan or customer"
     )
-    looked_up = staticmethod(search.payments_looked_up)
-    matching = staticmethod(search.payments_matching)
     fields: ClassVar[tuple[str, ...]] = (
         "order", "whose", "status", "is_surplus", "giving_back_since", "costs",
         "arrived", "variant", "transaction_id", "message", "fraud_status",
@@ -205,6 +206,9 @@ class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
     @admin.display(description="customer", ordering="order__customer__username")
     def whose(self, row: Payment) -> str:
         return str(row.order.customer)
+
+    def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        return few_or_many(rows, text, search.payments_looked_up, search.payments_matching)
 
     def offered(self, request: HttpRequest) -> list[Action]:
         """Looking at payments is not enough; nobody changes them, but this moves money."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from containers.counting import FAR_ENOUGH
 from containers.models import Container, StatusChange
 from containers.models.history import FAILURE
 from containers.paging import Pages, links
-from containers.search import looked_up, matching
+from containers.search import of_found
 from containers.statuses import Status
 from panel.http import Request
 
@@ -26,7 +25,7 @@ def activity(request: Request) -> HttpResponse:
     changes: QuerySet[Any] = StatusChange.objects.visible_to(request.user)
     text = request.GET.get("q", "").replace("\0", "").strip()
     if text:
-        changes = _found(request, changes, text)
+        changes = of_found(changes, Container.objects.visible_to(request.user), text)
     status = request.GET.get("status", "")
     if status == FAILED:
         changes = changes.filter(FAILURE)
@@ -46,15 +45,3 @@ def activity(request: Request) -> HttpResponse:
         **links(request, page),
     }
     return render(request, "containers/activity.html", context)
-
-
-def _found(request: Request, changes: QuerySet[Any], text: str) -> QuerySet[Any]:
-    """Those of the containers that the text finds: looked up where these are few, else checked row
-    by row, as the newest are soon found."""
-    visible = Container.objects.visible_to(request.user)
-    found = looked_up(visible, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
-    keys = list(found[: FAR_ENOUGH + 1])
-    if len(keys) <= FAR_ENOUGH:
-        return changes.filter(container__in=keys)
-    one = Container.objects.filter(pk=OuterRef("container"))
-    return changes.filter(Exists(matching(one, text)))

@@ -7,8 +7,8 @@ import re
 import pytest
 from django.test import Client
 
+from containers import search
 from containers.models import Container, Node
-from containers.views import activity
 from panel.models import User
 from tests.cast import ContainerFactory
 from tests.conftest import Worker
@@ -56,7 +56,7 @@ def test_history_is_searched_by_container_and_customer(
     as_ada: Client, mixed: Container, text: str, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not few:
-        monkeypatch.setattr(activity, "FAR_ENOUGH", 0)
+        monkeypatch.setattr(search, "FAR_ENOUGH", 0)
     assert shown(as_ada, q=text) == ["shop running", "shop booting"]
     assert shown(as_ada, q=text, status="running") == ["shop running"]
     assert shown(as_ada, q=text, status="failed") == []
