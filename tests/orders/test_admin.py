@@ -15,7 +15,7 @@ from containers.models import Container
 from orders import checkout
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
-from tests.cast import NodeFactory, OrderFactory, PlanFactory
+from tests.cast import ContainerFactory, NodeFactory, OrderFactory, PlanFactory
 from tests.conftest import Worker
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +59,7 @@ def test_a_row_is_found_by_whatever_stands_on_it_however_many_there_are(
     as_sten: Client, lena: User, omar: User, order: Order, pay: Pay, model: str, text: str,
     far_enough: int, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("containers.admin.FAR_ENOUGH", far_enough)
+    monkeypatch.setattr("containers.search.FAR_ENOUGH", far_enough)
     User.objects.filter(pk=lena.pk).update(username="k4711")
     pay(OrderFactory.create(customer=omar, plan=PlanFactory.create(name="Another")))
     payment = pay(order)
@@ -67,6 +67,19 @@ def test_a_row_is_found_by_whatever_stands_on_it_however_many_there_are(
     told = text.format(order=order, payment=payment)
     found = as_sten.get(f"{ADMIN}/{model}/", {"q": told}).context["cl"].queryset
     assert [row.pk for row in found] == [{"order": order.pk, "payment": payment.pk}[model]]
+
+
+def test_a_payment_is_found_though_nobody_has_paid_for_many_other_orders_of_the_name(
+    as_sten: Client, order: Order, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("containers.search.FAR_ENOUGH", 1)
+    containers = ContainerFactory.create_batch(2, customer=order.customer)
+    for number, container in enumerate([order.container, *containers]):
+        Container.objects.filter(pk=container.pk).update(name=f"shop-{number}")
+    OrderFactory.create(container=containers[0])
+    paid = pay(OrderFactory.create(container=containers[1]))
+    found = as_sten.get(f"{ADMIN}/payment/", {"q": "shop"}).context["cl"].queryset
+    assert [row.pk for row in found] == [paid.pk]
 
 
 @pytest.mark.parametrize("model", ["plan", "order", "payment"])
