@@ -52,12 +52,14 @@ def _for_a_customer(request: Request) -> dict[str, Any]:
     mine = Container.objects.visible_to(request.user)
     rows = list(as_shown(mine.living().order_by("-status_since"))[:FEW])
     orders = Order.objects.visible_to(request.user).select_related("container")
+    unpaid = [
+        order for order in orders.filter(status=Order.Status.UNPAID) if can_proceed(order.pay)
+    ]
     return {
         "rows": rows,
         "counts": _shown_counts(mine),
-        "unpaid": [
-            order for order in orders.filter(status=Order.Status.UNPAID) if can_proceed(order.pay)
-        ],
+        "unpaid": unpaid[:FEW],
+        "more_unpaid": len(unpaid) > FEW,
         "orders": list(orders[:FEW]),
         "poll_seconds": poll_seconds(any(row.is_transient for row in rows)),
     }

@@ -54,6 +54,17 @@ def test_a_customers_dashboard_says_what_a_payment_would_begin(
     assert (says or "").format(pk=order.pk) in page
 
 
+def test_of_many_unpaid_orders_a_customers_dashboard_shows_the_newest_and_leads_to_the_others(
+    as_lena: Client, lena: User
+) -> None:
+    for _ in range(10):
+        OrderFactory.create(customer=lena)
+    page = as_lena.get("/").content.decode()
+    shown = [int(pk) for pk in re.findall(r"See order (\d+)", page)]
+    assert shown == list(lena.orders.values_list("pk", flat=True))[:8]
+    assert 'href="/orders/?status=unpaid"' in page
+
+
 def test_a_customers_dashboard_says_what_is_wrong_with_a_container(
     as_lena: Client, lena: User
 ) -> None:
