@@ -62,11 +62,12 @@ def placed_before(
     customer: User, plan: Plan, system: System, name: str, ssh_key: str, token: UUID
 ) -> Order | None:
     """The order that this very form has made already. A form that was changed meanwhile, by
-    going back in the browser, is another order."""
+    going back in the browser, is another order; so is one that was cancelled, or whose container
+    was destroyed."""
+    same = customer.containers.living().filter(name=name, system=system.name, ssh_key=ssh_key)
     return Order.objects.filter(
-        customer=customer, plan=plan, token=token, container__name=name,
-        container__system=system.name, container__ssh_key=ssh_key,
-    ).first()  # fmt: skip
+        customer=customer, plan=plan, token=token, container__in=same
+    ).first()
 
 
 def _check_unpaid(customer: User) -> None:
@@ -95,6 +96,8 @@ def _place(
         image=system.image,
         ssh_key=ssh_key,
     )
+    # A form that is sent again after going back may be clicked twice, too.
+    Order.objects.filter(token=token).update(token=uuid4())
     order = Order.objects.create(
         customer=customer,
         plan=plan,
@@ -102,7 +105,7 @@ def _place(
         price=plan.price,
         currency=settings.CURRENCY,
         period=plan.period,
-        token=uuid4() if Order.objects.filter(token=token).exists() else token,
+        token=token,
     )
     OrderChange.objects.create(order=order, to_status=order.status, at=order.ordered_at, by=by)
     StatusChange.objects.create(

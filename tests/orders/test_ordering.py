@@ -110,6 +110,25 @@ def test_a_form_changed_after_going_back_is_another_order(
     assert set(Container.objects.values_list("name", flat=True)) == {"web-01", "web-02"}
 
 
+def test_a_double_click_on_a_form_changed_after_going_back_leads_to_the_second_order(
+    as_lena: Client, filled_in: dict[str, Any]
+) -> None:
+    first = as_lena.post("/orders/new/", filled_in)["Location"]
+    second, again = (as_lena.post("/orders/new/", filled_in | {"name": "web-02"}) for _ in range(2))
+    assert second["Location"] == again["Location"] != first
+    assert Order.objects.count() == 2
+
+
+def test_who_has_cancelled_and_goes_back_orders_anew(
+    as_lena: Client, filled_in: dict[str, Any]
+) -> None:
+    first = as_lena.post("/orders/new/", filled_in)["Location"]
+    as_lena.post(f"{first}cancel/")
+    second, again = (as_lena.post("/orders/new/", filled_in) for _ in range(2))
+    assert second["Location"] == again["Location"] != first
+    assert [order.status for order in Order.objects.all()] == ["unpaid", "cancelled"]
+
+
 @pytest.mark.parametrize("changed", ["plan", "system", "ssh_key"])
 def test_a_form_changed_in_all_but_the_name_is_not_taken_for_the_first_order(
     as_lena: Client, plan: Plan, filled_in: dict[str, Any], changed: str
