@@ -330,9 +330,9 @@ class Driver(Protocol):
         failure leaves it here. Raises NoSuchInstance (on neither), NoRoom, Refused."""
 
     def give_up_move(self, name: str, target: Driver) -> Iterator[Progress]:
-        """Delete the copy that a move to `target`, now given up, has left there, if nobody has
-        verified it and the instance is whole here. A verified copy stays. Does nothing where there
-        is none, nor to a move that the nodes do by themselves."""
+        """End a move to `target` that is given up, if the nodes are still at it, and delete the
+        copy that it has left there. Does nothing where the instance is not whole here, nor where
+        somebody has verified the copy."""
 
     def list_folder(self, name: str, path: str) -> list[FileInfo]:
         """The entries of a folder of a stopped instance, folders first, then by name; of more

@@ -1,4 +1,5 @@
-"""What one container that hangs may cost the others on its Incus server: nothing."""
+"""What hangs on an Incus server: a container that does costs the others nothing, a move that does
+has an end."""
 
 from __future__ import annotations
 
@@ -8,16 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from containers.drivers import Power, Spec, Unreachable
+from containers.drivers import Conflict, Power, Spec, Unreachable
 from containers.drivers.incus import IncusDriver
 from tests.incus_node import IMAGE, IncusNode
 
-from .conftest import finish
+from .conftest import finish, refusal
 
 pytestmark = pytest.mark.incus
 
@@ -105,3 +107,30 @@ def test_a_server_that_hangs_as_a_whole_is_not_asked_of_each(
                 assert time.monotonic() - start < incus_drivers[0].timeout + 0.5
         finally:
             servers[0].resume()
+
+
+@pytest.fixture
+def slow(members: list[IncusNode]) -> Iterator[None]:
+    """The line between the members of the cluster."""
+    members[0].incus("storage", "set", "default", "rsync.bwlimit=1MB")
+    yield
+    members[0].incus("storage", "unset", "default", "rsync.bwlimit")
+
+
+def test_a_move_in_a_cluster_is_seen_copying_and_ends_once_it_is_given_up(
+    member_drivers: list[IncusDriver], slow: None
+) -> None:
+    here, there = member_drivers
+    name = f"ct-{os.getpid()}-s{next(_numbers)}"
+    finish(here.create(Spec(name, "web.example.org", IMAGE, 1, 64, 1)))
+    here.write_file(name, "/root/much", BytesIO(os.urandom(20 * 10**6)))
+    start = time.monotonic()
+    moving = here.move(name, there)
+    assert any(progress.copied for progress in moving)
+    assert isinstance(refusal(here.start(name)), Conflict)
+    finish(here.give_up_move(name, there))
+    finish(here.start(name))
+    assert time.monotonic() - start < 15
+    assert [driver.instance(name) is None for driver in member_drivers] == [False, True]
+    finish(here.stop(name, force=True))
+    finish(here.delete(name))

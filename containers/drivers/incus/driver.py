@@ -268,7 +268,7 @@ class IncusDriver(NodeReader):
         """Wait until the node has ended this kind of work on an instance, however it ends. Raises
         NoImageServer where a creation does not move."""
         listen = follow_creation if doing is Doing.CREATE else follow
-        for operation in under_way(self.client, name):
+        for operation in under_way(self.client, name, self.member):
             if operation.doing == doing and not operation.waits:
                 with suppress(Refused, Conflict):
                     yield from listen(self.client, operation.id, step)
@@ -281,7 +281,7 @@ class IncusDriver(NodeReader):
         failure: DriverError | None = None
         for _ in range(2):  # once more where the node was started anew meanwhile
             try:
-                operations = [] if body.get("force") else under_way(self.client, name)
+                operations = [] if body.get("force") else under_way(self.client, name, self.member)
                 joined = [each.id for each in operations if each.doing == doing]
                 yield from follow(self.client, joined[0] if joined else self._ask(name, body), step)
             except Unreachable:

@@ -77,12 +77,14 @@ def give_up(source: IncusDriver, target: IncusDriver, name: str) -> Iterator[Pro
     """See `Driver.give_up_move`. A verified copy stays: another worker may be about to delete the
     source."""
     here, there = source.look(name), target.look(name)
-    if not (_is_whole(here) and _is_unverified(here, there)):
+    if not _is_whole(here) or (there and not _is_unverified(here, there)):
         return
+    # A cluster gives up as well: its members offer and fetch as two servers do.
     _take_back(source, name)
-    for operation in under_way(target.client, name):
-        with suppress(Refused, Conflict):
-            yield from follow(target.client, operation.id, _CLEARING)
+    for driver in (source, target):
+        for operation in under_way(driver.client, name, driver.member):
+            with suppress(Refused, Conflict):
+                yield from follow(driver.client, operation.id, _CLEARING)
     there = target.look(name)
     if there and _is_unverified(here, there):
         yield from target.discard(there, _CLEARING)
@@ -101,7 +103,7 @@ def _within_cluster(source: IncusDriver, target: IncusDriver, name: str) -> Iter
             raise
         joined = [
             operation.id
-            for operation in under_way(source.client, name)
+            for operation in under_way(source.client, name, source.member)
             if operation.doing == Doing.MOVE and not operation.waits
         ]
         try:
@@ -123,7 +125,7 @@ def _within_cluster(source: IncusDriver, target: IncusDriver, name: str) -> Iter
 def _carry_over(
     source: IncusDriver, target: IncusDriver, name: str, environment: dict[str, Any]
 ) -> Iterator[Progress]:
-    for operation in under_way(target.client, name):
+    for operation in under_way(target.client, name, target.member):
         if operation.doing == Doing.CREATE:
             with suppress(Refused, Conflict):  # what counts is what it has left
                 yield from _follow(target, operation.id)
@@ -194,7 +196,7 @@ def _copy(
 
 def _take_back(source: IncusDriver, name: str) -> None:
     """Offer it to nobody any more."""
-    for operation in under_way(source.client, name):
+    for operation in under_way(source.client, name, source.member):
         if operation.doing == Doing.MOVE:
             cancel(source.client, operation.id)
 

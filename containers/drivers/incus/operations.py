@@ -42,14 +42,15 @@ class IncusOperation:
     waits: bool
 
 
-def under_way(client: Client, name: str) -> list[IncusOperation]:
-    """What the server is doing with an instance."""
+def under_way(client: Client, name: str, member: str | None = None) -> list[IncusOperation]:
+    """What the server is doing with an instance; in a cluster, that member alone."""
     by_status: dict[str, list[dict[str, Any]]] = client.get("/1.0/operations", recursion=1)
     found = []
     for operation in [each for group in by_status.values() for each in group]:
         urls = (operation.get("resources") or {}).get("instances") or []
         names = {url.partition("?")[0].rpartition("/")[2] for url in urls}
-        if name in names and operation["status_code"] in _RUNNING:
+        is_here = member in (None, operation["location"])
+        if is_here and name in names and operation["status_code"] in _RUNNING:
             waits = operation["class"] == "websocket"
             found.append(IncusOperation(operation["id"], operation["description"], waits))
     return found
