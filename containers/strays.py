@@ -4,7 +4,7 @@ Whole ones are noted at each look, unfinished ones whenever the node is asked wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,6 +16,10 @@ from containers.ids import LEAP, last_given, reserve
 from containers.models import Container, Node, Operation, Stray
 
 logger = logging.getLogger(__name__)
+
+# Noted of one node at once, of the lowest numbers: the next ones follow as these are settled. A
+# node that has gone mad may name millions.
+MOST = 1000
 
 
 class Kind(NamedTuple):
@@ -33,7 +37,7 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
     numbered = {n: each for each in found if (n := Stray.number_of(each.name))}
     whole = {n: Kind(each.by_hand) for n, each in numbered.items() if each.known}
     silent = numbered.keys() - whole.keys()
-    unknown = {n: kind for n, kind in whole.items() if n not in known}
+    unknown = {n: whole[n] for n in _lowest(whole.keys() - known)}
     others = _others({n: numbered[n] for n, kind in unknown.items() if not kind.by_hand})
     unknown |= {n: unknown[n]._replace(another=True) for n in others}
     noted = {
@@ -45,11 +49,16 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
         n: kind for n, kind in noted.items() if n in silent or (kind.unfinished and n not in whole)
     }
     wanted |= _unexplained(node, unknown, began)
+    wanted = {n: wanted[n] for n in _lowest(wanted)}
     if outdated := [n for n in noted if wanted.get(n) != noted[n]]:
         node.strays.filter(number__in=outdated).delete()
     if new := sorted(n for n in wanted if noted.get(n) != wanted[n]):
         strays = [Stray(node=node, number=number, **wanted[number]._asdict()) for number in new]
         _keep(node, strays, "not known to be on node %s: %s")
+
+
+def _lowest(numbers: Collection[int]) -> list[int]:
+    return sorted(numbers)[:MOST]
 
 
 def _unexplained(node: Node, unknown: dict[int, Kind], began: datetime) -> dict[int, Kind]:
@@ -76,8 +85,8 @@ def note_unfinished(node: Node, names: Mapping[str, bool], *, began: datetime) -
     """Keep which instances that are not whole nobody is at work on any more; one that is named with
     False gives no answer, and stays as it was noted. `began` is before the node was asked."""
     numbers = {n: known for name, known in names.items() if (n := Stray.number_of(name))}
-    left = {number for number, known in numbers.items() if known}
-    silent = numbers.keys() - left
+    told = {number for number, known in numbers.items() if known}
+    left, silent = set(_lowest(told)), numbers.keys() - told
     strays = dict(node.strays.values_list("number", "unfinished"))
     if strays:
         _keep_free(strays)
@@ -87,7 +96,8 @@ def note_unfinished(node: Node, names: Mapping[str, bool], *, began: datetime) -
     under_way = Q(operations__outcome=Operation.Outcome.OPEN) | Q(operations__ended_at__gte=began)
     left -= set(Container.objects.filter(under_way, pk__in=left).values_list("pk", flat=True))
     node.strays.filter(number__in=noted - left - silent, unfinished=True).delete()
-    if new := sorted(left - set(node.strays.values_list("number", flat=True))):
+    room = max(0, MOST - len(strays))
+    if new := sorted(left - strays.keys())[:room]:
         begun = [Stray(node=node, number=number, unfinished=True) for number in new]
         _keep(node, begun, "never finished on node %s: %s")
 

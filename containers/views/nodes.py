@@ -14,7 +14,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from containers import operations
+from containers import operations, strays
 from containers.connect import simulated
 from containers.differences import counts_on, differences_on
 from containers.drivers import DriverError
@@ -129,6 +129,7 @@ def node(request: Request, pk: int) -> HttpResponse:
         "rows": rows,
         "arriving": arriving,
         "differences": differences,
+        "most_differences": strays.MOST,
         "images": images,
         "faults": FaultsForm(initial=asdict(faults)) if faults else None,
         "query": "",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.utils import timezone
 
 from containers import inventory, operations
+from containers import strays as noting
 from containers.connect import spec_of
 from containers.differences import differences_on
-from containers.drivers import Power
+from containers.drivers import Instance, Power
 from containers.drivers.simulated import Faults
 from containers.ids import LEAP, reserve
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import look_at, record_looks
 from containers.placement import NoNodeFits
+from containers.reports import Look
 from containers.settling import NotPossible, adopt
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
@@ -55,6 +60,33 @@ def test_it_is_forgotten_again_once_it_is_gone_from_the_node(node: Node, stray: 
     simulated(node).lose("ct-977")
     look()
     assert strays() == []
+
+
+def test_of_a_node_that_names_without_end_no_more_is_noted_than_is_settled_one_after_the_other(
+    node: Node, other_node: Node, as_ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noting, "MOST", 2)
+    for number in (977, 978, 979):
+        put(node, number)
+    put(other_node)
+    look()
+    assert strays() == [("node-a", 977), ("node-a", 978), ("node-b", 977)]
+    more = "No more than 2 are shown at once"
+    assert more in as_ada.get(node.get_absolute_url()).content.decode()
+    assert more not in as_ada.get(other_node.get_absolute_url()).content.decode()
+    simulated(node).lose("ct-977")
+    look()
+    assert strays() == [("node-a", 978), ("node-a", 979), ("node-b", 977)]
+
+
+def test_a_node_that_names_more_than_a_database_can_be_asked_about_holds_up_no_other(
+    node: Node, other_node: Node
+) -> None:
+    named = {name: Instance(name, Power.STOPPED) for name in map("ct-{}".format, range(1, 300_000))}
+    put(other_node)
+    record_looks({node: Look(timezone.now(), named), other_node: look_at(other_node)})
+    assert ("node-b", 977) in strays()
+    inventory.keep(node, replace(inventory.ask(node), unfinished=dict.fromkeys(named, True)))
 
 
 def test_what_a_node_had_is_kept_while_it_does_not_answer(node: Node, stray: int) -> None:
