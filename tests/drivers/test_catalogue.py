@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from containers.drivers import ImageSource, NoImageServer
+from containers.drivers.incus import catalogue
 from containers.drivers.incus.catalogue import Catalogue
 from tests.image_server import Streams, simplestreams
 from tests.incus_node import free_port
@@ -70,5 +76,64 @@ def test_what_keeps_a_server_from_saying_it_is_one_kind_of_failure(
             Catalogue(broken).aliases(timeout=4)
     server.files["streams/v1/index.json"] = b"[]"
     server.version += 1
+    with pytest.raises(NoImageServer, match="no such index"):
+        Catalogue(source).aliases(timeout=4)
+
+
+@pytest.fixture
+def says() -> Iterator[Callable[[bytes, Iterator[bytes]], ImageSource]]:
+    """A server that answers whatever it is asked with a head and these pieces."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer(head: bytes, pieces: Iterator[bytes]) -> None:
+            asker, _ = listener.accept()
+            with asker, suppress(OSError):
+                asker.recv(65536)
+                asker.sendall(b"HTTP/1.1 200 OK\r\n" + head)
+                for piece in pieces:
+                    asker.sendall(piece)
+
+        def say(head: bytes, pieces: Iterator[bytes]) -> ImageSource:
+            threading.Thread(target=answer, args=[head, pieces], daemon=True).start()
+            return ImageSource(f"http://127.0.0.1:{listener.getsockname()[1]}", "simplestreams")
+
+        yield say
+
+
+@pytest.mark.parametrize("head", [b"X: ", b"Content-Length: 1000\r\n\r\n"])
+def test_nobody_waits_for_an_index_that_comes_bit_by_bit(
+    says: Callable[[bytes, Iterator[bytes]], ImageSource],
+    head: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalogue, "_WAITING", 0.3)
+
+    def bits() -> Iterator[bytes]:
+        for _ in range(100):
+            time.sleep(0.05)
+            yield b"x"
+
+    began = time.monotonic()
+    with pytest.raises(NoImageServer):
+        Catalogue(says(head, bits())).aliases(timeout=4)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_index_without_an_end_is_not_kept(
+    says: Callable[[bytes, Iterator[bytes]], ImageSource],
+    packed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalogue, "_LARGEST", 2**20)
+    content = b"[" + 2**21 * b" " + b"]"
+    sent = gzip.compress(content) if packed else content
+    head = b"Content-Length: %d\r\n" % len(sent) + packed * b"Content-Encoding: gzip\r\n"
+    with pytest.raises(NoImageServer, match="without an end"):
+        Catalogue(says(head + b"\r\n", iter([sent]))).aliases(timeout=4)
+
+
+def test_an_index_that_is_nested_without_end_is_none(server: Streams, source: ImageSource) -> None:
+    server.files["streams/v1/index.json"] = b"[" * 200_000
     with pytest.raises(NoImageServer, match="no such index"):
         Catalogue(source).aliases(timeout=4)

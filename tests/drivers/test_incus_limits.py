@@ -9,14 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from io import BytesIO
 from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 
 from containers.drivers import BrokenOff, Unreachable
-from containers.drivers.incus import Client, Server, client, files
+from containers.drivers.incus import Client, Server, client, files, survey
 from containers.drivers.incus.files import list_folder, session
+from containers.drivers.incus.sftp import Sftp
+from containers.drivers.incus.survey import Survey
 
 OK = b"HTTP/1.1 200 OK\r\n"
 ANSWER = b'{"type": "sync", "metadata": "well"}'
@@ -115,12 +118,58 @@ def test_what_is_told_of_files_has_an_end(says: Says, told: Iterable[bytes]) -> 
         list_folder(sftp, "/")
 
 
-def test_nobody_waits_for_a_folder_that_comes_bit_by_bit(
-    says: Says, monkeypatch: pytest.MonkeyPatch
+FILE = struct.pack(">IQIIIII", 0xF, 10, 0, 0, 0o100644, 0, 0)
+FOLDER = struct.pack(">IQIIIII", 0xF, 0, 0, 0, 0o40755, 0, 0)
+HANDLE = struct.pack(">I", 1) + b"h"
+BIT_BY_BIT = [struct.pack(">I", 1000), *[b"x", b""] * 100]
+
+
+@pytest.mark.parametrize(
+    ("begin", "asks"),
+    [
+        ([], lambda sftp: files.list_folder(sftp, "/")),
+        ([], lambda sftp: files.file_info(sftp, "/a")),
+        ([], lambda sftp: next(files.read(sftp, "/a"))),
+        ([packet(105, 1, FILE), packet(102, 2, HANDLE)], lambda sftp: [*files.read(sftp, "/a")]),
+        ([packet(105, 1, FILE)], lambda sftp: files.write(sftp, "/a", BytesIO(b"b"), None)),
+        ([], lambda sftp: files.put_ssh_key(sftp, "ssh-ed25519 AAAA")),
+        ([], lambda sftp: files.make_folder(sftp, "/a")),
+        ([], lambda sftp: files.rename(sftp, "/a", "/b")),
+        ([packet(105, 1, FOLDER)], lambda sftp: files.remove(sftp, "/a")),
+        ([], lambda sftp: [*Survey().look(sftp, "")]),
+    ],
+    ids=[
+        "list", "info", "open", "read", "write", "key", "make folder", "rename", "remove", "survey",
+    ],
+)  # fmt: skip
+def test_nobody_waits_for_files_that_come_bit_by_bit(
+    says: Says,
+    begin: list[bytes],
+    asks: Callable[[Sftp], object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(files, "_LOOKING", 0.3)
-    told = chain([struct.pack(">I", 1000)], forever(b"x", b""))
+    monkeypatch.setattr(files, "_CHANGING", 0.3)
+    monkeypatch.setattr(survey, "_ROUND", 0.3)
     began = time.monotonic()
-    with pytest.raises(Unreachable), session(says(chain(SFTP, told)), "ct-1") as sftp:
-        list_folder(sftp, "/")
+    asked = says(chain(SFTP, begin, BIT_BY_BIT))
+    with pytest.raises(Unreachable), session(asked, "ct-1") as sftp:
+        asks(sftp)
     assert time.monotonic() - began < 2
+
+
+def test_a_folder_without_an_end_is_not_kept(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_LARGEST", 2**20)
+    name = struct.pack(">I", 2**17) + 2**17 * b"x"
+    names = (packet(104, n, struct.pack(">I", 1), name, name, FILE) for n in range(3, 10_000))
+    told = chain(SFTP, [packet(105, 1, FOLDER), packet(102, 2, HANDLE)], names)
+    with pytest.raises(Unreachable, match="without an end"), session(says(told), "ct-1") as sftp:
+        list_folder(sftp, "/")
+
+
+def test_a_file_has_no_more_than_it_had_when_it_was_opened(says: Says) -> None:
+    data = struct.pack(">I", 2**15) + 2**15 * b"x"
+    more = (packet(103, n, data) for n in range(3, 10_000))
+    told = chain(SFTP, [packet(105, 1, FILE), packet(102, 2, HANDLE)], more)
+    with session(says(told), "ct-1") as sftp:
+        assert b"".join(files.read(sftp, "/a")) == 10 * b"x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -12,7 +13,10 @@ import httpx
 from containers.drivers import DriverError, ImageSource, NoImageServer
 
 from .client import Client, Server
+from .limits import limit, limited
 
+_WAITING = 60  # seconds for all that a server says
+_LARGEST = 64 * 1024 * 1024  # bytes of it, and of an index once it is unpacked
 # What containers are made of, in the words of simplestreams: one file, or two of these.
 _WHOLE, _ABOUT, _ROOTS = "incus_combined.tar.gz", "incus.tar.xz", {"root.tar.xz", "squashfs"}
 
@@ -26,16 +30,16 @@ class Catalogue:
 
     def aliases(self, *, timeout: float) -> frozenset[str]:
         """The names of all images for containers, of whatever architecture; `timeout` in seconds
-        is for each answer. Raises NoImageServer."""
+        is for each answer to begin, a minute for all of them. Raises NoImageServer."""
+        speaks = self._of_incus if self.source.protocol == "incus" else self._of_simplestreams
         try:
-            if self.source.protocol == "incus":
-                return frozenset(self._of_incus(timeout))
-            return frozenset(self._of_simplestreams(timeout))
+            with limited(_WAITING, _LARGEST):
+                return frozenset(speaks(timeout))
         except DriverError as failure:
             raise NoImageServer(failure.detail) from failure
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as failure:
             raise NoImageServer(f"{self.source.url}: {failure or repr(failure)}") from failure
-        except (AttributeError, KeyError, TypeError, ValueError) as failure:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as failure:
             raise NoImageServer(f"{self.source.url}: no such index: {failure!r}") from failure
 
     def _of_incus(self, timeout: float) -> Iterator[str]:
@@ -53,6 +57,7 @@ class Catalogue:
         """As Incus reads it: an alias means the image for the node's own architecture."""
         trusted = ssl.create_default_context(cadata=self.source.certificate or None)
         with httpx.Client(verify=trusted, timeout=timeout, follow_redirects=True) as http:
+            limit(http)
             for entry in self._get(http, "streams/v1/index.json")["index"].values():
                 if entry["datatype"] != "image-downloads":
                     continue
@@ -63,9 +68,10 @@ class Catalogue:
 
     def _get(self, http: httpx.Client, path: str) -> Any:
         unless, content = self._known.get(path, ({}, None))
-        answer = http.get(f"{self.source.url}/{path}", headers=unless)
-        if answer.status_code != httpx.codes.NOT_MODIFIED:
-            content = answer.raise_for_status().json()
+        with http.stream("GET", f"{self.source.url}/{path}", headers=unless) as answer:
+            if answer.status_code == httpx.codes.NOT_MODIFIED:
+                return content
+            content = json.loads(_whole(answer.raise_for_status()))
             conditions = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
             unless = {
                 asks: answer.headers[says]
@@ -73,7 +79,16 @@ class Catalogue:
                 if says in answer.headers
             }
             self._known[path] = unless, content
-        return content
+            return content
+
+
+def _whole(answer: httpx.Response) -> bytes:
+    content = bytearray()
+    for piece in answer.iter_bytes():
+        content += piece
+        if len(content) > _LARGEST:
+            raise ValueError("an index without an end")
+    return bytes(content)
 
 
 def _has_container(product: Mapping[str, Any]) -> bool:

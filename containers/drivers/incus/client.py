@@ -20,7 +20,7 @@ import httpx
 from containers.drivers import DriverError, NoSuchInstance, Unreachable
 
 from .errors import NotFound, NotTrusted, error
-from .limits import limit, limited
+from .limits import limit, limited, take_nothing_packed
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,8 @@ class Client:
         client = httpx.Client(
             base_url=base, transport=transport, timeout=server.timeout, trust_env=False
         )
-        limit(client, transport)
+        limit(client)
+        take_nothing_packed(client)
         return client
 
     def _ask(

@@ -41,7 +41,11 @@ from .limits import limited
 from .sftp import LATEST, WINDOW, Attributes, Sftp, SftpError
 
 _SOON = 60  # seconds
-_LOOKING = 60  # seconds that a page waits for a folder in all
+_LOOKING = 60  # seconds that somebody waits for a folder in all, or for a piece of a file
+_CHANGING = (
+    3600  # for a whole file that is sent, or a folder that is deleted with all that is in it
+)
+_LARGEST = 512 * 1024 * 1024  # bytes that are told of one folder
 
 _PARTLY = (
     "Only a part of this folder could be deleted. If the rest stays, it is a case for support."
@@ -72,7 +76,7 @@ def _meaning(error: SftpError) -> BadPath | NoRoom | Refused:
 
 
 def list_folder(sftp: Sftp, path: str) -> list[FileInfo]:
-    with limited(_LOOKING):
+    with limited(_LOOKING, _LARGEST):
         path, found = _followed(sftp, path)
         if found is None or not found.is_folder:
             raise BadPath(f"{path!r} is not a folder")
@@ -82,7 +86,7 @@ def list_folder(sftp: Sftp, path: str) -> list[FileInfo]:
 
 
 def file_info(sftp: Sftp, path: str, *, follow: bool = True) -> FileInfo:
-    with limited(_LOOKING):
+    with limited(_LOOKING, _LARGEST):
         path, found = _followed(sftp, path) if follow else (_entry(path), sftp.lstat(_entry(path)))
         if found is None:
             raise BadPath(f"{path!r} does not exist")
@@ -92,39 +96,57 @@ def file_info(sftp: Sftp, path: str, *, follow: bool = True) -> FileInfo:
 
 
 def read(sftp: Sftp, path: str) -> Iterator[bytes]:
-    """The first, empty, piece comes as soon as the file is open."""
-    path, found = _followed(sftp, path)
-    if found is None or not found.is_file:
-        raise BadPath(f"{path!r} is not a file")
-    yield from sftp.read(path)
+    """The first, empty, piece comes as soon as the file is open. No more comes than there was by
+    then."""
+    with limited(_LOOKING):
+        path, found = _followed(sftp, path)
+        if found is None or not found.is_file:
+            raise BadPath(f"{path!r} is not a file")
+        pieces = sftp.read(path)
+        piece, left = next(pieces), found.size
+    yield piece
+    # The limit is for each piece: whoever takes them may be slow.
+    while left > 0:
+        with limited(_LOOKING):
+            piece = next(pieces, b"")[:left]
+        if not piece:
+            return
+        yield piece
+        left -= len(piece)
 
 
 def write(sftp: Sftp, path: str, content: BinaryIO, version: str | None) -> FileInfo:
     """What a killed process leaves is a file `.upload-…` beside the one that was meant."""
-    path, before = _followed(sftp, path)
-    _check_writable(path, before, version)
+    with limited(_CHANGING, _LARGEST):
+        path, before = _followed(sftp, path)
+        _check_writable(path, before, version)
+        draft = f"{posixpath.dirname(path)}/.upload-{uuid4().hex}"
+        try:
+            _put(sftp, draft, content, before)
+            _check_writable(path, sftp.lstat(path), version)
+            if version == "":
+                sftp.link(draft, path)
+                sftp.remove([draft])
+            else:
+                sftp.rename(draft, path)
+        except BaseException:
+            with suppress(SftpError, EOFError):
+                sftp.remove([draft])
+            raise
+        return file_info(sftp, path)
+
+
+def _put(sftp: Sftp, draft: str, content: BinaryIO, before: Attributes | None) -> None:
+    """Make the file that is to take the place of another, with the rights of that one."""
     now = int(time.time())
-    draft = f"{posixpath.dirname(path)}/.upload-{uuid4().hex}"
-    try:
-        sftp.write(
-            draft,
-            content,
-            uid=before.uid if before else 0,
-            gid=before.gid if before else 0,
-            mode=stat.S_IMODE(before.mode) if before else 0o644,
-            modified=_later(now, before),
-        )
-        _check_writable(path, sftp.lstat(path), version)
-        if version == "":
-            sftp.link(draft, path)
-            sftp.remove([draft])
-        else:
-            sftp.rename(draft, path)
-    except BaseException:
-        with suppress(SftpError):
-            sftp.remove([draft])
-        raise
-    return file_info(sftp, path)
+    sftp.write(
+        draft,
+        content,
+        uid=before.uid if before else 0,
+        gid=before.gid if before else 0,
+        mode=stat.S_IMODE(before.mode) if before else 0o644,
+        modified=_later(now, before),
+    )
 
 
 def _later(now: int, before: Attributes | None) -> int:
@@ -143,41 +165,45 @@ def _check_writable(path: str, found: Attributes | None, version: str | None) ->
 
 def put_ssh_key(sftp: Sftp, key: str) -> None:
     """Let its owner in as root, unless the image says otherwise already."""
-    with suppress(BadPath):  # an image without a home for root, or with a folder for keys
-        make_folder(sftp, "/root/.ssh")
-        sftp.give("/root/.ssh", uid=0, gid=0, mode=0o700)
     path = "/root/.ssh/authorized_keys"
-    with suppress(BadPath, FileChanged):
-        write(sftp, path, BytesIO(f"{key.strip()}\n".encode()), "")
-        sftp.give(path, uid=0, gid=0, mode=0o600)
+    with limited(_LOOKING):
+        with suppress(BadPath):  # an image without a home for root, or with a folder for keys
+            make_folder(sftp, "/root/.ssh")
+            sftp.give("/root/.ssh", uid=0, gid=0, mode=0o700)
+        with suppress(BadPath, FileChanged):
+            write(sftp, path, BytesIO(f"{key.strip()}\n".encode()), "")
+            sftp.give(path, uid=0, gid=0, mode=0o600)
 
 
 def make_folder(sftp: Sftp, path: str) -> None:
     path = _entry(path)
-    if sftp.lstat(path):
-        raise BadPath(f"{path!r} exists")
-    sftp.make_folder(path)
-    sftp.give(path, uid=0, gid=0, mode=0o755)
+    with limited(_LOOKING):
+        if sftp.lstat(path):
+            raise BadPath(f"{path!r} exists")
+        sftp.make_folder(path)
+        sftp.give(path, uid=0, gid=0, mode=0o755)
 
 
 def rename(sftp: Sftp, path: str, to: str) -> None:
     path, to = _entry(path), _entry(to)
-    if sftp.lstat(path) is None:
-        raise BadPath(f"{path!r} does not exist")
-    if sftp.lstat(to):
-        raise BadPath(f"{to!r} exists")
-    sftp.rename(path, to)
+    with limited(_LOOKING):
+        if sftp.lstat(path) is None:
+            raise BadPath(f"{path!r} does not exist")
+        if sftp.lstat(to):
+            raise BadPath(f"{to!r} exists")
+        sftp.rename(path, to)
 
 
 def remove(sftp: Sftp, path: str) -> None:
     path = _entry(path)
-    found = sftp.lstat(path)
-    if found is None:
-        raise BadPath(f"{path!r} does not exist")
-    if found.is_folder:
-        _remove_folders(sftp, path)
-    else:
-        sftp.remove([path])
+    with limited(_CHANGING, _LARGEST):
+        found = sftp.lstat(path)
+        if found is None:
+            raise BadPath(f"{path!r} does not exist")
+        if found.is_folder:
+            _remove_folders(sftp, path)
+        else:
+            sftp.remove([path])
 
 
 def _remove_folders(sftp: Sftp, path: str) -> None:

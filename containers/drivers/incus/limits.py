@@ -19,18 +19,28 @@ _limits = threading.local()
 @contextmanager
 def limited(seconds: float, size: float = inf) -> Iterator[None]:
     """What this thread reads within the block, through `limit`, ends after so many seconds and
-    bytes: a time-out of each piece alone lets a server go on for ever."""
-    _limits.until, _limits.left = time.monotonic() + seconds, size
+    bytes: a time-out of each piece alone lets a server go on for ever. What holds around the block
+    holds within it too."""
+    outer = dict(vars(_limits))
+    _limits.until = min(time.monotonic() + seconds, outer.get("until", inf))
+    _limits.left = min(size, outer.get("left", inf))
     try:
         yield
     finally:
-        del _limits.until, _limits.left
+        vars(_limits).clear()
+        vars(_limits).update(outer)
 
 
-def limit(client: httpx.Client, transport: httpx.HTTPTransport) -> None:
+def limit(client: httpx.Client) -> None:
     """Have a client that was not used yet keep to the limits."""
     # httpx leaves no other way to name it.
-    transport._pool._network_backend = _Backend()
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport):
+            transport._pool._network_backend = _Backend()
+
+
+def take_nothing_packed(client: httpx.Client) -> None:
+    """A small answer may hold a large one."""
     client.headers["Accept-Encoding"] = "identity"
     client.event_hooks = {"response": [_refuse_packed]}
 

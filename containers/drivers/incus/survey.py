@@ -8,7 +8,11 @@ from collections.abc import Iterator
 
 from containers.drivers import Progress
 
+from .limits import limited
 from .sftp import WINDOW, Attributes, Sftp
+
+# Of a round of questions: seconds, and bytes.
+_ROUND, _LARGEST = 600, 512 * 1024 * 1024
 
 
 class Survey:
@@ -27,9 +31,9 @@ class Survey:
         waiting = [""]
         while waiting:
             batch, waiting = waiting[-WINDOW:], waiting[:-WINDOW]
-            for folder, entries in zip(
-                batch, sftp.folders([folder or "/" for folder in batch]), strict=True
-            ):
+            with limited(_ROUND, _LARGEST):
+                found_in = sftp.folders([folder or "/" for folder in batch])
+            for folder, entries in zip(batch, found_in, strict=True):
                 for name, found in entries:
                     self._add(f"{folder}/{name}", found)
                     if found.is_folder:
