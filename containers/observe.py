@@ -157,9 +157,13 @@ def missed(node: Node, error: str) -> None:
 def record_looks(looks: dict[Node, Look]) -> None:
     """Record what nodes reported: only what differs is written. Asks the database a few
     questions, however many nodes have answered."""
-    # Some may have been given up while their answer was on the way.
-    for node in Node.objects.filter(pk__in=[node.pk for node in looks], online=False):
-        _mark_online(node)
+    # Some may have been given up, or deleted, while their answer was on the way.
+    rows = Node.objects.filter(pk__in=[node.pk for node in looks])
+    online = dict(rows.values_list("pk", "online"))
+    looks = {node: look for node, look in looks.items() if node.pk in online}
+    for node in looks:
+        if not online[node.pk]:
+            _mark_online(node)
     here: dict[int, list[Container]] = defaultdict(list)
     there = Container.objects.filter(node__in=looks).exclude(status__in=NOWHERE)
     for container in there.only(*reports.COMPARED):

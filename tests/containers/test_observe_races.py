@@ -9,12 +9,12 @@ import pytest
 
 from containers import observe, operations, reports
 from containers.connect import connect
-from containers.drivers import Power, Unreachable
-from containers.models import Container, Node
+from containers.drivers import Power, Spec, Unreachable
+from containers.models import Container, Node, Stray
 from containers.observe import Watcher, look_at
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
-from tests.cast import ContainerFactory, NodeFactory, power_of
+from tests.cast import IMAGE, ContainerFactory, NodeFactory, power_of
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken, fresh, history, look
 from tests.tampering import simulated
@@ -63,6 +63,17 @@ def test_a_look_that_began_before_a_move_says_nothing_about_what_moved(
     observe.record_looks({node: old_here})
     observe.record_looks({other_node: old_there})
     assert (fresh(container).status, fresh(container).node) == (Status.STOPPED, other_node)
+
+
+def test_a_node_that_is_deleted_while_its_answer_is_on_the_way_keeps_no_other_from_being_heard(
+    node: Node, other_node: Node
+) -> None:
+    for each in (node, other_node):
+        simulated(each).seed(Spec("ct-977", "", IMAGE, 1, 128, 1))
+    looks = {each: look_at(each) for each in (node, other_node)}
+    Node.objects.get(pk=node.pk).delete()
+    observe.record_looks(looks)
+    assert [stray.node_id for stray in Stray.objects.all()] == [other_node.pk]
 
 
 def test_what_happens_on_a_node_is_shown_though_the_clock_was_set_back(
