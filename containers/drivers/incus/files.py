@@ -42,9 +42,7 @@ from .sftp import LATEST, WINDOW, Attributes, Sftp, SftpError
 
 _SOON = 60  # seconds
 _LOOKING = 60  # seconds that somebody waits for a folder in all, or for a piece of a file
-_CHANGING = (
-    3600  # for a whole file that is sent, or a folder that is deleted with all that is in it
-)
+_CHANGING = 3600  # for a whole file that is sent, or a folder that is deleted with what is in it
 _LARGEST = 512 * 1024 * 1024  # bytes that are told of one folder
 
 _PARTLY = (
