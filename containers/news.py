@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import cached_property
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from containers.connect import incus
 from containers.drivers import DriverError
@@ -44,12 +44,7 @@ class Listener:
 
     def heard(self) -> set[int]:
         """The keys of the nodes on which something has happened since this was asked last."""
-        keys: set[int] = set()
-        while True:
-            try:
-                keys.add(self._heard.get_nowait())
-            except Empty:
-                return keys
+        return {self._heard.get_nowait() for _ in range(self._heard.qsize())}
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
