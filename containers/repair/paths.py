@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from pathlib import PurePosixPath
 from urllib.parse import parse_qs, quote
 
 MAX_NAME = 255
@@ -66,10 +67,8 @@ def folder_of(path: str) -> str:
 
 def steps(path: str) -> list[str]:
     """The folders on the way to a path, outermost first, and the path itself."""
-    way = [path]
-    while way[0] != "/":
-        way.insert(0, folder_of(way[0]))
-    return way
+    last = PurePosixPath(path)
+    return [str(step) for step in (*reversed(last.parents), last)]
 
 
 def why_not_a_name(name: str) -> str:
