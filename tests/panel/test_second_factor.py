@@ -52,7 +52,10 @@ def turn_on(browser: Client) -> str:
     assert browser.post(asked, {"password": PASSWORD})["Location"] == ACTIVATE
     page = browser.get(ACTIVATE).content.decode()
     assert "data:image/svg+xml;base64," in page
-    found = re.search(r'id="authenticator_secret"[^>]*value="([A-Z2-7]+)"', page)
+    # On the telephone itself it is copied: it must neither be cut off nor disabled.
+    found = re.search(
+        r'<textarea id="authenticator_secret"[^>]*\sreadonly\s*>([A-Z2-7]+)</textarea>', page
+    )
     assert found
     answer = browser.post(ACTIVATE, {"code": code(found[1])})
     assert answer.status_code == 302
