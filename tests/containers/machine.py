@@ -7,14 +7,11 @@ and once all has settled, it is audited as a soak is.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
-from itertools import count
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import connection, transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -23,13 +20,13 @@ from hypothesis.stateful import (
 from payments import PaymentStatus
 
 from containers import observe, operations
-from containers.drivers import Conflict, Power, Refused, Unreachable
+from containers.drivers import Conflict, Refused, Unreachable
 from containers.drivers.simulated import Faults
-from containers.drivers.simulated.store import write_config
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed
 from containers.operations.work import STEPS
 from containers.placement import NoNodeFits
+from containers.rejoining import rejoin
 from containers.reports import Look
 from containers.statuses import TRANSIENT, Status
 from orders import checkout
@@ -37,7 +34,6 @@ from orders.checkout import Refused as RefusedByShop
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
 from tests.cast import (
-    NodeFactory,
     PlanFactory,
     StaffFactory,
     SystemFactory,
@@ -46,14 +42,14 @@ from tests.cast import (
 )
 from tests.conftest import Clock, Worker
 from tests.containers.acts import Killed
+from tests.containers.machine_nodes import PACE, Nodes, numbers, some
 from tests.containers.trouble import Trouble, killed, killed_at_write
 from tests.soak.audit import at_any_moment, once_settled
-from tests.tampering import Tampered, simulated
+from tests.tampering import simulated
 
 MOST_CONTAINERS = 4
 SETTLING = 60
 
-some = st.sampled_from(range(12))
 # What happens in the middle of work: a method of the machine.
 bad = st.sampled_from(
     [
@@ -73,11 +69,9 @@ bad = st.sampled_from(
 early = st.sampled_from(range(8))
 # At which write a process dies; mostly at none.
 death = st.sampled_from([None] * 6 + [0, 1, 2, 3, 5, 8])
-fault = st.sampled_from(["", "", "", "", "unplugged", "hanging", "slow", "failing", "full"])
-_numbers = count()
 
 
-class Panel(RuleBasedStateMachine):
+class Panel(Nodes):
     """People, nodes and the panel's processes. `worker` and `clock` are those of the test."""
 
     worker: ClassVar[Worker]
@@ -92,13 +86,13 @@ class Panel(RuleBasedStateMachine):
         self.plan: Plan = PlanFactory.create(systems=[system])
         self.system = system
         self.customers: list[User] = [UserFactory.create(username=n) for n in ("lena", "omar")]
+        self.lena = self.customers[0]
         self.ada: User = UserFactory.create(username="ada", is_administrator=True)
         self.sten: User = StaffFactory.create(username="sten")
-        # Folders outlive the example: no two of them share one.
-        self.nodes = [
-            NodeFactory.create(name=f"n{next(_numbers)}", memory_mb=3072, pace=0) for _ in range(2)
-        ]
+        for _ in range(2):
+            self.another_node(pace=0)
         self._begin_life()
+        self.back_up()
 
     def teardown(self) -> None:
         if not hasattr(self, "savepoint"):
@@ -215,66 +209,52 @@ class Panel(RuleBasedStateMachine):
     def an_answer_arrives_late(self) -> None:
         self._record(*self.looks.pop(0))
 
-    # --- what happens by itself ------------------------------------------------------------
+    @rule()
+    def back_up(self) -> None:
+        self.backup, self.backed_up = transaction.savepoint(), self.nodes
+
+    @precondition(lambda self: self.backed_up == self.nodes)
+    @rule()
+    def restore(self) -> None:
+        """The database goes back in time; the nodes do not, and the processes are others."""
+        transaction.savepoint_rollback(self.backup)
+        self.worker.lose_everything()
+        self.looks.clear()
+        rejoin(Order, Payment)
+
+    @rule(who=some, which=some, choice=some, orders=st.booleans())
+    def something_is_done_and_the_database_forgets_it(
+        self, who: int, which: int, choice: int, orders: bool
+    ) -> None:
+        self.back_up()
+        if orders and Container.objects.count() < MOST_CONTAINERS:
+            customer = self.customers[who % 2]
+            payment = checkout.open_payment(self._place(customer), customer)
+            payment.change_status(PaymentStatus.CONFIRMED)
+        else:
+            self._press(which, who, choice, clicks=1)
+        self.worker.carry_out_all()
+        self.restore()
+
+    @precondition(lambda self: Container.objects.count() < MOST_CONTAINERS)
+    @rule(who=some)
+    def a_creation_is_forgotten_where_its_node_is_silent(self, who: int) -> None:
+        order = self._place(self.customers[who % 2])
+        self.back_up()
+        operations.refusal(order.container_id, "create", by=self.ada)
+        self.worker.carry_out_all()
+        node = Container.objects.get(pk=order.container_id).node
+        self.restore()
+        if node is not None:
+            simulated(node).set_faults(Faults(unplugged=True))
+        operations.refusal(order.container_id, "create", by=self.ada)
+        self.worker.carry_out_all()
 
     @rule(seconds=st.sampled_from([0.5, 3, 11, 31, 400]))
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule(which=some, what=fault)
-    def a_node_breaks_or_is_mended(self, which: int, what: str) -> None:
-        faults = Faults(**{what: True}) if what else Faults()
-        simulated(self._one(Node, which)).set_faults(faults)
-
-    @rule(which=some, runs=st.booleans())
-    def it_stops_or_starts_by_itself(self, which: int, runs: bool) -> None:
-        container = self._one(Container, which)
-        if container.node is None:
-            return
-        with suppress(Refused, Unreachable):
-            power = Power.RUNNING if runs else Power.STOPPED
-            simulated(container.node).power(container.instance_name, power)
-
-    @rule(which=some, power=st.sampled_from([Power.BUSY, Power.ERROR]))
-    def its_node_cannot_tell(self, which: int, power: Power) -> None:
-        """For a while: until somebody there looks after it."""
-        container = self._one(Container, which)
-        if container.node is None:
-            return
-        with suppress(Refused, Unreachable):
-            simulated(container.node).power(container.instance_name, power)
-
-    @precondition(lambda self: any(len(here) > 1 for here in self._neighbours()))
-    @rule(which=some)
-    def two_are_mixed_up_on_a_node(self, which: int) -> None:
-        """Each is called as the other was: neither is taken for it."""
-        here = max(self._neighbours(), key=len)
-        one, two = here[which % len(here)], here[which % len(here) - 1]
-        node = one.node
-        assert node is not None
-        for name, to in (
-            (one.instance_name, "aside"),
-            (two.instance_name, one.instance_name),
-            ("aside", two.instance_name),
-        ):
-            simulated(node).give_name(name, to)
-
-    @rule(which=some)
-    def it_is_paused(self, which: int) -> None:
-        """It hears nothing, until its plug is pulled."""
-        container = self._one(Container, which)
-        if container.node is None:
-            return
-        store = simulated(container.node)._node
-        with suppress(FileNotFoundError):
-            config = replace(store.config(container.instance_name), stubborn=True)
-            write_config(store.instances / container.instance_name, config)
-
     # --- how it is done --------------------------------------------------------------------
-
-    def _neighbours(self) -> list[list[Container]]:
-        """The containers of each node."""
-        return [list(node.containers.select_related("node")) for node in self.nodes]
 
     def _begin_life(self) -> None:
         """Each customer has a container already, one of them unpaid: more happens to those."""
@@ -288,7 +268,7 @@ class Panel(RuleBasedStateMachine):
         operations.request(unpaid.container_id, "create", by=self.ada)
         self.worker.carry_out_all()
         for node in self.nodes:
-            set_pace(node, 0.5)
+            set_pace(node, PACE)
 
     def _place(self, customer: User) -> Order:
         return checkout.place_order(
@@ -296,12 +276,8 @@ class Panel(RuleBasedStateMachine):
             by=customer,
             plan=self.plan,
             system=self.system,
-            name=f"web-{next(_numbers)}",
+            name=f"web-{next(numbers)}",
         )
-
-    def _one(self, model: Any, which: int) -> Any:
-        rows = model.objects.order_by("pk")
-        return rows[which % len(rows)]
 
     def _press(self, which: int, who: int, choice: int, clicks: int) -> None:
         container = self._one(Container, which)
@@ -324,11 +300,13 @@ class Panel(RuleBasedStateMachine):
         self.trouble = None
 
     def _record(self, node: Node, look: Look) -> None:
-        node.refresh_from_db()
+        with suppress(Node.DoesNotExist):  # it was deleted while its answer was on the way
+            node.refresh_from_db()
         if look.error:
             observe.missed(node, look.error)
         else:
             observe.record_looks({node: look})
+            observe._note_answers({node: look})
 
     def _break_all(self, faults: Faults) -> None:
         for node in self.nodes:
@@ -385,10 +363,11 @@ class Panel(RuleBasedStateMachine):
     def _settle(self) -> None:
         """All is whole again, and time passes; staff look after what was given up."""
         self.trouble, self.looks = None, []
-        self._break_all(Faults())
+        self._mend_all()
         self._come_to_an_end()
         for _ in range(SETTLING):
             self._look_around()
+            self._settle_differences()
             operations.sweep()
             self.worker.carry_out_all()
             for order in Order.objects.paid_not_created():
@@ -403,6 +382,8 @@ class Panel(RuleBasedStateMachine):
         self._look_around()
         self._give_names_back()
         self._look_around()
+        self._delete_what_nobody_wants()
+        self._look_around()
 
     def _come_to_an_end(self) -> None:
         """Where nodes answer all work has an end, though they cannot tell; then they can again."""
@@ -416,33 +397,3 @@ class Panel(RuleBasedStateMachine):
         still = Operation.objects.open()
         assert not still, [(each.kind, each.attempts, each.error_detail) for each in still]
         self._look_after_them()
-
-    def _look_after_them(self) -> None:
-        """Work that was given up may have left a system that is still asked to shut down."""
-        for driver, name in self._untold():
-            driver.power(name, Power.STOPPED)
-
-    def _give_names_back(self) -> None:
-        """What was renamed was taken for no other. It is called as it was again, or deleted where
-        nobody looks for it."""
-        for node in self.nodes:
-            driver = simulated(node)
-            made_for = {name: int(one.labels["number"]) for name, one in driver.instances().items()}
-            renamed = {name: n for name, n in made_for.items() if name != f"ct-{n}"}
-            here = node.containers.filter(missing=False)
-            assert not renamed.keys() & {container.instance_name for container in here}
-            for name, number in renamed.items():
-                driver.power(name, Power.STOPPED)
-                driver.give_name(name, f"was-{number}")
-            for number in renamed.values():
-                if node.containers.filter(pk=number).exists():
-                    driver.give_name(f"was-{number}", f"ct-{number}")
-                driver.lose(f"was-{number}")
-
-    def _untold(self) -> list[tuple[Tampered, str]]:
-        return [
-            (simulated(node), one.name)
-            for node in self.nodes
-            for one in simulated(node).instances().values()
-            if one.power in {Power.BUSY, Power.ERROR}
-        ]
