@@ -56,8 +56,14 @@ def spec(name: str, **other: object) -> Spec:
 def node(servers: list[IncusNode]) -> Iterator[IncusNode]:
     """A server that may be killed or hung up: it is put right afterwards."""
     yield servers[0]
-    servers[0].resume()
-    servers[0].prepare()
+    put_right(servers[0])
+
+
+def put_right(node: IncusNode) -> None:
+    """What a test may have done to it is over."""
+    node.resume()
+    if not node.is_up:
+        node.start()
 
 
 @pytest.fixture
@@ -74,8 +80,7 @@ def other(incus_drivers: list[IncusDriver]) -> IncusDriver:
 def name(node: IncusNode, incus_drivers: list[IncusDriver]) -> Iterator[str]:
     fresh = f"ct-{os.getpid()}-x{next(_numbers)}"
     yield fresh
-    node.resume()
-    node.prepare()
+    put_right(node)
     for driver in incus_drivers:
         with suppress(NoSuchInstance):
             finish(driver.stop(fresh, force=True))
@@ -279,7 +284,8 @@ def test_what_is_half_made_is_not_shown_and_is_replaced(
 def test_what_is_renamed_still_tells_what_it_was_made_for(
     node: IncusNode, driver: IncusDriver, name: str
 ) -> None:
-    finish(driver.create(spec(f"{name}-made", labels={"number": "7"})))
+    # No key is written: Incus keeps a file server for that, and waits for its end to delete.
+    finish(driver.create(spec(f"{name}-made", ssh_key="", labels={"number": "7"})))
     node.incus("rename", f"{name}-made", name, f"--project={PROJECT}")
     found = driver.instance(name)
     assert found is not None
