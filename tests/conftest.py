@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,10 +57,12 @@ def django_db_modify_db_settings(
     tmp_path_factory: pytest.TempPathFactory,
     django_db_modify_db_settings_parallel_suffix: None,
 ) -> None:
-    """Two runs in one checkout must not share a test database."""
+    """Two runs in one checkout, or on one server, must not share a test database."""
     database = django_settings.DATABASES["default"]
     if database["ENGINE"] == "panel.sqlite":
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    elif run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
+        database["TEST"]["NAME"] += f"_{run}"
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -36,16 +37,25 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[SplitResult]:
+    """The address of a database on the server that no other run knows."""
+    if not (address := os.environ.get("BERTH_TEST_POSTGRES_URL")):
+        pytest.skip("PostgreSQL is not there")
+    name = f"queue_{uuid4().hex}"
+    with psycopg.connect(address, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(address)._replace(path=f"/{name}")
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(params=["postgres", "redis"])
 def served(request: pytest.FixtureRequest) -> tuple[str, Line]:
     """The address of a queue on a server, and the line that leads there."""
     if request.param == "redis":
         line = Line(request.getfixturevalue("redis"))
         return f"redis://127.0.0.1:{line.port}/0", line
-    address = os.environ.get("BERTH_TEST_POSTGRES_URL")
-    if not address:
-        pytest.skip("PostgreSQL is not there")
-    server = urlsplit(address)
+    server = request.getfixturevalue("postgres")
     line = Line(server.port or 5432)
     login = server.netloc.rpartition("@")[0]
     return server._replace(netloc=f"{login}@127.0.0.1:{line.port}").geturl(), line

@@ -23,19 +23,13 @@ from containers.drivers import (
 )
 from containers.drivers.incus import IncusDriver, operations
 from containers.drivers.incus.catalogue import Catalogue
+from tests.drivers.conftest import finish, refusal, walk_away
 from tests.image_server import Streams, simplestreams
 from tests.incus_node import IMAGE, PROJECT, IncusNode, free_port
-
-from .conftest import finish, refusal, walk_away
 
 pytestmark = pytest.mark.incus
 
 _numbers = count(1)
-
-
-@pytest.fixture
-def driver(incus_drivers: list[IncusDriver]) -> IncusDriver:
-    return incus_drivers[0]
 
 
 @pytest.fixture

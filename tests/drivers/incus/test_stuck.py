@@ -17,9 +17,8 @@ import pytest
 
 from containers.drivers import Conflict, Power, Spec, Unreachable
 from containers.drivers.incus import IncusDriver
+from tests.drivers.conftest import finish, refusal
 from tests.incus_node import IMAGE, IncusNode
-
-from .conftest import finish, refusal
 
 pytestmark = pytest.mark.incus
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from containers.drivers import Power, Spec
 from containers.drivers.simulated.usage import DAY, usage_of
-
-from .conftest import IMAGE, finish, install
+from tests.drivers.conftest import IMAGE, finish, install
 
 NOW = 1_790_000_000.0
 SPEC = Spec("ct-7", "web", IMAGE, 2, 2048, 40)

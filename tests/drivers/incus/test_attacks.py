@@ -13,9 +13,8 @@ import pytest
 
 from containers.drivers import BadPath, DriverError, FileKind
 from containers.drivers.incus import IncusDriver
+from tests.drivers.conftest import Nodes
 from tests.incus_node import PROJECT, IncusNode
-
-from .conftest import Nodes
 
 pytestmark = pytest.mark.incus
 

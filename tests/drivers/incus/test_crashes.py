@@ -15,10 +15,10 @@ import pytest
 
 from containers.drivers import NoSuchInstance, Power, Progress
 from containers.drivers.incus import Client, IncusDriver
+from tests.drivers.conftest import finish
+from tests.drivers.simulated.test_crashes import end_of, in_process
 
-from .conftest import finish
-from .test_incus import spec
-from .test_simulated_crashes import end_of, in_process
+from .conftest import spec
 
 pytestmark = pytest.mark.incus
 

@@ -20,8 +20,7 @@ import pytest
 from containers.drivers import Conflict, DriverError, FileChanged, Power, Progress, Spec
 from containers.drivers.simulated import SimulatedDriver
 from containers.drivers.simulated.node import SimulatedNode
-
-from .conftest import IMAGE, eventually, finish, install, whole_once
+from tests.drivers.conftest import IMAGE, eventually, finish, install, whole_once
 
 _CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.chmod"}
 

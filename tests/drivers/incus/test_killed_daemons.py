@@ -24,9 +24,8 @@ from panel.models import User
 from tests.cast import ContainerFactory
 from tests.conftest import Clock, Worker
 from tests.containers.acts import fresh, last_operation, look
+from tests.drivers.conftest import PATIENCE, finish
 from tests.incus_node import IMAGE, IncusNode
-
-from .conftest import PATIENCE, finish
 
 pytestmark = [pytest.mark.incus, pytest.mark.django_db]
 
