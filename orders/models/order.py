@@ -50,9 +50,17 @@ def nothing_created(order: Order) -> bool:
     return order.container.is_nowhere
 
 
+def what_is_lost(order: Order) -> str:
+    """Told before it is undone; "" where the container was created and destroyed."""
+    if order.container.status == statuses.Status.DESTROYED:
+        return ""
+    return "The container is not created and leaves the list."
+
+
 def what_goes_back(order: Order) -> str:
     """Told before a refund: what the gateway is to give back, and to whom."""
-    return f"{money(order.kept(), order.currency)} goes back to {order.customer}."
+    back = f"{money(order.kept(), order.currency)} goes back to {order.customer}."
+    return f"{back} {what_is_lost(order)}".strip()
 
 
 def something_to_pay_for(order: Order) -> bool:
@@ -140,9 +148,8 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         status, Status.UNPAID, Status.CANCELLED, permission=who.owner,
         conditions=[nothing_created],
         custom={
-            "label": "Cancel order", "icon": "x", "danger": True,
-            "warning": "The container is not created and leaves the list. "
-            "The order itself stays on record.",
+            "label": "Cancel order", "icon": "x", "danger": True, "says": what_is_lost,
+            "warning": "The order itself stays on record.",
         },
     )  # fmt: skip
     def cancel(self) -> None:
@@ -153,8 +160,7 @@ class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's bas
         conditions=[nothing_created],
         custom={
             "label": "Refund order", "icon": "card", "danger": True, "says": what_goes_back,
-            "warning": "The container is not created and leaves the customer's list. "
-            "The order itself stays on record.",
+            "warning": "The order itself stays on record.",
         },
     )  # fmt: skip
     def refund(self) -> None:

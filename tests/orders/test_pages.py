@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from containers import counting, operations
 from containers.counting import Count
 from containers.models import Container, Node, Operation
+from containers.statuses import Status
 from orders import checkout
 from orders.models import Order, Payment, Plan
 from orders.views import listing
@@ -230,6 +231,16 @@ def test_a_cancellation_is_asked_without_an_amount(as_lena: Client, order: Order
     page = as_lena.get(f"/orders/{order.pk}/cancel/").content.decode()
     assert "goes back" not in page
     assert ">Cancel order</button>" in page
+
+
+@pytest.mark.parametrize("status", [Status.ORDERED, Status.DESTROYED])
+def test_what_is_asked_before_a_cancellation_is_true_of_its_container(
+    as_lena: Client, order: Order, status: Status
+) -> None:
+    Container.objects.filter(pk=order.container_id).update(status=status)
+    page = as_lena.get(f"/orders/{order.pk}/cancel/").content.decode()
+    assert "The order itself stays on record." in page
+    assert ("is not created and leaves the list" in page) == (status == Status.ORDERED)
 
 
 def test_staff_try_again_from_the_page(
