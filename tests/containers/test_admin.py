@@ -200,7 +200,9 @@ def test_what_happened_to_a_container_is_found_as_in_the_activity(
     with CaptureQueriesContext(connection) as asked:
         found = office.get(address, {"q": text.format(container)}).context["cl"].queryset
     assert [row.container for row in found] == [container]
-    assert not [each["sql"] for each in asked if "because" in each["sql"].partition("WHERE")[2]]
+    # Of a statement that is prepared, PostgreSQL's text is not kept.
+    read = [str(each["sql"]).partition("WHERE")[2] for each in asked]
+    assert not [conditions for conditions in read if "because" in conditions]
 
 
 @pytest.mark.parametrize("text", ["ct-{0.pk}", "eb-0", "Lena Fischer", "{0.address}"])
