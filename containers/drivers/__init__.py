@@ -127,6 +127,12 @@ class Power(StrEnum):
     ERROR = "error"  # the node itself cannot tell
 
 
+def differ(found: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Whether an instance with labels as `found` was made for another container than the one of
+    `labels`. One that lacks those that are compared was not."""
+    return any(found.get(mark, value) != value for mark, value in labels.items())
+
+
 @dataclass(frozen=True)
 class Instance:
     """One container as its node sees it now. `by_hand` says that the panel neither made nor
@@ -142,9 +148,8 @@ class Instance:
 
     def is_another(self, labels: Mapping[str, str]) -> bool:
         """Whether it was made for another container than the one of these labels: somebody has
-        renamed it, or a database has gone back in time since. What lacks the labels that are
-        compared is not."""
-        return any(self.labels.get(mark, value) != value for mark, value in labels.items())
+        renamed it, or a database has gone back in time since."""
+        return differ(self.labels, labels)
 
 
 @dataclass(frozen=True)
@@ -316,8 +321,9 @@ class Driver(Protocol):
         pulls the plug, also where a gentle stop is already under way.
         Raises NoSuchInstance, Refused, Conflict."""
 
-    def delete(self, name: str) -> Iterator[Progress]:
-        """Make it be gone, whole or unfinished. Raises Refused where it still runs."""
+    def delete(self, name: str, *, labels: Mapping[str, str] = {}) -> Iterator[Progress]:
+        """Make it be gone, whole or unfinished, unless it was made for another container than the
+        one of these labels. Raises Refused where it still runs."""
 
     def check_move(self, name: str, target: Driver) -> None:
         """Raise what `move` to `target` would meet at once, whether the instance runs or not:

@@ -124,7 +124,7 @@ def migrate(job: Job) -> Steps:
 
 
 def destroy(job: Job) -> Steps:
-    yield from job.node.delete(job.name)
+    yield from job.node.delete(job.name, labels=job.spec.labels)
 
 
 STEPS: dict[str, Callable[[Job], Steps]] = {
@@ -138,8 +138,7 @@ def undo(job: Job) -> Steps:
     if job.restored:
         return
     if job.kind == "create":
-        if not _is_another(job, job.node.instance(job.name)):
-            yield from job.node.delete(job.name)
+        yield from job.node.delete(job.name, labels=job.spec.labels)
     elif job.kind == "migrate" and _its_own(job, job.node):
         assert job.target is not None
         if job.was_running:

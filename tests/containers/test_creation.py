@@ -9,8 +9,9 @@ import pytest
 
 from containers import operations
 from containers.connect import spec_of
+from containers.drivers import Power, Refused
 from containers.models import Container, Node, Operation
-from containers.operations import NotAllowed, outcomes
+from containers.operations import NotAllowed, outcomes, work
 from containers.placement import NO_ROOM, NoNodeFits
 from containers.statuses import Status
 from panel.models import User
@@ -159,6 +160,21 @@ def test_where_no_node_has_room_it_waits_says_so_and_is_tried_again(
     operations.sweep()
     worker.carry_out_all()
     assert fresh(ordered).status == Status.STOPPED
+
+
+def test_a_creation_that_fails_deletes_nothing_that_another_panel_has_begun(
+    ordered: Container, node: Node, worker: Worker, instead: Any
+) -> None:
+    def refused(job: work.Job) -> work.Steps:
+        raise Refused("no")
+
+    instead("create", refused)
+    theirs = replace(spec_of(ordered), labels={"number": str(ordered.pk), "ordered-at": "then"})
+    simulated(node).seed(theirs, Power.BUSY, pace=1)
+    operations.request(ordered.pk, "create", by=None)
+    worker.carry_out_all()
+    assert last_operation(ordered).outcome == Operation.Outcome.FAILED
+    assert ordered.instance_name in simulated(node).unfinished()
 
 
 def test_where_one_waits_for_room_nothing_is_said_of_another(

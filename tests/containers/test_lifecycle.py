@@ -7,7 +7,7 @@ step, what must hold in the end after the faults are gone and everything has set
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -76,9 +76,9 @@ class Fragile(SimulatedDriver):
         self._reach_monitor(name)
         yield from self._between(super().stop(name, force=force))
 
-    def delete(self, name: str) -> Iterator[Progress]:
+    def delete(self, name: str, *, labels: Mapping[str, str] = {}) -> Iterator[Progress]:
         self._reach_monitor(name)
-        yield from self._between(super().delete(name))
+        yield from self._between(super().delete(name, labels=labels))
 
     def move(self, name: str, target: Driver) -> Iterator[Progress]:
         yield from self._between(super().move(name, target))

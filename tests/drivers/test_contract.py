@@ -267,6 +267,17 @@ def test_a_moved_container_starts_there_and_comes_back(nodes: Nodes, stopped: st
     assert whole_once(stopped, nodes.here, nodes.there) is nodes.here
 
 
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "being created"])
+def test_what_was_made_for_another_container_is_not_deleted(
+    nodes: Nodes, name: str, is_whole: bool
+) -> None:
+    (finish if is_whole else walk_away)(nodes.here.create(nodes.spec(name)))
+    finish(nodes.here.delete(name, labels={"order": "8"}))
+    eventually(lambda: nodes.here.instance(name), Power.STOPPED)
+    finish(nodes.here.delete(name, labels={"order": "7"}))
+    assert nodes.here.instance(name) is None
+
+
 def test_giving_up_a_move_that_nobody_began_or_that_is_done_changes_nothing(
     nodes: Nodes, stopped: str
 ) -> None:

@@ -20,6 +20,7 @@ from containers.drivers import (
     Refused,
     Spec,
     Unreachable,
+    differ,
     is_name,
 )
 
@@ -130,12 +131,12 @@ class IncusDriver(NodeReader):
                 yield from self._make_it(name, Doing.STOP, body, Power.STOPPED, step)
                 return
 
-    def delete(self, name: str) -> Iterator[Progress]:
+    def delete(self, name: str, *, labels: Mapping[str, str] = {}) -> Iterator[Progress]:
         for progress in self._join(name, Doing.CREATE, "Deleting its files"):
             yield replace(progress, begun=False)
         yield from self._join(name, Doing.DELETE, "Deleting its files")
         found = self.look(name)
-        if found is None or not found.is_ours:
+        if found is None or not found.is_ours or differ(found.labels, labels):
             return
         refuse_unless_stopped(found)
         yield from self._delete(name, "Deleting its files")

@@ -28,6 +28,7 @@ from containers.drivers import (
     Spec,
     Unreachable,
     Usage,
+    differ,
 )
 
 from .image import pretty
@@ -137,10 +138,12 @@ class SimulatedDriver:
             work = self._begin(name, state, Doing.FORCE if forced else Doing.STOP)
         yield from self._follow(name, work.id)
 
-    def delete(self, name: str) -> Iterator[Progress]:
+    def delete(self, name: str, *, labels: Mapping[str, str] = {}) -> Iterator[Progress]:
         self._reach()
         with self._node.locked():
             state = self._node.settle(name)
+            if differ(self._node.labels(name), labels):
+                return
             if state is None:
                 self._node.forget_creation(name)
                 for copy, called in self._node.copies().items():

@@ -199,9 +199,10 @@ class Store:
         return read_config(self.instances / name)
 
     def labels(self, name: str) -> Mapping[str, str]:
-        """Those of one that may be gone by now."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return self.config(name).spec.labels
+        """Those of one that is whole, or is being created, and may be gone by now."""
+        for folder in (self.instances, self.creating):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                return read_config(folder / name).spec.labels
         return {}
 
     def rootfs(self, name: str) -> Rootfs:
