@@ -9,10 +9,10 @@ from datetime import timedelta
 
 from django.core.management.base import CommandError
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import F, Max, Model
+from django.db.models import F, Model
 from django.utils import timezone
 
-from containers.ids import LEAP, reserve
+from containers.ids import LEAP, last_given, reserve
 from containers.models import Container, Node, Operation
 from panel.outage import OutageLog
 
@@ -64,13 +64,9 @@ def rejoin(*numbered: type[Model]) -> None:
     Container.objects.filter(create_again_at__isnull=False).update(
         create_again_at=now + PAUSE, revision=F("revision") + 1
     )
+    Node.objects.update(may_have_up_to=last_given(Container))
     models: tuple[type[Model], ...] = (Container, *numbered)
     for model in models:
-        reserve(model, _last(model) + LEAP)
-    Node.objects.update(may_have_up_to=_last(Container))
+        reserve(model, last_given(model) + LEAP)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS {MARK}")
-
-
-def _last(model: type[Model]) -> int:
-    return model._default_manager.aggregate(last=Max("pk"))["last"] or 0

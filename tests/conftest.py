@@ -69,6 +69,7 @@ def django_db_modify_db_settings(
 def surroundings(settings: Settings, tmp_path: Path) -> None:
     """Nothing outside the test's own folder is touched; no static files have to be collected."""
     settings.DATA = tmp_path
+    settings.INCUS_IDENTITY = tmp_path / "incus.pem"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     settings.WHITENOISE_AUTOREFRESH = True

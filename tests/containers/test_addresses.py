@@ -7,8 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from io import BytesIO, StringIO
-from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -53,8 +51,7 @@ def server() -> Iterator[IncusNode]:
 
 
 @pytest.fixture
-def node(server: IncusNode, settings: Any, tmp_path: Path, db: None) -> Node:
-    settings.INCUS_IDENTITY = tmp_path / "incus.pem"
+def node(server: IncusNode, db: None) -> Node:
     call_command("add_node", server.prepare(), name="real-1", stdout=StringIO())
     return Node.objects.get()
 

@@ -28,11 +28,6 @@ from tests.containers.test_concurrency import all_at_once
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def own_key(settings: Any, tmp_path: Path) -> None:
-    settings.INCUS_IDENTITY = tmp_path / "incus.pem"
-
-
 def said_of(browser: Client, where: str) -> str:
     """What stands beside the field; the form keeps what was typed."""
     answer = browser.post("/nodes/add/", {"where": where, "project": "mine", "pool": "fast"})

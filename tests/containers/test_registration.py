@@ -44,11 +44,6 @@ def cluster() -> Iterator[tuple[IncusNode, IncusNode]]:
         yield first, second
 
 
-@pytest.fixture(autouse=True)
-def own_key(settings: Any, tmp_path: Path) -> None:
-    settings.INCUS_IDENTITY = tmp_path / "incus.pem"
-
-
 def add(where: str, **options: Any) -> str:
     """What the command says."""
     said = StringIO()
