@@ -143,7 +143,7 @@ def test_a_folder_swapped_for_a_link_meanwhile_does_not_lead_out(
     before, reads = fingerprint(outside), 0
     with swapping(tmp_path / "rootfs/swap", outside):
         end = time.monotonic() + 0.4
-        while time.monotonic() < end:
+        while not reads or time.monotonic() < end:
             with suppress(BadPath):
                 assert b"".join(files.read("/swap/file")) == b"inside"
                 reads += 1
@@ -151,7 +151,6 @@ def test_a_folder_swapped_for_a_link_meanwhile_does_not_lead_out(
                 files.make_folder("/swap/made")
             with suppress(BadPath):
                 files.remove("/swap/made")
-    assert reads
     assert fingerprint(outside) == before
 
 
