@@ -98,19 +98,25 @@ class Panel(Nodes):
         if not hasattr(self, "savepoint"):
             return
         try:
-            self._settle()
-            truth = {
-                node.name: {one.name: one.power for one in simulated(node).instances().values()}
-                for node in self.nodes
-            }
-            findings = once_settled(truth)
-            assert not findings, findings
-            half = [name for node in self.nodes for name in simulated(node).unfinished()]
-            assert not half, half
+            if hasattr(self, "backup"):  # else what has failed is `begin`, and is to be seen
+                self._end_well()
         finally:
+            # Or else an error of the database would be hidden by that of the next statement.
+            transaction.set_rollback(False)
             transaction.savepoint_rollback(self.savepoint)
             connection.run_on_commit.clear()
             self.worker.lose_everything()
+
+    def _end_well(self) -> None:
+        self._settle()
+        truth = {
+            node.name: {one.name: one.power for one in simulated(node).instances().values()}
+            for node in self.nodes
+        }
+        findings = once_settled(truth)
+        assert not findings, findings
+        half = [name for node in self.nodes for name in simulated(node).unfinished()]
+        assert not half, half
 
     @invariant()
     def holds(self) -> None:
