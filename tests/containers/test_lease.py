@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from containers import operations
 from containers.drivers import Conflict, Progress
 from containers.models import Container, Node, Operation
 from containers.operations import carrying, work
-from containers.operations.claiming import claim, renew
+from containers.operations.claiming import claim, renew, renew_if_due
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import (
@@ -84,6 +85,23 @@ def test_the_lease_is_renewed_while_the_node_shows_signs_of_life(
     instead("start", steps)
     assert ask_and_wait(container, "start", worker, lena).status == Status.RUNNING
     assert len(began) == 1
+
+
+def test_a_question_to_a_node_may_last_until_its_time_out_within_the_lease(
+    container: Container, lena: User, clock: Clock, settings: Any,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:  # fmt: skip
+    asked = operations.request(container.pk, "start", by=lena)
+    assert asked is not None
+    held = claim(asked.pk)
+    assert held is not None
+    with django_assert_num_queries(0):
+        renew_if_due(held)
+    for passed in (0.2, 0.5):
+        clock.advance(by=settings.LEASE * passed)
+        renew_if_due(held)
+        assert held.held_until is not None
+        assert held.held_until - timezone.now() > timedelta(seconds=settings.NODE_TIMEOUT)
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing_any_more(
