@@ -3,7 +3,7 @@ PostgreSQL prepared once on each connection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from threading import local
 from typing import Any, Generic, TypeVar
@@ -53,13 +53,20 @@ class ModelReader:
         """An instance of each model for every row of the statement."""
         connection = connections[self._alias]
         rows = self._columns.read(execute(connection, statement, params), connection)
-        return [self._as_models(iter(row)) for row in rows]
+        return [instances(self._models, row, self._alias) for row in rows]
 
-    def _as_models(self, values: Iterator[Any]) -> tuple[Any, ...]:
-        return tuple(
-            model.from_db(self._alias, names, list(islice(values, len(names))))
-            for model, names in self._models
-        )
+
+def instances(
+    models: Iterable[tuple[type[Model], Sequence[str]]], row: Iterable[Any], alias: str
+) -> tuple[Any, ...]:
+    """An instance of each model from the fields named, which follow each other in the row: of each
+    model its key first, and all in the order of the model. None in place of one without a key."""
+    values = iter(row)
+    made = []
+    for model, names in models:
+        own = list(islice(values, len(names)))
+        made.append(None if own[0] is None else model.from_db(alias, names, own))
+    return tuple(made)
 
 
 class _Columns:

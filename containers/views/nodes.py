@@ -129,7 +129,7 @@ def node(request: Request, pk: int) -> HttpResponse:
         "rows": rows,
         "arriving": arriving,
         "differences": differences,
-        "most_differences": strays.MOST,
+        "most": strays.MOST if sum(each.is_here for each in differences) >= strays.MOST else None,
         "images": images,
         "faults": FaultsForm(initial=asdict(faults)) if faults else None,
         "query": "",

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from html import escape
-from itertools import islice
-from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import FilteredRelation, Model, Prefetch, Q, QuerySet
@@ -15,7 +13,7 @@ from django.db.models import FilteredRelation, Model, Prefetch, Q, QuerySet
 from containers.models import Action, Container, Node, Operation
 from containers.statuses import TRANSIENT, Status
 from containers.templatetags.spans import since
-from panel.compiled import CompiledQuery
+from panel.compiled import CompiledQuery, instances
 from panel.models import User
 
 
@@ -71,8 +69,10 @@ class Listed:
         self._query = CompiledQuery(found.values_list(*columns, "order__pk"))
 
     def __iter__(self) -> Iterator[Container]:
+        models = [(model, fields) for _, model, fields in _SHOWN]
         for *values, order_number in self._query.rows():
-            container, customer, node, work, target = _instances(iter(values))
+            made = instances(models, values, DEFAULT_DB_ALIAS)
+            container, customer, node, work, target = made
             container.customer, container.node = customer, node
             container.order_number = order_number
             container.open_operations = [work] if work else []
@@ -81,7 +81,7 @@ class Listed:
             yield container
 
 
-# The way from a container to each of its own, and the fields that are shown, in the model's order.
+# The way from a container to each model, and its fields that are shown, as `instances` wants them.
 _SHOWN: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
     (
         "",
@@ -96,13 +96,6 @@ _SHOWN: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
     ("work__", Operation, ("id", "target_id", "progress")),
     ("work__target__", Node, ("id", "name")),
 )  # fmt: skip
-
-
-def _instances(values: Iterator[Any]) -> Iterator[Any]:
-    """One of each model in `_SHOWN`, or None."""
-    for _, model, fields in _SHOWN:
-        key, *others = islice(values, len(fields))
-        yield model.from_db(DEFAULT_DB_ALIAS, fields, [key, *others]) if key else None
 
 
 @dataclass(frozen=True)

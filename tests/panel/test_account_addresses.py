@@ -182,7 +182,7 @@ def test_one_account_has_mail_sent_to_few_strangers(
     answers = [add(number) for number in range(11)]
     assert len(mailoutbox) == 2
     assert answers[-1].status_code == 429
-    assert "Wait an hour, then try again." in answers[-1].content.decode()
+    assert "an hour, where it was addresses that you changed." in answers[-1].content.decode()
     letter = str(mailoutbox[0].body)
     assert letter.startswith(f"{mailoutbox[0].to[0]} was added to the account lena on http://")
     assert "register" not in letter

@@ -135,7 +135,7 @@ def test_from_one_address_only_so_many_tries_are_made(lena: User, settings: Sett
         assert came_in(sign_in("lena", PASSWORD))
     answer = sign_in("lena", PASSWORD)
     assert answer.status_code == 429
-    assert "Wait a few minutes, then try again." in answer.content.decode()
+    assert "Wait a few minutes, then try again;" in answer.content.decode()
 
 
 @pytest.fixture

@@ -79,6 +79,15 @@ def test_of_a_node_that_names_without_end_no_more_is_noted_than_is_settled_one_a
     assert strays() == [("node-a", 978), ("node-a", 979), ("node-b", 977)]
 
 
+def test_what_a_node_does_not_have_is_never_left_out(
+    missing: Container, node: Node, as_ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noting, "MOST", 1)
+    page = as_ada.get(node.get_absolute_url()).content.decode()
+    assert missing.instance_name in page
+    assert "No more than" not in page
+
+
 def test_a_node_that_names_more_than_a_database_can_be_asked_about_holds_up_no_other(
     node: Node, other_node: Node
 ) -> None:
