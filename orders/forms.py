@@ -82,7 +82,8 @@ class PlanForm(forms.ModelForm):
 
 
 class OrderForm(forms.Form):
-    """One container to order. `placed` is the order that this very form has made before."""
+    """One container to order. `placed` is the order that this very form has made before; where
+    that has ended, the form asks to be sent once more, with a new token."""
 
     plan = forms.ModelChoiceField(
         Plan.objects.none(),
@@ -146,10 +147,12 @@ class OrderForm(forms.Form):
             self.cleaned_data["customer"] = self.user
         self.placed = self._placed_before()
         if self.placed:
-            # Whatever has become of them since.
-            for chosen in ("plan", "system"):
-                self.errors.pop(chosen, None)
-            return
+            if self._is_living(self.placed):
+                # Whatever has become of them since.
+                for chosen in ("plan", "system"):
+                    self.errors.pop(chosen, None)
+                return
+            self._ask_once_more(self.placed)
         self._check_name()
         self._check_system()
         self._check_terms()
@@ -165,6 +168,19 @@ class OrderForm(forms.Form):
             return None
         customer, name, ssh_key = sent["customer"], sent["name"], sent["ssh_key"]
         return checkout.placed_before(customer, plan, system, name, ssh_key, token)
+
+    def _is_living(self, placed: Order) -> bool:
+        return placed.customer.containers.living().filter(order=placed).exists()
+
+    def _ask_once_more(self, ended: Order) -> None:
+        """Who has gone back wants another one; a browser that sends its form again does not."""
+        self.data = dict(self.data.items()) | {"token": uuid4()}
+        sentence = format_html(
+            'This form has made <a href="{}">{}</a> already, which has ended. Press Order once '
+            "more for another container.",
+            ended.get_absolute_url(), ended,
+        )  # fmt: skip
+        self.add_error(None, sentence)
 
     def _check_name(self) -> None:
         if "name" in self.errors or "customer" in self.errors:

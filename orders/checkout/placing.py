@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -37,7 +37,8 @@ def place_order(
 ) -> Order:
     """Order a container, at the price of this moment. The values have been checked by the form.
 
-    `token` is that of the form; the same form sent again returns the order that it made.
+    `token` is that of the form; the same form sent again returns the order that it made, whatever
+    has become of it.
     Raises NameTaken, and TooManyUnpaid where a customer orders for themselves.
     """
     token = token or uuid4()
@@ -62,12 +63,17 @@ def placed_before(
     customer: User, plan: Plan, system: System, name: str, ssh_key: str, token: UUID
 ) -> Order | None:
     """The order that this very form has made already. A form that was changed meanwhile, by
-    going back in the browser, is another order; so is one that was cancelled, or whose container
-    was destroyed."""
-    same = customer.containers.living().filter(name=name, system=system.name, ssh_key=ssh_key)
+    going back in the browser, is another one."""
     return Order.objects.filter(
-        customer=customer, plan=plan, token=token, container__in=same
+        token=_as_sent(customer, plan, system, name, ssh_key, token)
     ).first()
+
+
+def _as_sent(
+    customer: User, plan: Plan, system: System, name: str, ssh_key: str, token: UUID
+) -> UUID:
+    """The form as it was filled in: a token of all that it says."""
+    return uuid5(token, "\n".join((str(customer.pk), str(plan.pk), str(system.pk), name, ssh_key)))
 
 
 def _check_unpaid(customer: User) -> None:
@@ -96,8 +102,6 @@ def _place(
         image=system.image,
         ssh_key=ssh_key,
     )
-    # A form that is sent again after going back may be clicked twice, too.
-    Order.objects.filter(token=token).update(token=uuid4())
     order = Order.objects.create(
         customer=customer,
         plan=plan,
@@ -105,7 +109,7 @@ def _place(
         price=plan.price,
         currency=settings.CURRENCY,
         period=plan.period,
-        token=token,
+        token=_as_sent(customer, plan, system, name, ssh_key, token),
     )
     OrderChange.objects.create(order=order, to_status=order.status, at=order.ordered_at, by=by)
     StatusChange.objects.create(

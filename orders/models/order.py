@@ -75,8 +75,7 @@ def something_to_pay_for(order: Order) -> bool:
 class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's base has no types
     """One purchase of a Plan. The price is fixed when it is made; the record stays for good.
 
-    `token` is the form that it came from: the same form sent twice is one order. It stays with
-    the last one that a form has made.
+    `token` is the form that it came from, as it was filled in: the same sent twice is one order.
     """
 
     class Status(models.TextChoices):

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from containers.models import Container
@@ -77,8 +78,11 @@ def test_one_that_is_on_no_node_yet_bears_the_number_of_its_order(
 
 
 def test_rows_are_read_at_once_and_are_what_django_makes_of_them(
-    lena: User, django_assert_num_queries: DjangoAssertNumQueries
+    lena: User, django_assert_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Or else what is shown twice may be a second older the second time.
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
     for status in Status:
         ContainerFactory.create(customer=lena, status=status)
     moving = Container.objects.get(status=Status.MIGRATING)

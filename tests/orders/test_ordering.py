@@ -119,14 +119,38 @@ def test_a_double_click_on_a_form_changed_after_going_back_leads_to_the_second_o
     assert Order.objects.count() == 2
 
 
-def test_who_has_cancelled_and_goes_back_orders_anew(
+@pytest.mark.parametrize("end", ["cancelled", "destroyed"])
+def test_a_form_whose_order_has_ended_is_asked_once_more_before_it_makes_another(
+    as_lena: Client, filled_in: dict[str, Any], end: str
+) -> None:
+    first = as_lena.post("/orders/new/", filled_in)["Location"]
+    if end == "cancelled":
+        as_lena.post(f"{first}cancel/")
+    else:
+        Container.objects.update(status=Status.DESTROYED)
+    answers = [as_lena.post("/orders/new/", filled_in) for _ in range(2)]
+    assert {answer.status_code for answer in answers} == {422}
+    page = answers[0].content.decode()
+    assert re.search(rf'<a href="{first}">order \d+</a> already, which has ended', page)
+    assert 'value="web-01"' in page
+    again = filled_in | {"token": shown_token(page)}
+    second, twice = (as_lena.post("/orders/new/", again) for _ in range(2))
+    assert second["Location"] == twice["Location"] != first
+    assert Order.objects.count() == 2
+
+
+def test_a_form_that_was_changed_after_going_back_still_knows_what_it_made_first(
     as_lena: Client, filled_in: dict[str, Any]
 ) -> None:
     first = as_lena.post("/orders/new/", filled_in)["Location"]
-    as_lena.post(f"{first}cancel/")
-    second, again = (as_lena.post("/orders/new/", filled_in) for _ in range(2))
-    assert second["Location"] == again["Location"] != first
-    assert [order.status for order in Order.objects.all()] == ["unpaid", "cancelled"]
+    as_lena.post("/orders/new/", filled_in | {"name": "web-02"})
+    assert as_lena.post("/orders/new/", filled_in)["Location"] == first
+
+
+def shown_token(page: str) -> str:
+    found = re.search(r'name="token" value="([^"]+)"', page)
+    assert found
+    return found[1]
 
 
 @pytest.mark.parametrize("changed", ["plan", "system", "ssh_key"])
