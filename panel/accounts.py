@@ -13,6 +13,7 @@ from allauth.account.forms import AddEmailForm, LoginForm, ResetPasswordForm
 from allauth.account.internal.userkit import get_user_by_username
 from allauth.account.models import EmailAddress
 from allauth.account.views import EmailView, LoginView, LogoutView
+from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.ratelimit import RateLimitUsage
 from django.conf import settings
@@ -24,15 +25,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.generic import FormView
 
-from panel.compiled import ModelReader
 from panel.http import is_ours
 from panel.mail import send_behind
 from panel.models import User
 
 logger = logging.getLogger(__name__)
-
-_PEOPLE = ModelReader(User)
-_PERSON = f"SELECT {_PEOPLE.columns} FROM {User._meta.db_table} WHERE id = %s"  # noqa: S608
 
 OWN_ADDRESSES = "account_email"
 NOT_FOR_THIS_ACCOUNT = "This address cannot be had for this account."
@@ -98,13 +95,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class Backend(AuthenticationBackend):
-    """Knows people by user name and e-mail address. The person of a session, which every request
-    asks for, is loaded by a prepared statement."""
+    """Knows people by user name and e-mail address. The person of a request's session, which every
+    page asks for, was read with the session."""
 
     def get_user(self, user_id: int) -> User | None:
-        for (person,) in _PEOPLE.read(_PERSON, [user_id]):
-            return person if self.user_can_authenticate(person) else None
-        return None
+        known = getattr(getattr(context.request, "session", None), "person", None)
+        if not isinstance(known, User) or known.pk != user_id:
+            known = User.objects.filter(pk=user_id).first()
+        return known if known and self.user_can_authenticate(known) else None
 
     def _authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
         """Tries the password once on each account that may be meant, also where its user name and

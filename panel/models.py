@@ -1,12 +1,18 @@
-"""The people who use the panel."""
+"""The people who use the panel, and the browsers in which they are signed in."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import connection, models
 from django.db.models.functions import Concat
+
+if TYPE_CHECKING:
+    from django.contrib.sessions.backends.base import SessionBase
 
 
 class PeopleManager(UserManager["User"]):
@@ -91,3 +97,25 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
+
+
+class Session(AbstractBaseSession):
+    """What is kept for one browser. Whoever has its key is that browser: no page shows it.
+
+    `person` is who is signed in there, None where nobody is; both are read in one query.
+    """
+
+    # Without a constraint: Django would take a person who was deleted just now for a key that is
+    # taken, and try one key after the other.
+    person = models.ForeignKey(
+        User, models.CASCADE, null=True, related_name="sessions", db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return f"session of {self.person or 'nobody'}"
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        """Where it is written and read."""
+        store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+        return store

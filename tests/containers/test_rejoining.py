@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.test import Client
@@ -28,7 +27,7 @@ from containers.statuses import Status
 from orders.checkout import open_payment
 from orders.models import Order
 from panel import backup
-from panel.models import User
+from panel.models import Session, User
 from tests.cast import ContainerFactory, OrderFactory, UserFactory, effects_on, power_of
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken, fresh, last_operation, look

@@ -7,12 +7,10 @@ import re
 import pytest
 from django.contrib.auth.hashers import BasePasswordHasher, get_hasher
 from django.core.mail import EmailMessage
-from django.forms import model_to_dict
 from django.template.loader import get_template
 from django.test import Client
 from django.urls import reverse
 
-from panel.accounts import Backend
 from panel.models import User
 from tests.cast import PASSWORD
 
@@ -95,21 +93,6 @@ def test_the_link_to_a_new_password_comes_in_the_words_of_the_panel(
     assert text.startswith("A new password was asked for, for the account lena on http://")
     [link] = re.findall(r"/account/password/reset/key/\S+", text)
     assert heading(client.get(link, follow=True).content.decode()) == "New password"
-
-
-def test_whose_session_it_is_is_read_as_django_reads_it(lena: User) -> None:
-    known = Backend().get_user(lena.pk)
-    assert known is not None
-    assert model_to_dict(known) == model_to_dict(User.objects.get(pk=lena.pk))
-    assert known.last_login == lena.last_login
-    assert not known._state.adding
-
-
-def test_a_person_who_is_gone_or_was_shut_out_is_nobody(lena: User, omar: User) -> None:
-    User.objects.filter(pk=lena.pk).update(is_active=False)
-    User.objects.filter(pk=omar.pk).delete()
-    assert Backend().get_user(lena.pk) is None
-    assert Backend().get_user(omar.pk) is None
 
 
 @pytest.mark.parametrize("name", ["lena", "lena@example.com", "LENA@example.com"])

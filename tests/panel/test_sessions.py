@@ -1,17 +1,22 @@
-"""A session is what Django has written, as long as it lasts."""
+"""A session is what Django has written, and whose it is, as long as it lasts."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
+from django.db import connection
+from django.forms import model_to_dict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from panel import sessions
+from panel.models import Session, User
 from panel.sessions import SessionStore, forget_expired
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +35,41 @@ def kept() -> str:
 def test_what_was_kept_is_there_in_one_query(kept: str, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
         assert SessionStore(kept)["text"] == "Grüße"
+    assert Session.objects.get().get_decoded() == {"text": "Grüße"}
+
+
+def test_its_person_is_read_with_it_as_django_reads_people(as_lena: Client, lena: User) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        known = as_lena.get("/plans/").wsgi_request.user
+    assert known == lena
+    read = [each for each in queries if re.search(r'FROM "?panel_(user|session)"? ', each["sql"])]
+    assert len(read) == 1
+    assert model_to_dict(known) == model_to_dict(User.objects.get(pk=lena.pk))
+    assert not known._state.adding
+
+
+@pytest.mark.parametrize(
+    "happened",
+    [
+        lambda lena: User.objects.filter(pk=lena.pk).update(is_active=False),
+        lambda lena: User.objects.filter(pk=lena.pk).update(password="another"),
+        lambda lena: User.objects.filter(pk=lena.pk).delete(),
+    ],
+    ids=["shut out", "has a new password", "is gone"],
+)
+def test_who_may_not_be_signed_in_any_more_is_not(
+    as_lena: Client, lena: User, happened: Callable[[User], object]
+) -> None:
+    assert as_lena.get("/plans/").wsgi_request.user.is_authenticated
+    happened(lena)
+    assert not as_lena.get("/plans/").wsgi_request.user.is_authenticated
+
+
+def test_a_session_names_nobody_once_they_have_signed_out(as_lena: Client, lena: User) -> None:
+    assert lena.sessions.count() == 1
+    as_lena.post(reverse("account_logout"))
+    as_lena.get("/account/login/")
+    assert not Session.objects.filter(person=lena).exists()
 
 
 def test_of_a_session_that_has_expired_nothing_is_left(kept: str) -> None:

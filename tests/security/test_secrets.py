@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
@@ -20,7 +19,7 @@ from pytest_django import Settings
 
 from containers.drivers.incus import Server
 from containers.drivers.incus.trust import make_identity, read_token
-from panel.models import User
+from panel.models import Session, User
 from tests.cast import PASSWORD
 from tests.incus_node import free_port
 from tests.security.addresses import addresses, admin_addresses

@@ -8,7 +8,6 @@ from tarfile import TarError
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
@@ -16,6 +15,7 @@ from django.db import Error
 from containers.rejoining import rejoin
 from orders.models import Order, Payment
 from panel import backup
+from panel.models import Session
 from panel.outage import outage
 
 
