@@ -1,4 +1,5 @@
-"""Gunicorn's worker class: a browser that sends or reads slowly holds no thread of the pool."""
+"""Gunicorn's worker class: a browser that sends or reads slowly holds no thread of the pool, and a
+process that is at work leaves the next request to another one."""
 
 from __future__ import annotations
 
@@ -23,6 +24,8 @@ SLOW_THREADS = 4
 # them.
 PATIENCE = 20.0
 PACE = 4 * 1024
+# Seconds that a request is taken to be at work, and not to wait for a node or a database.
+MOMENT = 0.03
 # Seconds for a browser to close its end: closed at once, it might lose the end of the answer.
 LINGER = 2.0
 
@@ -111,10 +114,12 @@ class Client(socket.socket):
 class Worker(ThreadWorker):
     """Gunicorn's `gthread`, with one request for each connection. The event loop reads the request
     before a thread gets it, and sends the answer after the thread is free again. Where gunicorn
-    itself speaks https, it works as it always does."""
+    itself speaks https, it works as it always does. `begun` says when the requests began that have
+    a thread."""
 
     def init_process(self) -> None:
         self.slow = ThreadPoolExecutor(SLOW_THREADS)
+        self.begun: dict[TConn, float] = {}
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -132,6 +137,7 @@ class Worker(ThreadWorker):
         if missing and len(conn.sock.received) + missing <= AT_ONCE:
             self._await(conn, selectors.EVENT_READ, self.on_pending_socket_readable)
             return
+        self.begun[conn] = time.monotonic()
         done = (self.slow if missing else self.tpool).submit(self.handle, conn)
         done.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
@@ -142,11 +148,21 @@ class Worker(ThreadWorker):
         return super().handle(conn)
 
     def finish_request(self, conn: TConn, done: Future) -> None:
+        self.begun.pop(conn, None)
         if not isinstance(conn.sock, Client):
             super().finish_request(conn, done)
             return
         conn.timeout = time.monotonic() + PATIENCE + len(conn.sock.unsent) / PACE
         self._send_rest(conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Called for each turn of the loop. While a request is at work, new connections stay in the
+        queue of the system: threads of one process would only take turns."""
+        a_moment_ago = time.monotonic() - MOMENT
+        if self._accepting and any(began > a_moment_ago for began in self.begun.values()):
+            self.set_accept_enabled(False)
+            timeout = min(timeout, MOMENT)
+        super().wait_for_and_dispatch_events(timeout)
 
     def murder_pending(self) -> None:
         """Close connections whose time is over; when this process ends, also those on which nothing

@@ -1,4 +1,4 @@
-"""Whoever sends or reads slowly keeps nobody else waiting."""
+"""Whoever sends, reads or waits keeps nobody waiting; a process works at one page at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -17,22 +18,28 @@ from panel import serving
 from panel.serving import Client
 from tests.incus_node import ROOT, free_port, wait_until
 
-GET = b"GET /?%d HTTP/1.1\r\nHost: panel\r\n\r\n"
+GET = b"GET /?bytes=%d HTTP/1.1\r\nHost: panel\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: panel\r\n"
 # More than there are threads, of either kind.
 MANY = 12
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@contextmanager
+def serve(application: str) -> Iterator[int]:
     """Web as it ships, but one process with few threads."""
     port = free_port()
     options = ("--workers", "1", "--threads", "2", "--bind", f"127.0.0.1:{port}")
-    command = (sys.executable, "-m", "gunicorn", "tests.panel.counted", *options)
+    command = (sys.executable, "-m", "gunicorn", application, *options)
     with subprocess.Popen(command, cwd=ROOT) as web:
         wait_until(lambda: answers(port), 10)
         yield port
         web.terminate()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serve("tests.panel.counted") as port:
+        yield port
 
 
 def answers(port: int) -> bool:
@@ -93,6 +100,20 @@ def test_what_is_read_bit_by_bit_arrives_whole(port: int, size: int) -> None:
         time.sleep(0.2)
         answer = b"".join(iter(lambda: browser.recv(65536), b""))
     assert len(answer.partition(b"\r\n\r\n")[2]) == size
+
+
+def nap(port: int, seconds: float) -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/?nap={seconds}", timeout=20).text
+
+
+def test_while_a_request_is_at_work_the_next_one_waits_for_whoever_has_time() -> None:
+    with serve("tests.panel.counted:at_work_for(5.0)") as port, ThreadPoolExecutor(4) as people:
+        assert list(people.map(nap, [port] * 4, [0.1] * 4)) == ["1"] * 4
+
+
+def test_a_request_that_waits_for_something_keeps_no_other_from_beginning(port: int) -> None:
+    with ThreadPoolExecutor(2) as people:
+        assert "2" in people.map(nap, [port] * 2, [0.5] * 2)
 
 
 @pytest.fixture
