@@ -28,22 +28,27 @@ _LAST = {
 def reserve(model: type[models.Model], number: int) -> None:
     """See to it that no row of this model made from now on gets an id up to `number`. Call it
     while no other row is locked."""
-    table = model._meta.db_table
     with connection.cursor() as cursor:
-        for statement in _RESERVE[connection.vendor]:
-            cursor.execute(statement.format(table=table), {"number": number})
+        for statement in reserving(model, number):
+            cursor.execute(statement)
+
+
+def reserving(model: type[models.Model], number: int) -> list[str]:
+    """The statements of `reserve`, for a transaction that is not Django's."""
+    values = {"table": model._meta.db_table, "number": number}
+    return [statement.format(**values) for statement in _RESERVE[connection.vendor]]
 
 
 _RESERVE = {
     "postgresql": (
         # Nobody may be given an id between the question and the change.
         "LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
-        "SELECT setval('{table}_id_seq', %(number)s) "
-        "FROM {table}_id_seq WHERE last_value <= %(number)s",
+        "SELECT setval('{table}_id_seq', {number}) "
+        "FROM {table}_id_seq WHERE last_value <= {number}",
     ),
     "sqlite": (
         "INSERT INTO sqlite_sequence (name, seq) SELECT '{table}', 0 WHERE "
         "NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = '{table}')",
-        "UPDATE sqlite_sequence SET seq = max(seq, %(number)s) WHERE name = '{table}'",
+        "UPDATE sqlite_sequence SET seq = max(seq, {number}) WHERE name = '{table}'",
     ),
 }

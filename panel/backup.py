@@ -15,7 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -24,8 +24,10 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Model
 from django.utils import timezone
 
+from containers.ids import last_given, reserving
 from containers.models import Container, Node
 from containers.rejoining import MARK
 from panel.models import User
@@ -72,11 +74,12 @@ def write(file: Path) -> None:
             draft.unlink(missing_ok=True)
 
 
-def restore(file: Path, *, force: bool = False) -> None:
+def restore(file: Path, *numbered: type[Model], force: bool = False) -> None:
     """Put back what `write` has kept; what is stored here is lost, and only with `force`.
 
-    The database is replaced as a whole or not at all, and the keys after it. It still has to be
-    migrated, and to be made safe by `rejoining`: until then no worker or watcher starts on it.
+    The database is replaced as a whole or not at all, and the keys after it. Containers, and rows
+    of the models named, get no id that the one before has given. It still has to be migrated, and
+    to be made safe by `rejoining`: until then no worker or watcher starts on it.
     Raises CannotRestore and OSError.
     """
     if not force and _is_in_use():
@@ -97,7 +100,7 @@ def restore(file: Path, *, force: bool = False) -> None:
             snapshot = Path(folder) / DATABASE
             with snapshot.open("wb") as out:
                 shutil.copyfileobj(_member(archive, DATABASE), out)
-            _LOAD[connection.vendor](snapshot)
+            _LOAD[connection.vendor](snapshot, [_LEAVE_MARK, *_keep_numbers(Container, *numbered)])
             for kept, draft in drafts.items():
                 draft.replace(kept)
 
@@ -158,6 +161,14 @@ def _is_in_use() -> bool:
         return False  # there are no tables
 
 
+def _keep_numbers(*models: type[Model]) -> list[str]:
+    try:
+        given = {model: last_given(model) for model in models}
+    except Error:
+        return []  # there are no tables
+    return [statement for model in models for statement in reserving(model, given[model])]
+
+
 def _refuse_what_does_not_fit(about: dict[str, Any]) -> None:
     if about["format"] != FORMAT:
         raise CannotRestore("The back-up was made by another release: restore it with that one.")
@@ -180,14 +191,15 @@ def _dump_sqlite(snapshot: Path) -> None:
         connection.connection.backup(kept)
 
 
-def _load_sqlite(snapshot: Path) -> None:
+def _load_sqlite(snapshot: Path, then: Iterable[str]) -> None:
     """In one transaction, which SQLite rolls back if it is cut off."""
     connection.ensure_connection()
     with closing(sqlite3.connect(snapshot)) as kept:
         try:
             [verdict] = kept.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict == "ok":
-                kept.execute(_LEAVE_MARK)
+                for statement in then:
+                    kept.execute(statement)
                 kept.commit()
                 kept.backup(connection.connection)
         except sqlite3.Error as error:
@@ -200,16 +212,16 @@ def _dump_postgres(snapshot: Path) -> None:
     _postgres("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={snapshot}")
 
 
-def _load_postgres(snapshot: Path) -> None:
+def _load_postgres(snapshot: Path, then: Iterable[str]) -> None:
     """Drops every table that is there, newer ones too, and restores, in one transaction: pg_restore
     alone cannot do both."""
-    leave, come, mark = (snapshot.with_name(f"{step}.sql") for step in ("drop", "restore", "mark"))
+    leave, come, last = (snapshot.with_name(f"{step}.sql") for step in ("drop", "restore", "then"))
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
     names = [connection.ops.quote_name(table) for table in tables]
     leave.write_text("".join(f"DROP TABLE {name} CASCADE;\n" for name in names))
     # A dump ends without a search path.
-    mark.write_text(f"RESET search_path;\n{_LEAVE_MARK};\n")
+    last.write_text("".join(f"{statement};\n" for statement in ("RESET search_path", *then)))
     try:
         # Into a file first: psql would keep the first half of a dump that breaks off. Comments may
         # be on what somebody else owns, as the extension.
@@ -219,7 +231,7 @@ def _load_postgres(snapshot: Path) -> None:
         )  # fmt: skip
         _postgres(
             "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
-            f"--file={leave}", f"--file={come}", f"--file={mark}",
+            f"--file={leave}", f"--file={come}", f"--file={last}",
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         raise CannotRestore(f"PostgreSQL does not take the back-up: {error.stderr}") from error

@@ -25,7 +25,7 @@ from containers.rejoining import MARK, refuse_unless_rejoined, rejoin
 from containers.settling import NotPossible, create_again, forget, take_over
 from containers.statuses import Status
 from orders.checkout import open_payment
-from orders.models import Order
+from orders.models import Order, Payment
 from panel import backup
 from panel.models import Session, User
 from tests.cast import ContainerFactory, OrderFactory, UserFactory, effects_on, power_of
@@ -113,6 +113,23 @@ def test_what_was_given_out_after_a_restore_is_not_given_out_again_after_the_nex
     order = OrderFactory.create(customer=User.objects.get(username="lena"))
     assert order.pk > ordered.pk
     assert order.container.pk > ordered.container.pk
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_what_was_given_out_after_a_restore_is_not_given_out_again_where_it_is_repeated(
+    file: Path, lena: User, cut_off: bool
+) -> None:
+    call_command("backup", file)
+    call_command("restore", file, force=True)
+    ordered = OrderFactory.create(customer=User.objects.get(username="lena"))
+    paid = open_payment(ordered, ordered.customer)
+    if cut_off:
+        backup.restore(file, Order, Payment, force=True)
+    call_command("restore", file, force=True)
+    order = OrderFactory.create(customer=User.objects.get(username="lena"))
+    assert order.pk > ordered.pk
+    assert order.container.pk > ordered.container.pk
+    assert open_payment(order, order.customer).pk > paid.pk
 
 
 def test_what_may_be_on_a_node_that_does_not_answer_is_not_created_again(

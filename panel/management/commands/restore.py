@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            backup.restore(options["file"], force=options["force"])
+            backup.restore(options["file"], Order, Payment, force=options["force"])
         except backup.CannotRestore as reason:
             raise CommandError(str(reason)) from reason
         except TarError as error:
