@@ -21,6 +21,7 @@ from containers.drivers import DriverError
 from containers.drivers.simulated import Faults
 from containers.forms import FaultsForm
 from containers.models import Container, Node, Operation, ServerImage
+from containers.paging import ROWS_PER_PAGE
 from containers.placement import that_fit
 from containers.room import with_room
 from containers.statuses import Status
@@ -30,7 +31,6 @@ from containers.views.polling import digest, poll_seconds
 from containers.views.rows import as_shown, with_buttons
 from panel.http import Request, dialog
 
-CONTAINERS_PER_PAGE = NODES_PER_PAGE = 50
 # Parts of a node's room above which its meter turns amber, and red.
 TIGHT, FULL = 0.75, 0.9
 
@@ -77,7 +77,7 @@ def administrators_only(view: View) -> View:
 @require_safe
 @administrators_only
 def nodes(request: Request) -> HttpResponse:
-    page = Paginator(Node.objects.visible_to(request.user), NODES_PER_PAGE).get_page(
+    page = Paginator(Node.objects.visible_to(request.user), ROWS_PER_PAGE).get_page(
         request.GET.get("page")
     )
     found = with_room(page.object_list)
@@ -103,12 +103,13 @@ def nodes(request: Request) -> HttpResponse:
 def node(request: Request, pk: int) -> HttpResponse:
     [found] = with_room([get_object_or_404(Node.objects.visible_to(request.user), pk=pk)])
     here = _living_on(found, request)
-    page = Paginator(as_shown(here), CONTAINERS_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(as_shown(here), ROWS_PER_PAGE).get_page(request.GET.get("page"))
     rows = list(page.object_list)
     arriving = Operation.objects.visible_to(request.user).open().filter(target=found)
     arriving = arriving.select_related("container__node")
     faults = _faults(found)
     differences = differences_on(found)
+    differing = Paginator(differences, ROWS_PER_PAGE).get_page(request.GET.get("differences"))
     images = [image.name for image in found.images.all()]
     seen = digest(
         _fingerprint(found),
@@ -128,11 +129,12 @@ def node(request: Request, pk: int) -> HttpResponse:
         "page_obj": page,
         "rows": rows,
         "arriving": arriving,
-        "differences": differences,
+        "differences": differing,
+        "differences_query": f"page={page.number}&",
         "most": strays.MOST if sum(each.is_here for each in differences) >= strays.MOST else None,
         "images": images,
         "faults": FaultsForm(initial=asdict(faults)) if faults else None,
-        "query": "",
+        "query": f"differences={differing.number}&",
         "seen": seen,
         "poll_seconds": poll_seconds(
             _is_wavering(found) or bool(arriving) or any(row.is_transient for row in rows)

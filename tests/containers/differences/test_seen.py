@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from containers.placement import NoNodeFits
 from containers.reports import Look
 from containers.settling import NotPossible, adopt
 from containers.statuses import TRANSIENT, Status
+from containers.views import nodes as pages
 from panel.models import User
 from tests.cast import ContainerFactory, effects_on
 from tests.conftest import Clock, Worker
@@ -71,12 +74,36 @@ def test_of_a_node_that_names_without_end_no_more_is_noted_than_is_settled_one_a
     put(other_node)
     look()
     assert strays() == [("node-a", 977), ("node-a", 978), ("node-b", 977)]
-    more = "No more than 2 are shown at once"
+    more = "No more than 2 are noted at once"
     assert more in as_ada.get(node.get_absolute_url()).content.decode()
     assert more not in as_ada.get(other_node.get_absolute_url()).content.decode()
     simulated(node).lose("ct-977")
     look()
     assert strays() == [("node-a", 978), ("node-a", 979), ("node-b", 977)]
+
+
+def test_differences_are_shown_in_pages_beside_those_of_the_containers(
+    node: Node, lena: User, as_ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "ROWS_PER_PAGE", 1)
+    for number in (977, 978):
+        put(node, number)
+        ContainerFactory.create(customer=lena, node=node, status=Status.STOPPED)
+    look()
+    first = as_ada.get(node.get_absolute_url()).content.decode()
+    assert ("ct-977" in first, "ct-978" in first) == (True, False)
+    assert 'href="?page=1&amp;differences=2"' in first
+    second = as_ada.get(f"{node.get_absolute_url()}?page=2&differences=2")
+    assert ("ct-977" in second.content.decode(), "ct-978" in second.content.decode()) == (
+        False,
+        True,
+    )
+    assert second.context["page_obj"].number == 2
+    assert 'href="?differences=2&amp;page=1"' in second.content.decode()
+    poll = re.search(r'hx-get="([^"]+)"', second.content.decode())
+    assert poll
+    again = as_ada.get(unescape(poll[1]), headers={"HX-Request": "true"})
+    assert again.status_code == 204
 
 
 def test_what_a_node_does_not_have_is_never_left_out(
