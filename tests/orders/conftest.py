@@ -48,6 +48,18 @@ def destroyed_unpaid(created_unpaid: Order, ada: User, worker: Worker) -> Order:
 
 
 @pytest.fixture
+def filled_in(plan: Plan, system: System, node: Node) -> dict[str, Any]:
+    """What a browser sends for web-01, with the token of one form."""
+    return {
+        "plan": plan.pk,
+        "system": system.pk,
+        "name": "web-01",
+        "ssh_key": "",
+        "token": "9b2f3c52-6a6f-4e9c-8f1e-1f3f0f1d7a10",
+    }
+
+
+@pytest.fixture
 def pay() -> Callable[[Order], Payment]:
     """`pay(order)`: the gateway confirms a payment by the customer."""
 
@@ -91,3 +103,10 @@ def click(order: Order, lena: User, client_of: Callable[[User], Client]) -> Iter
 def read(answer: Future[HttpResponse]) -> str:
     """The page that a click has led to."""
     return answer.result(LONG).content.decode()
+
+
+def errors(client: Client, data: dict[str, Any]) -> Any:
+    """What the order form has against it."""
+    response = client.post("/orders/new/", data)
+    assert response.status_code == 422
+    return response.context["form"].errors
