@@ -12,7 +12,7 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.utils.html import format_html
 from payments import FraudStatus, PaymentStatus
 
-from containers.models.container import host_name
+from containers.models.container import ContainerQuerySet, host_name
 from orders import checkout, ssh_keys
 from orders.currencies import WHOLE
 from orders.models import Order, Plan, System
@@ -185,21 +185,27 @@ class OrderForm(forms.Form):
     def _check_name(self) -> None:
         if "name" in self.errors or "customer" in self.errors:
             return
+        if self._named_so().exists():
+            self.refuse_name()
+
+    def refuse_name(self) -> None:
+        """Say that the customer has a container of this name, and which."""
         customer: User = self.cleaned_data["customer"]
-        name = self.cleaned_data["name"]
-        taken = customer.containers.living().filter(name=name).first()
-        if taken is None:
-            return
         whose = "You already have" if customer == self.user else f"{customer} already has"
         sentence = f"{whose} a container of this name. Choose another."
         # Whoever goes back and orders again may have a form with a new token before them.
-        if order := Order.objects.visible_to(self.user).filter(container=taken).first():
+        taken = self._named_so()
+        if order := Order.objects.visible_to(self.user).filter(container__in=taken).first():
             sentence = format_html(
                 '{} a container of this name: it is that of <a href="{}">{}</a>. For one more, '
                 "choose another name.",
                 whose, order.get_absolute_url(), order,
             )  # fmt: skip
         self.add_error("name", sentence)
+
+    def _named_so(self) -> ContainerQuerySet:
+        customer: User = self.cleaned_data["customer"]
+        return customer.containers.living().filter(name=self.cleaned_data["name"])
 
     def _check_system(self) -> None:
         plan, system = self.cleaned_data.get("plan"), self.cleaned_data.get("system")

@@ -33,8 +33,8 @@ def new(request: Request) -> HttpResponse:
     if form.is_valid():
         try:
             order = form.placed or checkout.place_order(by=request.user, **form.cleaned_data)
-        except NameTaken as reason:
-            form.add_error("name", reason.sentence)
+        except NameTaken:
+            form.refuse_name()
         except TooManyUnpaid as reason:
             form.add_error(None, reason.sentence)
             refused = 429

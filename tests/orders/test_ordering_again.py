@@ -10,6 +10,7 @@ from django.test import Client
 
 from containers.models import Container, Node
 from containers.statuses import Status
+from orders import checkout
 from orders.models import Order, Plan
 from panel.models import User
 from tests.cast import ContainerFactory, OrderFactory, PlanFactory, SystemFactory
@@ -135,3 +136,18 @@ def test_the_token_of_somebody_else_is_no_way_to_their_order(
     as_lena.post("/orders/new/", filled_in)
     as_omar.post("/orders/new/", filled_in)
     assert {order.customer.username for order in Order.objects.all()} == {"lena", "omar"}
+
+
+def test_of_two_forms_at_once_the_one_that_came_too_late_is_shown_the_order_that_has_the_name(
+    as_lena: Client, lena: User, filled_in: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = checkout.place_order
+
+    def too_late(**sent: Any) -> Order:
+        really(**sent | {"token": None})
+        return really(**sent)
+
+    monkeypatch.setattr(checkout, "place_order", too_late)
+    page = as_lena.post("/orders/new/", filled_in).content.decode()
+    first = Order.objects.get().get_absolute_url()
+    assert f'You already have a container of this name: it is that of <a href="{first}">' in page
