@@ -91,6 +91,15 @@ def test_a_customers_pages_hold_it(sign_in: SignIn, its_order: str, width: int) 
         assert sticks_out(page, address) == [], address
 
 
+def test_what_is_the_matter_with_a_container_holds_it(sign_in: SignIn) -> None:
+    page = sign_in("admin", width=360)
+    page.goto("/containers/?status=offline")
+    page.locator(".problem > span").first.evaluate(
+        "(place, name) => { place.textContent = name; }", LONG
+    )
+    assert page.evaluate(STICKS_OUT) == []
+
+
 @pytest.fixture
 def nodes_with_one_out_of_service(sign_in: SignIn) -> Iterator[Page]:
     page = sign_in("admin")
