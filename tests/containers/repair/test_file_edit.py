@@ -145,6 +145,16 @@ def test_a_conflict_is_overwritten_only_when_that_is_said(disk: Disk, as_lena: C
     assert disk.history() == [("edited", CONF)]
 
 
+def test_who_has_changed_a_file_in_another_tab_is_not_told_that_somebody_else_has(
+    disk: Disk, as_lena: Client
+) -> None:
+    fields = opened(as_lena, disk)
+    save(as_lena, disk, fields | {"content": "first"})
+    page = save(as_lena, disk, fields | {"content": "second"}).content.decode()
+    assert "This file was changed after you opened it." in page
+    assert "omebody else" not in page
+
+
 def test_a_third_hand_is_not_overwritten_with_the_second(disk: Disk, as_lena: Client) -> None:
     fields = opened(as_lena, disk)
     disk.write(CONF, b"second\n")
