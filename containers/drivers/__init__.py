@@ -69,7 +69,7 @@ class BrokenOff(DriverError):
 class Refused(DriverError):
     """The node understood and said no."""
 
-    sentence = "The node refused. Try again; if it happens twice, it is a case for support."
+    sentence = "The node refused. If it happens twice, it is a case for support."
     final = True
 
 

@@ -15,8 +15,9 @@ from pytest_django import Settings
 from containers import operations
 from containers.models import Container, Node
 from containers.statuses import Status
+from orders.models import Order
 from panel.models import User
-from tests.cast import ContainerFactory
+from tests.cast import ContainerFactory, OrderFactory
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, broken
 
@@ -83,8 +84,21 @@ def test_a_case_for_support_is_called_so_to_customers_and_to_support(
     browser, own = request.getfixturevalue(person), refused.get_absolute_url()
     for address in ("/", "/containers/", "/activity/", own, f"{own}activity/"):
         page = browser.get(address).content.decode()
-        assert "if it happens twice, it is a case for support" in page, address
+        assert "If it happens twice, it is a case for support" in page, address
         assert "sk support" not in page, address
+
+
+def test_a_customer_whose_creation_has_failed_is_not_told_to_do_what_only_others_can(
+    as_lena: Client, lena: User, node: Node, worker: Worker
+) -> None:
+    order = OrderFactory.create(customer=lena, status=Order.Status.PAID)
+    broken(node, failing=True)
+    operations.request(order.container_id, "create", by=None)
+    worker.carry_out_all()
+    page = page_of(as_lena, order.container)
+    assert "The node refused." in page
+    assert "The next try is at" in page
+    assert "ry again" not in page
 
 
 def test_what_failed_is_announced(as_lena: Client, refused: Container) -> None:
