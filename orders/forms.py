@@ -175,10 +175,13 @@ class OrderForm(forms.Form):
     def _ask_once_more(self, ended: Order) -> None:
         """Who has gone back wants another one; a browser that sends its form again does not."""
         self.data = dict(self.data.items()) | {"token": uuid4()}
+        end = "whose container is destroyed"
+        if ended.container.withdrawn_at:
+            end = f"which is {ended.get_status_display().lower()}"
         sentence = format_html(
-            'This form has made <a href="{}">{}</a> already, which has ended. Press Order once '
-            "more for another container.",
-            ended.get_absolute_url(), ended,
+            'This form has made <a href="{}">{}</a> already, {}. Press Order once more for '
+            "another container.",
+            ended.get_absolute_url(), ended, end,
         )  # fmt: skip
         self.add_error(None, sentence)
 

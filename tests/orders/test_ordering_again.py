@@ -71,19 +71,19 @@ def test_a_form_that_was_changed_after_going_back_still_knows_what_it_made_first
     assert as_lena.post("/orders/new/", filled_in)["Location"] == first
 
 
-@pytest.mark.parametrize("end", ["cancelled", "destroyed"])
+@pytest.mark.parametrize("end", ["which is cancelled", "whose container is destroyed"])
 def test_a_form_whose_order_has_ended_is_asked_once_more_before_it_makes_another(
     as_lena: Client, filled_in: dict[str, Any], end: str
 ) -> None:
     first = as_lena.post("/orders/new/", filled_in)["Location"]
-    if end == "cancelled":
+    if end == "which is cancelled":
         as_lena.post(f"{first}cancel/")
     else:
         Container.objects.update(status=Status.DESTROYED)
     answers = [as_lena.post("/orders/new/", filled_in) for _ in range(2)]
     assert {answer.status_code for answer in answers} == {422}
     page = answers[0].content.decode()
-    assert re.search(rf'<a href="{first}">order \d+</a> already, which has ended', page)
+    assert re.search(rf'<a href="{first}">order \d+</a> already, {end}\.', page)
     assert 'value="web-01"' in page
     again = filled_in | {"token": shown_token(page)}
     second, twice = (as_lena.post("/orders/new/", again) for _ in range(2))
