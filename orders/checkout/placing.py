@@ -80,12 +80,13 @@ def _check_unpaid(customer: User) -> None:
     """Those cancelled within the hour count, or else ordering and cancelling went on for ever."""
     an_hour_ago = timezone.now() - timedelta(hours=1)
     counted = Q(status=Order.Status.UNPAID) | Q(paid_at=None, ordered_at__gt=an_hour_ago)
-    unpaid = customer.orders.filter(counted).count()
-    if unpaid >= settings.UNPAID_ORDERS:
-        raise TooManyUnpaid(
-            f"{unpaid} of your orders are not paid: no more can be made. Pay for one of them, or "
-            "cancel one: it counts until an hour after it was ordered."
-        )
+    unpaid = customer.orders.filter(counted)
+    if (number := unpaid.count()) < settings.UNPAID_ORDERS:
+        return
+    helps = "They are cancelled, and count until an hour after they were ordered."
+    if unpaid.filter(status=Order.Status.UNPAID).exists():
+        helps = "Pay for one of them, or cancel one: it counts until an hour after it was ordered."
+    raise TooManyUnpaid(f"{number} of your orders are not paid: no more can be made. {helps}")
 
 
 def _place(

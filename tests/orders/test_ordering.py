@@ -66,6 +66,17 @@ def test_whoever_has_too_many_orders_unpaid_is_told_truly_what_helps(
     assert as_lena.post("/orders/new/", filled_in).status_code == (429 if hours < 1 else 302)
 
 
+def test_whoever_has_cancelled_all_that_was_unpaid_is_not_told_to_pay_or_to_cancel(
+    as_lena: Client, filled_in: dict[str, Any], settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS = 1
+    first = as_lena.post("/orders/new/", filled_in | {"name": "first"})["Location"]
+    as_lena.post(f"{first}cancel/")
+    [sentence] = as_lena.post("/orders/new/", filled_in).context["form"].non_field_errors()
+    assert "Pay" not in sentence
+    assert sentence.endswith("count until an hour after they were ordered.")
+
+
 def test_a_name_in_use_is_refused_beside_the_field_and_nothing_is_lost(
     as_lena: Client, lena: User, filled_in: dict[str, Any]
 ) -> None:
