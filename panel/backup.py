@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import DatabaseError, Error, OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
@@ -193,7 +193,16 @@ def _dump_sqlite(snapshot: Path) -> None:
 
 def _load_sqlite(snapshot: Path, then: Iterable[str]) -> None:
     """In one transaction, which SQLite rolls back if it is cut off."""
-    connection.ensure_connection()
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        raise
+    except DatabaseError as error:
+        stored = connection.settings_dict["NAME"]
+        raise CannotRestore(
+            f"The database that is here is damaged: move {stored} away, with what there is of "
+            f"{stored}-wal and {stored}-shm, and restore again. ({error})"
+        ) from error
     with closing(sqlite3.connect(snapshot)) as kept:
         try:
             [verdict] = kept.execute("PRAGMA integrity_check(1)").fetchone()

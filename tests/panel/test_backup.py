@@ -235,9 +235,9 @@ def test_where_a_key_cannot_be_put_back_nothing_is_changed(
     assert not list(tmp_path.glob(".secret-key*"))
 
 
-def manage(folder: Path, database: str, *command: str) -> str:
-    """What the command says, with another BERTH_DATA and another database."""
-    done = subprocess.run(
+def run(folder: Path, database: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Manage a panel with another BERTH_DATA and another database."""
+    return subprocess.run(
         [sys.executable, "manage.py", *command],
         cwd=django_settings.BASE_DIR,
         env=os.environ
@@ -250,6 +250,11 @@ def manage(folder: Path, database: str, *command: str) -> str:
         text=True,
         check=False,
     )
+
+
+def manage(folder: Path, database: str, *command: str) -> str:
+    """What the command says when it has succeeded."""
+    done = run(folder, database, *command)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -267,6 +272,21 @@ def test_one_command_each_onto_an_empty_machine(tmp_path: Path) -> None:
     assert '"username": "ada"' in on("new", "dumpdata", "panel.user")
     key = "secret-key"
     assert (tmp_path / "old" / key).read_text() == (tmp_path / "new" / key).read_text()
+
+
+@pytest.mark.processes
+def test_a_damaged_database_is_told_from_a_damaged_back_up_and_restored_once_it_is_away(
+    tmp_path: Path,
+) -> None:
+    stored, file = tmp_path / "panel" / "berth.sqlite3", str(tmp_path / "file")
+    panel = stored.parent, f"sqlite:///{stored}"
+    manage(*panel, "migrate", "--verbosity", "0")
+    manage(*panel, "backup", file)
+    stored.write_bytes(os.urandom(8192))
+    refused = run(*panel, "restore", file, "--force").stderr
+    assert f"The database that is here is damaged: move {stored} away" in refused
+    stored.unlink()
+    assert manage(*panel, "restore", file).startswith("Restored.")
 
 
 @pytest.fixture
