@@ -47,7 +47,8 @@ def write(file: Path) -> None:
     """Make a back-up, readable by nobody else: database, secret key, the key for the nodes.
 
     The database is as it was at one moment. A key that comes out of the environment is kept
-    where it comes from. Raises OSError, and CalledProcessError where pg_dump fails.
+    where it comes from. Raises OSError, CalledProcessError where pg_dump fails, and DatabaseError
+    where SQLite would not take it back.
     """
     about = {
         "format": FORMAT,
@@ -189,6 +190,8 @@ def _dump_sqlite(snapshot: Path) -> None:
     connection.ensure_connection()
     with closing(sqlite3.connect(snapshot)) as kept:
         connection.connection.backup(kept)
+        if flaw := _flaw(kept):
+            raise DatabaseError(f"the database is damaged: {flaw}")
 
 
 def _load_sqlite(snapshot: Path, then: Iterable[str]) -> None:
@@ -204,17 +207,25 @@ def _load_sqlite(snapshot: Path, then: Iterable[str]) -> None:
             f"{stored}-wal and {stored}-shm, and restore again. ({error})"
         ) from error
     with closing(sqlite3.connect(snapshot)) as kept:
-        try:
-            [verdict] = kept.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict == "ok":
+        if not (flaw := _flaw(kept)):
+            try:
                 for statement in then:
                     kept.execute(statement)
                 kept.commit()
                 kept.backup(connection.connection)
-        except sqlite3.Error as error:
-            verdict = str(error)
-    if verdict != "ok":
-        raise CannotRestore(f"SQLite does not take the database in the back-up: {verdict}")
+            except sqlite3.Error as error:
+                flaw = str(error)
+    if flaw:
+        raise CannotRestore(f"SQLite does not take the database in the back-up: {flaw}")
+
+
+def _flaw(database: sqlite3.Connection) -> str:
+    """What is damaged in it; "" where nothing is."""
+    try:
+        [verdict] = database.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return "" if verdict == "ok" else str(verdict)
 
 
 def _dump_postgres(snapshot: Path) -> None:

@@ -6,17 +6,12 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
-from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from pytest_django import Settings
@@ -233,84 +228,3 @@ def test_where_a_key_cannot_be_put_back_nothing_is_changed(
     assert User.objects.get().first_name == "Changed"
     assert (tmp_path / "secret-key").read_text() == "changed"
     assert not list(tmp_path.glob(".secret-key*"))
-
-
-def run(folder: Path, database: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Manage a panel with another BERTH_DATA and another database."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *command],
-        cwd=django_settings.BASE_DIR,
-        env=os.environ
-        | {
-            "BERTH_DATA": str(folder),
-            "BERTH_DATABASE_URL": database,
-            "DJANGO_SUPERUSER_PASSWORD": "sesame",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def manage(folder: Path, database: str, *command: str) -> str:
-    """What the command says when it has succeeded."""
-    done = run(folder, database, *command)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.processes
-def test_one_command_each_onto_an_empty_machine(tmp_path: Path) -> None:
-    def on(data: str, *command: str) -> str:
-        folder = tmp_path / data
-        return manage(folder, f"sqlite:///{folder / 'berth.sqlite3'}", *command)
-
-    on("old", "migrate", "--verbosity", "0")
-    on("old", "createsuperuser", "--noinput", "--username", "ada", "--email", "a@example.com")
-    on("old", "backup", str(tmp_path / "file"))
-    on("new", "restore", str(tmp_path / "file"))
-    assert '"username": "ada"' in on("new", "dumpdata", "panel.user")
-    key = "secret-key"
-    assert (tmp_path / "old" / key).read_text() == (tmp_path / "new" / key).read_text()
-
-
-@pytest.mark.processes
-def test_a_damaged_database_is_told_from_a_damaged_back_up_and_restored_once_it_is_away(
-    tmp_path: Path,
-) -> None:
-    stored, file = tmp_path / "panel" / "berth.sqlite3", str(tmp_path / "file")
-    panel = stored.parent, f"sqlite:///{stored}"
-    manage(*panel, "migrate", "--verbosity", "0")
-    manage(*panel, "backup", file)
-    stored.write_bytes(os.urandom(8192))
-    refused = run(*panel, "restore", file, "--force").stderr
-    assert f"The database that is here is damaged: move {stored} away" in refused
-    stored.unlink()
-    assert manage(*panel, "restore", file).startswith("Restored.")
-
-
-@pytest.fixture
-def plain_database() -> Iterator[str]:
-    """The address of a database whose owner owns neither its server nor its extensions."""
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has no extensions")
-    server = urlsplit(os.environ["BERTH_DATABASE_URL"])
-    with psycopg.connect(server.geturl(), autocommit=True) as as_server:
-        as_server.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
-        as_server.execute("CREATE DATABASE plain OWNER plain")
-        with psycopg.connect(server._replace(path="/plain").geturl(), autocommit=True) as there:
-            there.execute("CREATE EXTENSION pg_trgm")
-        where = server.netloc.rpartition("@")[2]
-        yield server._replace(netloc=f"plain:plain@{where}", path="/plain").geturl()
-        as_server.execute("DROP DATABASE plain")
-        as_server.execute("DROP ROLE plain")
-
-
-@pytest.mark.processes
-def test_a_restore_on_postgresql_wants_no_extension_that_is_ones_own(
-    plain_database: str, tmp_path: Path
-) -> None:
-    manage(tmp_path, plain_database, "migrate", "--verbosity", "0")
-    manage(tmp_path, plain_database, "backup", str(tmp_path / "file"))
-    said = manage(tmp_path, plain_database, "restore", str(tmp_path / "file"), "--force")
-    assert said.startswith("Restored.")
