@@ -20,7 +20,10 @@ from tests.bench.conftest import Figures
 LIST = "/containers/"
 ADMIN = "/plain/containers/container/"
 STAFF = "/admin/containers/container/"
-SEARCHES = {"three in ten": "web", "one": "web-4711", "none": "zzzz", "a family": "Gamily7"}
+SEARCHES = {
+    "three in ten": "web", "one": "web-4711", "none": "zzzz", "a family": "Gamily7",
+    "one in three hundred, all old": "web-12",
+}  # fmt: skip
 # Each way to narrow the list, and pairs of them.
 RUNNING, CREATING, ORDERED, DESTROYED = (
     {"status": status} for status in ("running", "creating", "ordered", "destroyed")
