@@ -3,6 +3,7 @@ main job on them, through the panel's own doors."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
@@ -197,9 +198,16 @@ def test_the_panel_gets_a_new_certificate_everywhere(server: IncusNode, settings
 @pytest.fixture
 def two_servers(server: IncusNode, cluster: tuple[IncusNode, IncusNode]) -> list[Node]:
     """Nodes on two servers that know nothing of each other."""
+    # Since a test before has let one hang, the cluster may not have heard of it again.
+    wait_until(lambda: members_online(cluster[0]) == {"node1", "node2"})
     add(server.prepare(), name="alone")
     add(cluster[0].prepare(), member="node1")
     return list(Node.objects.order_by("name"))
+
+
+def members_online(node: IncusNode) -> set[str]:
+    members = json.loads(node.incus("cluster", "list", "--format=json"))
+    return {member["server_name"] for member in members if member["status"] == "Online"}
 
 
 def test_one_server_that_hangs_does_not_cost_the_others_their_certificate(

@@ -249,5 +249,5 @@ def test_a_page_asks_the_same_for_many_samples_as_for_one(
         )
         for minute in range(samples)
     )  # fmt: skip
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         as_lena.get(f"/containers/{container.pk}/usage/")
