@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from threading import Event
-from time import sleep
 from typing import Any
 
 import pytest
@@ -80,27 +80,47 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Gate:
     return gate
 
 
-def twice(click: Clicks, gate: Gate, **sent: str) -> tuple[str, str]:
+class Queue:
+    """The time of those who come second; somebody has `joined` once one of them waits."""
+
+    def __init__(self) -> None:
+        self.joined = Event()
+        self.monotonic = time.monotonic
+
+    def sleep(self, seconds: float) -> None:
+        self.joined.set()
+        time.sleep(seconds)
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
+    queue = Queue()
+    monkeypatch.setattr(paying, "time", queue)
+    return queue
+
+
+def twice(click: Clicks, gate: Gate, queue: Queue, **sent: str) -> tuple[str, str]:
     """Click again while the gateway is at it, and read both answers."""
     first = click(**sent)
     assert gate.reached.wait(LONG)
     second = click(**sent)
-    sleep(0.4)
-    assert not second.done()
+    assert queue.joined.wait(LONG)
     gate.open.set()
     return read(first), read(second)
 
 
-def test_a_double_click_ends_at_the_one_session_of_the_gateway(click: Clicks, gate: Gate) -> None:
-    for page in twice(click, gate):
+def test_a_double_click_ends_at_the_one_session_of_the_gateway(
+    click: Clicks, gate: Gate, queue: Queue
+) -> None:
+    for page in twice(click, gate, queue):
         assert 'href="https://gateway.example/cs_1"' in page
     assert gate.asked == 1
     assert Payment.objects.get().transaction_id == "cs_1"
     assert Payment.objects.get().asking_since is None
 
 
-def test_a_double_click_pays_once(click: Clicks, simulated: Gate, node: Node) -> None:
-    first, second = twice(click, simulated, outcome="succeeds")
+def test_a_double_click_pays_once(click: Clicks, simulated: Gate, queue: Queue, node: Node) -> None:
+    first, second = twice(click, simulated, queue, outcome="succeeds")
     assert "Thank you." in first
     assert "is paid already" in second
     assert simulated.asked == 1
@@ -108,8 +128,10 @@ def test_a_double_click_pays_once(click: Clicks, simulated: Gate, node: Node) ->
     assert Operation.objects.count() == 1
 
 
-def test_a_double_click_is_refused_once(click: Clicks, simulated: Gate, order: Order) -> None:
-    first, second = twice(click, simulated, outcome="refused")
+def test_a_double_click_is_refused_once(
+    click: Clicks, simulated: Gate, queue: Queue, order: Order
+) -> None:
+    first, second = twice(click, simulated, queue, outcome="refused")
     assert "Nothing was charged" in first
     assert "The gateway did not take the payment. Try again." in second
     assert simulated.asked == 1
@@ -117,12 +139,12 @@ def test_a_double_click_is_refused_once(click: Clicks, simulated: Gate, order: O
 
 
 def test_what_a_notice_pays_while_the_second_click_waits_is_not_paid_again(
-    click: Clicks, gate: Gate, order: Order, node: Node
+    click: Clicks, gate: Gate, queue: Queue, order: Order, node: Node
 ) -> None:
     first = click()
     assert gate.reached.wait(LONG)
     second = click()
-    sleep(0.2)
+    assert queue.joined.wait(LONG)
     Payment.objects.get().change_status(PaymentStatus.CONFIRMED)
     assert f"Order {order.pk} is paid already" in read(second)
     gate.open.set()
