@@ -107,11 +107,15 @@ def test_deleting_what_is_being_created_gives_it_up(tmp_path: Path) -> None:
     assert not list((tmp_path / "fsn-1/creating").iterdir())
 
 
-def test_work_takes_as_long_as_the_pace_says(tmp_path: Path) -> None:
-    node = install(tmp_path / "fsn-1", pace=0.05)
-    start = time.monotonic()
+def test_work_takes_as_long_as_the_pace_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, began = install(tmp_path / "fsn-1", pace=0.5), time.time()
+    passed: list[float] = []
+    monkeypatch.setattr(time, "sleep", passed.append)
+    monkeypatch.setattr(time, "time", lambda: began + sum(passed))
     seen = finish(node.create(spec()))
-    assert 0.3 <= time.monotonic() - start < 3
+    assert sum(passed) == pytest.approx(3, abs=0.1)
     percents = [progress.percent or 0 for progress in seen]
     assert percents == sorted(percents)
     assert percents[-1] > 30
