@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from containers import operations
 from containers.connect import simulated
-from containers.drivers import Progress
+from containers.drivers import Conflict, Progress
 from containers.models import Container, Node, Operation
 from containers.operations import work
 from containers.statuses import Status
@@ -20,7 +20,7 @@ from tests.cast import (
     ContainerFactory,
     effects_on,
 )
-from tests.conftest import Worker
+from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait, fresh, history, last_operation
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +114,42 @@ def test_what_the_node_says_while_it_works_can_be_watched(
     instead("start", steps)
     assert ask_and_wait(container, "start", worker, lena).status == Status.RUNNING
     assert seen == [(10, "at 10", True), (60, "at 60", True)]
+
+
+def test_what_comes_of_the_work_on_one_container_is_said_of_no_other(
+    container: Container,
+    node: Node,
+    lena: User,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    every_step: None,
+) -> None:
+    for status in (Status.STOPPED, Status.RUNNING, Status.ORDERED):
+        ContainerFactory.create(customer=lena, status=status, node=node)
+    ContainerFactory.create(customer=lena, status=Status.BOOTING)
+
+    def all_others() -> list[dict[str, Any]]:
+        return [
+            *Container.objects.exclude(pk=container.pk).order_by("pk").values(),
+            *Operation.objects.exclude(container=container).values(),
+        ]
+
+    def steps(job: work.Job) -> work.Steps:
+        yield Progress(10, "at 10")
+        if last_operation(container).attempts == 1:
+            raise Conflict("busy")
+        yield from job.node.start(job.name)
+
+    before = all_others()
+    instead("start", steps)
+    waits = ask_and_wait(container, "start", worker, lena)
+    assert (waits.status, waits.problem) == (Status.BOOTING, Conflict.sentence)
+    assert all_others() == before
+    clock.advance(31)
+    operations.carry_out(last_operation(container).pk)
+    assert fresh(container).status == Status.RUNNING
+    assert all_others() == before
 
 
 def test_no_transaction_is_open_while_a_node_works(
