@@ -164,6 +164,6 @@ def _wait_for_room(container_id: int, problem: str) -> None:
 
 def try_again(container_id: int) -> None:
     """Give a creation that was given up another round of tries, beginning now."""
-    Container.objects.filter(pk=container_id, node=None, withdrawn_at=None).update(
+    Container.objects.filter(pk=container_id).update(
         create_tries=0, create_again_at=timezone.now(), revision=F("revision") + 1
     )

@@ -65,9 +65,7 @@ def _wake_what_sleeps() -> None:
 def _create_what_waits() -> None:
     pauses = (*settings.CREATE_PAUSES, settings.ROOM_PAUSE, rejoining.PAUSE.total_seconds())
     time_has_come = has_come("create_again_at", timezone.now(), timedelta(seconds=max(pauses)))
-    due = Container.objects.filter(
-        time_has_come, status=Status.ORDERED, withdrawn_at=None
-    ).order_by("create_again_at", "pk")
+    due = Container.objects.filter(time_has_come).order_by("create_again_at", "pk")
     for container_id in list(due.values_list("pk", flat=True)[:AT_ONCE]):
         try:
             request(container_id, "create", by=None, because="tried again")

@@ -11,7 +11,7 @@ from containers import operations
 from containers.connect import spec_of
 from containers.drivers import Power, Refused
 from containers.models import Container, Node, Operation
-from containers.operations import NotAllowed, outcomes, work
+from containers.operations import NotAllowed, asking, outcomes, work
 from containers.placement import NO_ROOM, NoNodeFits
 from containers.statuses import Status
 from panel.models import User
@@ -187,6 +187,23 @@ def test_where_one_waits_for_room_nothing_is_said_of_another(
     assert fresh(ordered).revision == ordered.revision + 1
     now = fresh(other)
     assert (now.problem, now.create_again_at, now.revision) == ("", None, other.revision)
+
+
+@pytest.mark.parametrize("meanwhile", ["taken back", "created"])
+def test_of_what_is_taken_back_or_created_meanwhile_nobody_says_that_it_waits_for_room(
+    meanwhile: str, ordered: Container, node: Node, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(container_id: int, *_: Any, **__: Any) -> None:
+        if meanwhile == "created":
+            Container.objects.filter(pk=container_id).update(node=node)
+        else:
+            Container.objects.filter(pk=container_id).update(withdrawn_at=clock.now())
+        raise NoNodeFits(NO_ROOM)
+
+    monkeypatch.setattr(asking, "_request", too_late)
+    with pytest.raises(NoNodeFits):
+        operations.request(ordered.pk, "create", by=None)
+    assert (fresh(ordered).problem, fresh(ordered).create_again_at) == ("", None)
 
 
 def test_what_left_the_list_is_not_created(
