@@ -141,7 +141,10 @@ def test_a_refused_payment_leaves_the_order_unpaid_and_may_be_tried_again(
     assert order.status == Order.Status.PAID
 
 
-def test_a_second_payment_that_arrives_all_the_same_is_a_surplus(order: Order, node: Node) -> None:
+def test_a_second_payment_that_arrives_all_the_same_is_a_surplus(
+    order: Order, of_omar: Order, node: Node, pay: Pay
+) -> None:
+    pay(of_omar)
     first, second = (
         Payment.objects.create(
             order=order, variant="dummy", total=order.price, currency=order.currency
@@ -154,6 +157,16 @@ def test_a_second_payment_that_arrives_all_the_same_is_a_surplus(order: Order, n
     checkout.payment_reported(Payment, Payment.objects.get(pk=second.pk))
     assert list(Payment.objects.filter(is_surplus=True)) == [second]
     assert len(creations(order)) == 1
+
+
+def test_what_has_arrived_is_what_the_gateway_says_and_else_what_it_was_asked_for(
+    order: Order, of_omar: Order
+) -> None:
+    for each, says in ((order, Decimal("4.00")), (of_omar, Decimal(0))):
+        payment = checkout.open_payment(each, each.customer)
+        payment.captured_amount = says
+        payment.change_status(PaymentStatus.CONFIRMED)
+    assert (order.kept(), of_omar.kept()) == (Decimal("4.00"), of_omar.price)
 
 
 def test_money_for_a_cancelled_order_is_a_surplus(order: Order, lena: User, node: Node) -> None:

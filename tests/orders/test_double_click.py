@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django import forms
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 from payments import PaymentStatus, RedirectNeeded, core
 from payments.core import BasicProvider
@@ -19,8 +20,9 @@ from pytest_django import Settings
 
 from containers.models import Node, Operation
 from orders import checkout
-from orders.checkout import paying
+from orders.checkout import Refused, paying
 from orders.models import Order, Payment
+from orders.models.payment import PaymentQuerySet
 from panel.models import User
 from tests.orders.conftest import LONG, Clicks, read
 
@@ -151,6 +153,26 @@ def test_what_a_notice_pays_while_the_second_click_waits_is_not_paid_again(
     read(first)
     assert gate.asked == 1
     assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+def test_of_two_who_find_a_payment_free_in_the_same_moment_one_asks(
+    order: Order, lena: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists = QuerySet.exists
+
+    def another_is_quicker(rows: QuerySet[Payment]) -> bool:
+        found = exists(rows)
+        if found:
+            Payment.objects.filter(asking_since=None).update(asking_since=timezone.now())
+        return found
+
+    monkeypatch.setattr(paying, "PATIENCE", 0)
+    monkeypatch.setattr(PaymentQuerySet, "exists", another_is_quicker)
+    with (
+        pytest.raises(Refused, match="is being asked already"),
+        checkout.at_the_gateway(order, lena),
+    ):
+        pass
 
 
 def test_nobody_waits_longer_than_a_few_seconds_for_the_first_click(

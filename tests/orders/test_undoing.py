@@ -151,14 +151,27 @@ def test_a_refund_gives_back_what_has_arrived_for_this_order_and_nothing_else(
     order: Order, of_omar: Order, lena: User, sten: User, pay: Pay
 ) -> None:
     checkout.open_payment(order, lena).change_status(PaymentStatus.REJECTED)
-    pay(order)
+    payment = pay(order)
     pay(of_omar)
+    before = Container.objects.values().get(pk=of_omar.container_id)
     assert order.kept() == Decimal("4.90")
     checkout.refund(order, sten)
     assert order.kept() == 0
+    assert of_omar.kept() == Decimal("4.90")
     assert statuses_of(order) == [PaymentStatus.REJECTED, PaymentStatus.REFUNDED]
     assert statuses_of(of_omar) == [PaymentStatus.CONFIRMED]
-    assert not Payment.objects.filter(order=of_omar, is_surplus=True).exists()
+    assert list(Payment.objects.filter(is_surplus=True)) == [payment]
+    assert Container.objects.values().get(pk=of_omar.container_id) == before
+
+
+def test_what_a_gateway_gives_back_in_part_leaves_the_rest_to_be_given_back(
+    order: Order, sten: User, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = pay(order)
+    monkeypatch.setattr(DummyProvider, "refund", lambda *_, **__: Decimal("2.00"))
+    checkout.refund(order, sten)
+    assert list(Payment.objects.kept().filter(is_surplus=True)) == [payment]
+    assert order.kept() == Decimal("2.90")
 
 
 def test_a_customer_cannot_refund(order: Order, lena: User, pay: Pay) -> None:
@@ -276,6 +289,7 @@ def test_the_payment_of_a_good_order_is_not_given_back(
 ) -> None:
     with pytest.raises(Refused, match="nothing to be given back"):
         checkout.give_back(pay(order), sten)
+    assert Payment.objects.get().giving_back_since is None
 
 
 def test_a_gateway_that_died_while_giving_back_may_be_asked_again(
