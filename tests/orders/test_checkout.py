@@ -142,9 +142,10 @@ def test_a_refused_payment_leaves_the_order_unpaid_and_may_be_tried_again(
 
 
 def test_a_second_payment_that_arrives_all_the_same_is_a_surplus(
-    order: Order, of_omar: Order, node: Node, pay: Pay
+    order: Order, of_omar: Order, node: Node, pay: Pay, worker: Worker
 ) -> None:
     pay(of_omar)
+    checkout.open_payment(order, order.customer).change_status(PaymentStatus.REJECTED)
     first, second = (
         Payment.objects.create(
             order=order, variant="dummy", total=order.price, currency=order.currency
@@ -153,9 +154,12 @@ def test_a_second_payment_that_arrives_all_the_same_is_a_surplus(
     )
     for payment in (first, second, second, first):
         payment.change_status(PaymentStatus.CONFIRMED)
-    checkout.payment_reported(Payment, Payment.objects.get(pk=first.pk))
-    checkout.payment_reported(Payment, Payment.objects.get(pk=second.pk))
-    assert list(Payment.objects.filter(is_surplus=True)) == [second]
+    for status in (Order.Status.PAID, Order.Status.FULFILLED):
+        assert fresh(order).status == status
+        checkout.payment_reported(Payment, Payment.objects.get(pk=first.pk))
+        checkout.payment_reported(Payment, Payment.objects.get(pk=second.pk))
+        assert list(Payment.objects.filter(is_surplus=True)) == [second]
+        worker.carry_out_all()
     assert len(creations(order)) == 1
 
 
@@ -262,6 +266,19 @@ def test_a_container_that_is_lost_and_cannot_be_made_again_is_listed_for_staff_u
     assert not at_any_moment()
 
 
+def test_a_container_that_is_lost_and_made_again_leaves_its_order_fulfilled(
+    order: Order, pay: Pay, node: Node, ada: User, worker: Worker
+) -> None:
+    pay(order)
+    worker.carry_out_all()
+    simulated(node).lose(order.container.instance_name)
+    look(Watcher())
+    create_again(node, order.container_id, by=ada)
+    worker.carry_out_all()
+    assert fresh(order).status == Order.Status.FULFILLED
+    assert [change.to_status for change in order.changes.all()] == ["unpaid", "paid", "fulfilled"]
+
+
 def test_an_administrators_create_leaves_the_order_unpaid(
     order: Order, ada: User, node: Node, worker: Worker
 ) -> None:
@@ -281,13 +298,14 @@ def test_paying_what_exists_already_fulfils_the_order_at_once(
 
 
 def test_paying_what_is_being_created_fulfils_the_order_when_it_is(
-    order: Order, ada: User, node: Node, pay: Pay, worker: Worker
+    order: Order, of_omar: Order, ada: User, node: Node, pay: Pay, worker: Worker
 ) -> None:
     operations.request(order.container_id, "create", by=ada)
     pay(order)
     assert order.status == Order.Status.PAID
     worker.carry_out_all()
     assert fresh(order).status == Order.Status.FULFILLED
+    assert fresh(of_omar).status == Order.Status.UNPAID
     assert len(creations(order)) == 1
 
 

@@ -175,6 +175,15 @@ def test_of_two_who_find_a_payment_free_in_the_same_moment_one_asks(
         pass
 
 
+def test_while_the_gateway_is_asked_about_one_payment_it_can_be_about_others(
+    order: Order, of_omar: Order, lena: User, omar: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paying, "PATIENCE", 0)
+    other = checkout.open_payment(of_omar, omar)
+    with checkout.at_the_gateway(order, lena), checkout.at_the_gateway(of_omar, omar) as asked:
+        assert asked == other
+
+
 def test_nobody_waits_longer_than_a_few_seconds_for_the_first_click(
     click: Clicks, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,15 @@ def test_what_a_gateway_gives_back_in_part_leaves_the_rest_to_be_given_back(
     assert order.kept() == Decimal("2.90")
 
 
+def test_what_waits_for_room_waits_no_longer_once_its_order_is_refunded(
+    order: Order, sten: User, pay: Pay
+) -> None:
+    pay(order)
+    assert Container.objects.get().create_again_at is not None
+    checkout.refund(order, sten)
+    assert Container.objects.get().create_again_at is None
+
+
 def test_a_customer_cannot_refund(order: Order, lena: User, pay: Pay) -> None:
     pay(order)
     with pytest.raises(Refused, match="not for you"):
@@ -193,21 +202,23 @@ def test_what_was_created_is_not_refunded(
 
 
 def test_money_that_the_gateway_keeps_stays_listed_until_it_is_given_back(
-    order: Order, sten: User, pay: Pay, monkeypatch: pytest.MonkeyPatch
+    order: Order, of_omar: Order, sten: User, pay: Pay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def keeps(*_: Any, **__: Any) -> Decimal:
         raise PaymentError("no such charge")
 
-    payment = pay(order)
+    payment, not_answered, since = pay(order), pay(of_omar), timezone.now()
+    Payment.objects.filter(pk=not_answered.pk).update(giving_back_since=since)
     with monkeypatch.context() as broken:
         broken.setattr(DummyProvider, "refund", keeps)
         with pytest.raises(Refused, match="no such charge"):
             checkout.refund(order, sten)
     assert fresh(order).status == Order.Status.REFUNDED
-    assert Payment.objects.kept().get().is_surplus
+    assert list(Payment.objects.kept().filter(is_surplus=True)) == [payment]
+    assert Payment.objects.get(giving_back_since=since) == not_answered
 
     checkout.give_back(payment, sten)
-    assert not Payment.objects.kept().exists()
+    assert list(Payment.objects.kept()) == [not_answered]
 
 
 def test_what_one_gateway_keeps_does_not_keep_the_rest_from_being_given_back(
