@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from payments import PaymentStatus
+from pytest_django import Settings
 
 from containers import operations
 from containers.drivers.simulated import Faults
@@ -227,6 +228,14 @@ def test_each_order_has_an_open_payment_of_its_own(
     assert checkout.open_payment(of_omar, omar) == second
     with pytest.raises(Refused, match="still checking"):
         checkout.open_payment(order, lena)
+
+
+def test_what_was_begun_at_another_gateway_than_that_of_now_is_begun_anew(
+    order: Order, lena: User, settings: Settings
+) -> None:
+    checkout.open_payment(order, lena)
+    settings.PAYMENT_VARIANTS = {"other": ["payments.dummy.DummyProvider", {}]}
+    assert checkout.open_payment(order, lena).variant == "other"
 
 
 def test_what_is_tried_again_has_all_its_tries_once_more(
