@@ -18,6 +18,8 @@ from containers.settling import NotPossible, leftovers, remove_copy
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory, OperationFactory, power_of, set_pace
+from tests.conftest import Worker
+from tests.containers.acts import ask_and_wait
 from tests.containers.test_concurrency import all_at_once
 from tests.tampering import simulated
 
@@ -121,6 +123,15 @@ def test_the_container_itself_is_no_copy(left_over: Container, node: Node, ada: 
     with pytest.raises(NotPossible, match="on another node"):
         remove_copy(node, left_over.pk, by=ada)
     assert power_of(left_over) is Power.STOPPED
+
+
+def test_what_is_left_of_one_that_was_destroyed_since_is_no_copy(
+    left_over: Container, other_node: Node, ada: User, worker: Worker
+) -> None:
+    ask_and_wait(left_over, "destroy", worker, by=ada)
+    with pytest.raises(NotPossible, match="does not have web-01 on another node"):
+        remove_copy(other_node, left_over.pk, by=ada)
+    assert simulated(other_node).instance(left_over.instance_name)
 
 
 def test_while_it_is_worked_on_its_copy_stays(
