@@ -47,11 +47,11 @@ def told() -> Samples:
 
 
 def ended(kind: str, outcome: str = "done") -> tuple[float, float, float]:
-    """How many ended within a second, within an hour, and at all."""
+    """How many ended within a minute, within an hour, and at all."""
     samples = told()
     name = "berth_operation_seconds"
     return (
-        samples.get((f"{name}_bucket", kind, "1.0", outcome), 0),
+        samples.get((f"{name}_bucket", kind, "60.0", outcome), 0),
         samples.get((f"{name}_bucket", kind, "3600.0", outcome), 0),
         samples.get((f"{name}_count", kind, outcome), 0),
     )
