@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from containers import observe, operations
+from containers import observe, operations, reports
 from containers.drivers import Power, Progress
 from containers.models import Container, Node, Operation, StatusChange
 from containers.observe import Watcher, look_at
@@ -134,6 +134,30 @@ def test_only_its_own_containers_are_lost_with_a_node(
     look(watcher, 4)
     assert [fresh(c).status for c in others] == ["running", "ordered", "destroyed"]
     assert not StatusChange.objects.exists()
+
+
+def test_one_node_alone_is_off_line_and_back(node: Node, other_node: Node) -> None:
+    def online() -> list[bool]:
+        return list(Node.objects.order_by("name").values_list("online", flat=True))
+
+    Node.objects.update(misses=3, problem="no answer")
+    reports.lose(node, "no answer")
+    assert online() == [False, True]
+    reports.lose(other_node, "no answer")
+    assert online() == [False, False]
+    observe.record_looks({node: look_at(node)})
+    assert online() == [True, False]
+    node.refresh_from_db()
+    assert (node.misses, node.problem) == (0, "")
+
+
+def test_a_node_that_two_have_missed_is_off_line_since_the_first_has_said_so(
+    container: Container, node: Node
+) -> None:
+    reports.lose(node, "no answer")
+    said = Node.objects.values().get(), Container.objects.values().get()
+    reports.lose(node, "no answer")
+    assert (Node.objects.values().get(), Container.objects.values().get()) == said
 
 
 def test_a_node_stays_lost_without_further_history(
