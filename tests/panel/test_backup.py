@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import io
 import json
 import os
@@ -40,6 +42,8 @@ def test_the_keys_come_back_with_the_rest(file: Path, tmp_path: Path) -> None:
     call_command("restore", file, force=True)
     assert (tmp_path / "secret-key").read_text() == "sesame"
     assert (tmp_path / "incus.pem").read_text() == "the panel's key"
+    for key in ("secret-key", "incus.pem"):
+        assert (tmp_path / key).stat().st_mode & 0o777 == 0o600, "for its owner alone"
 
 
 def test_a_back_up_is_for_its_owner_alone_and_leaves_nothing_lying_about(
@@ -66,6 +70,19 @@ def test_a_back_up_that_is_stopped_leaves_nothing_lying_about_either(
             call_command("backup", file)
     finally:
         signal.signal(signal.SIGTERM, was)
+    assert set(file.parent.iterdir()) == there
+
+
+def test_a_back_up_for_which_the_disk_is_too_small_leaves_nothing_lying_about_either(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(backup, "_add", full)
+    there = set(file.parent.iterdir())
+    with pytest.raises(CommandError):
+        call_command("backup", file)
     assert set(file.parent.iterdir()) == there
 
 
@@ -113,7 +130,14 @@ def test_a_back_up_that_does_not_fit_is_refused(
     assert User.objects.get() == lena
 
 
-@pytest.mark.parametrize("part", [lambda whole: whole[:-2000], lambda whole: whole[:-4] + b"else"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda whole: whole[:-2000],
+        lambda whole: whole[:-4] + b"else",
+        lambda whole: whole[:10] + b"\xff" + whole[11:],
+    ],
+)
 def test_a_damaged_back_up_is_refused(
     file: Path, lena: User, part: Callable[[bytes], bytes]
 ) -> None:
@@ -207,6 +231,9 @@ def test_what_is_no_back_up_is_refused(file: Path, lena: User) -> None:
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("restore", file, force=True)
     file.write_text("not a tar")
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("restore", file, force=True)
+    file.write_bytes(gzip.compress(b"not a tar either"))
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("restore", file, force=True)
     with tarfile.open(file, "w:gz") as archive:
