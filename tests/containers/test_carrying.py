@@ -104,7 +104,7 @@ def test_what_the_node_says_while_it_works_can_be_watched(
     seen = []
 
     def steps(job: work.Job) -> work.Steps:
-        for percent in (10, 60):
+        for percent in (10, 60, 60):
             before = fresh(container).revision
             yield Progress(percent, f"at {percent}")
             operation = last_operation(container)
@@ -113,7 +113,7 @@ def test_what_the_node_says_while_it_works_can_be_watched(
 
     instead("start", steps)
     assert ask_and_wait(container, "start", worker, lena).status == Status.RUNNING
-    assert seen == [(10, "at 10", True), (60, "at 60", True)]
+    assert seen == [(10, "at 10", True), (60, "at 60", True), (60, "at 60", False)]
 
 
 def test_what_comes_of_the_work_on_one_container_is_said_of_no_other(

@@ -318,6 +318,21 @@ def test_of_two_that_end_together_each_wakes_another(
     assert worker.waiting == [last_operation(second).pk]
 
 
+def test_what_rests_keeps_nothing_that_is_due_from_being_woken(
+    lena: User, node: Node, worker: Worker, clock: Clock, settings: Any
+) -> None:
+    settings.NODE_CONCURRENCY = 1
+    ours, rests, due = (ContainerFactory.create(customer=lena, node=node) for _ in range(3))
+    for container in (ours, rests, due):
+        operations.request(container.pk, "start", by=lena)
+    worker.lose_everything()
+    Operation.objects.filter(container=ours).update(outcome="done")
+    later = clock.now() + timedelta(seconds=20)
+    Operation.objects.filter(container=rests).update(not_before=later)
+    carrying._wake_next(last_operation(ours))
+    assert worker.waiting == [last_operation(due).pk]
+
+
 def test_a_hand_free_again_goes_on_with_what_a_dead_worker_left(
     lena: User, node: Node, worker: Worker, instead: Any, clock: Clock, settings: Any
 ) -> None:

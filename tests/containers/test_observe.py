@@ -267,6 +267,19 @@ def test_work_that_was_under_way_waits_and_is_taken_up_again(
     assert history(container)[:2] == [(status, "offline"), ("offline", status)]
 
 
+def test_work_that_is_taken_up_again_has_the_time_of_its_own_kind(
+    node: Node, lena: User, watcher: Watcher, clock: Clock
+) -> None:
+    for status in (Status.CREATING, Status.BOOTING, Status.STOPPING):
+        ContainerFactory.create(customer=lena, node=node, status=status)
+    reports.lose(node, "no answer")
+    look(watcher)
+    for operation in Operation.objects.all():
+        left = operation.deadline_at - clock.now()
+        longest = Container.deadline_of(operation.kind)
+        assert longest - timedelta(minutes=1) < left <= longest
+
+
 def test_what_has_ended_and_the_work_of_other_nodes_stay_as_they_are_when_one_is_back(
     node: Node, other_node: Node, lena: User, watcher: Watcher
 ) -> None:

@@ -80,6 +80,31 @@ def test_force_off_hardens_the_open_operation_instead_of_opening_a_second(
     assert [change.by for change in container.changes.order_by("pk")] == [lena, ada, None]
 
 
+def test_once_the_plug_is_pulled_nothing_is_begun_again_for_it(
+    stubborn: Container,
+    lena: User,
+    ada: User,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    every_step: None,
+    settings: Any,
+) -> None:
+    begun: list[bool] = []
+
+    def steps(job: work.Job) -> work.Steps:
+        begun.append(job.forced)
+        for _ in range(3):
+            yield Progress()
+        yield from job.node.stop(job.name, force=job.forced)
+
+    instead("stop", steps)
+    operations.request(stubborn.pk, "stop", by=lena)
+    clock.advance(by=settings.STOP_PATIENCE)
+    container = ask_and_wait(stubborn, "force_off", worker, ada)
+    assert (container.status, begun) == (Status.STOPPED, [True])
+
+
 def test_force_off_of_a_restart_goes_on_to_boot(
     stubborn: Container,
     lena: User,

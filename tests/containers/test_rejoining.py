@@ -173,6 +173,27 @@ def test_what_may_be_on_a_node_that_does_not_answer_is_not_created_again(
     assert fresh(moved).node == node
 
 
+def test_what_is_found_on_one_node_waits_for_no_other(
+    file: Path,
+    burnt_down: Callable[[], None],
+    lena: User,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+) -> None:
+    ordered = OrderFactory.create(customer=lena).container
+    call_command("backup", file)
+    ask_and_wait(ordered, "create", worker, UserFactory.create(is_administrator=True))
+    burnt_down()
+    call_command("restore", file)
+    broken(other_node, unplugged=True)
+    look(Watcher())
+    operations.request(ordered.pk, "create", by=None)
+    worker.carry_out_all()
+    assert (fresh(ordered).status, fresh(ordered).node) == (Status.STOPPED, node)
+    assert effects_on(node, other_node, of=ordered) == ["created"]
+
+
 def test_a_node_that_is_lost_is_taken_out_of_service_and_nothing_waits_for_it(
     file: Path,
     burnt_down: Callable[[], None],
