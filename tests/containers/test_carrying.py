@@ -129,11 +129,11 @@ def test_what_comes_of_the_work_on_one_container_is_said_of_no_other(
         ContainerFactory.create(customer=lena, status=status, node=node)
     ContainerFactory.create(customer=lena, status=Status.BOOTING)
 
-    def all_others() -> list[dict[str, Any]]:
-        return [
+    def all_others() -> tuple[object, ...]:
+        return (
             *Container.objects.exclude(pk=container.pk).order_by("pk").values(),
             *Operation.objects.exclude(container=container).values(),
-        ]
+        )
 
     def steps(job: work.Job) -> work.Steps:
         yield Progress(10, "at 10")

@@ -47,6 +47,15 @@ def test_what_is_adopted_is_a_container_as_its_node_reports_it(
     assert as_lena.get(f"/containers/{NUMBER}/activity/").status_code == 200
 
 
+def test_what_is_adopted_leaves_the_others_there_to_be_settled(
+    stray: int, node: Node, lena: User, ada: User
+) -> None:
+    put(node, stray + 1)
+    look()
+    adopt(node, stray, customer=lena, name="old", by=ada)
+    assert strays() == [("node-a", stray + 1)]
+
+
 def test_what_was_adopted_can_be_worked_on(
     node: Node, stray: int, lena: User, ada: User, as_lena: Client, worker: Worker
 ) -> None:
