@@ -296,6 +296,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # its owner has not confirmed says nothing against them.
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Berth"
+# A telephone may be some seconds off, and a code change while it is typed (RFC 6238, 5.2).
+MFA_TOTP_TOLERANCE = 1
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 # Failed tries to sign in to one account within five minutes. From one address twice as many may

@@ -105,6 +105,11 @@ def test_a_recovery_code_lets_in_once(secret: str, lena: User) -> None:
     assert recovery_codes(lena) == others
 
 
+@pytest.mark.parametrize(("seconds", "opens"), [(-30, True), (30, True), (-60, False), (60, False)])
+def test_a_code_that_has_just_changed_still_opens(secret: str, seconds: int, opens: bool) -> None:
+    assert is_in(sign_in(code=code(secret, time.time() + seconds))[0]) is opens
+
+
 @pytest.mark.django_db(transaction=True)
 def test_turning_it_on_signs_out_everywhere_else_and_is_told_by_mail(
     lena: User, omar: User
