@@ -129,6 +129,15 @@ def test_it_cannot_be_taken_over(
         take_over(other_node, container.pk, by=ada)
 
 
+def test_where_its_own_node_has_only_its_name_it_is_taken_over_elsewhere(
+    replaced: Container, node: Node, other_node: Node, ada: User
+) -> None:
+    simulated(other_node).seed(spec_of(replaced))
+    look()
+    take_over(other_node, replaced.pk, by=ada)
+    assert (fresh(replaced).node, fresh(replaced).status) == (other_node, Status.STOPPED)
+
+
 def test_what_was_adopted_is_marked_and_told_from_others(
     node: Node, container: Container, lena: User, ada: User
 ) -> None:

@@ -125,10 +125,19 @@ def test_it_is_given_up_on_its_own_node_alone(
 
 
 @pytest.mark.parametrize("door", [forget, create_again])
-def test_what_was_never_finished_elsewhere_keeps_nobody_from_giving_it_up(
-    door: Callable[..., str], missing: Container, node: Node, other_node: Node, ada: User
+@pytest.mark.parametrize("what", ["unfinished", "another", "of another number"])
+def test_what_is_not_the_whole_of_it_elsewhere_keeps_nobody_from_giving_it_up(
+    door: Callable[..., str],
+    what: str,
+    missing: Container,
+    node: Node,
+    other_node: Node,
+    ada: User,
 ) -> None:
-    other_node.strays.create(number=missing.pk, unfinished=True)
+    number = NUMBER if what == "of another number" else missing.pk
+    other_node.strays.create(
+        number=number, unfinished=what == "unfinished", another=what == "another"
+    )
     door(node, missing.pk, by=ada)
     assert not fresh(missing).missing
 

@@ -140,6 +140,15 @@ def test_while_the_container_is_worked_on_it_stays(
     assert simulated(other_node).unfinished() == {left.instance_name: True}
 
 
+def test_while_others_are_worked_on_it_goes_all_the_same(
+    left: Container, other_node: Node, ada: User
+) -> None:
+    other = ContainerFactory.create(status=Status.BOOTING)
+    clear_away(other_node, left.pk, by=ada)
+    assert simulated(other_node).unfinished() == {}
+    assert not other.changes.filter(because__contains="unfinished").exists()
+
+
 def test_what_is_left_of_a_destroyed_one_can_be_cleared_away(node: Node, ada: User) -> None:
     gone = ContainerFactory.create(node=None, status=Status.DESTROYED)
     begin(node, gone)
