@@ -90,9 +90,11 @@ def test_a_million_containers(tmp_path: Path, django_db_blocker: Any, figures: F
                 to_small[address] = found / before
         poll, small_poll = large.poll(LIST), small.poll(LIST)
         searched = [large.visit(f"{LIST}?q={text}") for text in SEARCHES.values()]
-        found, polled, bare, before, small_polled, *searches = quickest(
-            20, large.visit(LIST), poll, large.bare(LIST), small.visit(LIST), small_poll, *searched
+        found, polled, bare, before, small_polled = quickest(
+            20, large.visit(LIST), poll, large.bare(LIST), small.visit(LIST), small_poll
         )
+        # By themselves: one that reads a million names leaves the processor's caches empty.
+        unsearched, *searches = quickest(20, large.visit(LIST), *searched)
         admin, small_admin, staff, small_staff = quickest(
             2, large.visit(ADMIN), small.visit(ADMIN), large.visit(STAFF), small.visit(STAFF)
         )
@@ -131,7 +133,7 @@ def test_a_million_containers(tmp_path: Path, django_db_blocker: Any, figures: F
             ["browsers that a core carries, at 2 s", f"{2000 / polled:.0f}", ""],
             ["the same at 15 s", f"{15000 / polled:.0f}", ""],
             *(
-                [f"search that finds {what}, to list", f"{taken / found:.2f}", "3"]
+                [f"search that finds {what}, to list", f"{taken / unsearched:.2f}", "3"]
                 for what, taken in zip(SEARCHES, searches, strict=True)
             ),
         ],
