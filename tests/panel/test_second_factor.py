@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.core import mail
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
@@ -96,6 +97,9 @@ def test_no_code_lets_in_twice(secret: str, monkeypatch: pytest.MonkeyPatch) -> 
     shown = code(secret, later)
     assert is_in(sign_in(code=shown)[0])
     assert not is_in(sign_in(code=shown)[0])
+    later += 31
+    cache.clear()  # allauth forgets after 30 s that it was used
+    assert not is_in(sign_in(code=shown)[0])
 
 
 def test_a_recovery_code_lets_in_once(secret: str, lena: User) -> None:
@@ -103,11 +107,6 @@ def test_a_recovery_code_lets_in_once(secret: str, lena: User) -> None:
     assert is_in(sign_in(code=first)[0])
     assert not is_in(sign_in(code=first)[0])
     assert recovery_codes(lena) == others
-
-
-@pytest.mark.parametrize(("seconds", "opens"), [(-30, True), (30, True), (-60, False), (60, False)])
-def test_a_code_that_has_just_changed_still_opens(secret: str, seconds: int, opens: bool) -> None:
-    assert is_in(sign_in(code=code(secret, time.time() + seconds))[0]) is opens
 
 
 @pytest.mark.django_db(transaction=True)
