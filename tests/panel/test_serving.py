@@ -113,7 +113,7 @@ def test_while_a_request_is_at_work_the_next_one_waits_for_whoever_has_time() ->
 
 def test_a_request_that_waits_for_something_keeps_no_other_from_beginning(port: int) -> None:
     with ThreadPoolExecutor(2) as people:
-        assert "2" in people.map(nap, [port] * 2, [0.5] * 2)
+        assert "2" in people.map(nap, [port] * 2, [2.0] * 2)
 
 
 @pytest.fixture

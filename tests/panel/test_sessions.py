@@ -8,14 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.core import context
 from django.db import connection
 from django.forms import model_to_dict
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from panel import sessions
+from panel.accounts import Backend
 from panel.models import Session, User
 from panel.sessions import SessionStore, forget_expired
 
@@ -63,6 +65,26 @@ def test_who_may_not_be_signed_in_any_more_is_not(
     assert as_lena.get("/plans/").wsgi_request.user.is_authenticated
     happened(lena)
     assert not as_lena.get("/plans/").wsgi_request.user.is_authenticated
+
+
+def asked_with(session: SessionStore, user: User) -> User | None:
+    """Whom the backend takes for this user in a request with this session."""
+    request = RequestFactory().get("/")
+    request.session = session
+    with context.request_context(request):
+        return Backend().get_user(user.pk)
+
+
+@pytest.mark.parametrize("known", ["nobody", "omar", "lena"])
+def test_whoever_was_read_with_the_session_nobody_is_taken_for_another(
+    known: str, lena: User, omar: User
+) -> None:
+    session = SessionStore()
+    session.person = {"lena": lena, "omar": omar}.get(known)
+    assert asked_with(session, lena) == lena
+    lena.is_active = False
+    lena.save()
+    assert asked_with(session, lena) is None
 
 
 def test_a_session_names_nobody_once_they_have_signed_out(as_lena: Client, lena: User) -> None:
