@@ -60,11 +60,22 @@ class Page:
     paginator: Pages
     number: int
 
+    @property
+    def sorting(self) -> Sorting:
+        """The order in which its rows are read: from the end of the list in reverse."""
+        sorting = self.paginator.sorting
+        return sorting if self.number > 0 else sorting.reversed()
+
+    @property
+    def stop(self) -> int:
+        """How many rows are read up to its end."""
+        return abs(self.number) * self.paginator.per_page
+
     @cached_property
     def found(self) -> Any:
         """The query for its rows. A view may put another in its place, which finds the same rows
         with more columns, before they are read."""
-        return self.paginator.rows_of(self.number)
+        return self.paginator.rows_of(self)
 
     @cached_property
     def object_list(self) -> list[Any]:
@@ -101,12 +112,11 @@ class Pages:
     """The pages of a sorted list; in place of Django's Paginator, which counts every row.
 
     A list that was counted to its end has all its pages. A longer one has as many as were counted,
-    from either end: a row in the middle is reached by filters. The list is its `parts`, one after
-    the other, each of them sorted; more than one where that is faster to read. They are asked for
-    when a page is read.
+    from either end: a row in the middle is reached by filters. When a page is read, `parts` sorts
+    the list: in more than one part, one after the other, where that is faster to read.
     """
 
-    parts: Callable[[], Sequence[QuerySet[Any]]]
+    parts: Callable[[Sorting], Sequence[QuerySet[Any]]]
     count: Count
     sorting: Sorting = NEWEST_FIRST
     per_page: int = ROWS_PER_PAGE
@@ -119,7 +129,7 @@ class Pages:
     def of(cls, found: QuerySet[Any], count: Count | None = None) -> Pages:
         """The pages of a list that is sorted by its keys, newest first."""
         count = how_many(found) if count is None else count
-        return cls(lambda: [found.order_by(*NEWEST_FIRST.fields)], count)
+        return cls(lambda sorting: [found.order_by(*sorting.fields)], count)
 
     def get_page(self, asked: str | None) -> Page:
         """The page asked for, or the nearest that there is."""
@@ -129,18 +139,14 @@ class Pages:
         number = max(min(number, self.num_pages), -self.num_pages)
         return Page(self, number)
 
-    def rows_of(self, number: int) -> QuerySet[Any]:
+    def rows_of(self, page: Page) -> QuerySet[Any]:
         """The rows of a page; of one from the end in reverse, the last row first.
 
         An inner query finds only the keys, and the outer one the columns and joins of these rows:
         so the database carries as little as possible past the rows that it skips.
         """
-        sorting, parts = self.sorting, list(self.parts())
-        if number < 0:
-            sorting = sorting.reversed()
-            parts = [part.reverse() for part in reversed(parts)]
-        stop = abs(number) * self.per_page
-        start = stop - self.per_page
+        sorting, stop = page.sorting, page.stop
+        start, parts = stop - self.per_page, self.parts(sorting)
         everything: QuerySet[Any] = parts[0].model._default_manager.order_by()
         if len(parts) == 1:
             picked = parts[0].values("pk")[start:stop]

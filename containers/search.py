@@ -10,7 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import connections
-from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    F,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Window,
+)
+from django_cte import CTE, with_cte
 
 from containers.counting import FAR_ENOUGH
 from containers.models import Container
@@ -19,6 +31,15 @@ from panel.models import User
 # What a trigram index can find anywhere in a name.
 SHORTEST = 3
 LARGEST_ID = 2**63 - 1
+# How many rows of a sorted list are looked through before a search is made by its indexes, and how
+# many rows that these find are sorted. A text that is in fewer than one name in a hundred is soon
+# found by the one, and in one in two hundred of a million by the other.
+LOOKED_THROUGH = 1_000
+SORTED = 20_000
+# What a search compares, and what its list may be sorted by.
+_COLUMNS = (
+    "pk", "name", "customer", "address", "plan", "node", "status", "status_since", "withdrawn_at",
+)  # fmt: skip
 
 
 def matching(
@@ -36,10 +57,32 @@ def looked_up(
     found: QuerySet[Container], text: str, most: int, whose: Sequence[int] | None = None
 ) -> QuerySet[Container]:
     """The same, looked up in the indexes: at most so many for each meaning of the text."""
-    theirs = of_people(text, found.db) if whose is None else Q(customer__in=whose)
-    meanings = [indexed_name_has(text, found.db), theirs]
-    keys = keys_of_any(found, [*meanings, *_other_meanings(text, found.db)], most)
+    keys = keys_of_any(found, _indexed_meanings(text, found.db, whose), most)
     return Container.objects.filter(pk__in=keys).order_by()
+
+
+def among_the_first(
+    listed: QuerySet[Container], text: str, whose: Sequence[int] | None = None
+) -> QuerySet[Container]:
+    """Those that match among the first `LOOKED_THROUGH` of a sorted list. No more are read."""
+    first = CTE(listed.only(*_COLUMNS)[:LOOKED_THROUGH], name="first")
+    return matching(with_cte(first, select=first.queryset()), text, whose)
+
+
+def all_if_few(
+    found: QuerySet[Container], text: str, whose: Sequence[int] | None = None
+) -> QuerySet[Container]:
+    """All that match, looked up in the indexes, to be sorted; none where there are more than
+    `SORTED`. Apart from the list, so that PostgreSQL does not look for them along its sort."""
+    meanings = _indexed_meanings(text, found.db, whose)
+    matches = CTE(any_of(found, meanings, SORTED + 1, _COLUMNS), name="matches")
+    rows: QuerySet[Container] = with_cte(matches, select=matches.queryset())
+    return rows.alias(how_many=Window(Count("pk"))).filter(how_many__lte=SORTED)
+
+
+def _indexed_meanings(text: str, alias: str, whose: Sequence[int] | None) -> list[Q]:
+    theirs = of_people(text, alias) if whose is None else Q(customer__in=whose)
+    return [indexed_name_has(text, alias), theirs, *_other_meanings(text, alias)]
 
 
 def _other_meanings(text: str, alias: str) -> list[Q]:
@@ -68,11 +111,19 @@ def number_in(text: str, prefix: str = "") -> int | None:
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
     """The keys of the rows that one of the meanings fits. Each is looked up in an index of its own,
     and finds at most so many."""
-    keys = [found.filter(meaning).order_by().values("pk")[:most] for meaning in meanings]
+    return any_of(found, meanings, most, ["pk"]).values("pk")
+
+
+def any_of(
+    found: QuerySet[Any], meanings: Iterable[Q], most: int, columns: Iterable[str]
+) -> QuerySet[Any]:
+    """The same rows with these columns."""
+    rows = found.order_by().only(*columns)
+    some = [rows.filter(meaning)[:most] for meaning in meanings]
     if not connections[found.db].features.supports_slicing_ordering_in_compound:
-        everything: QuerySet[Any] = found.model._default_manager.order_by()
-        keys = [everything.filter(pk__in=some).values("pk") for some in keys]
-    return keys[0].union(*keys[1:])
+        everything: QuerySet[Any] = found.model._default_manager.order_by().only(*columns)
+        some = [everything.filter(pk__in=each.values("pk")) for each in some]
+    return some[0].union(*some[1:])
 
 
 def few_or_many(

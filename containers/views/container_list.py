@@ -1,13 +1,14 @@
 """The query behind the list of containers: filters, search, sort and page, as the address has them.
 
 A list short enough to be counted is filtered, then sorted; of a longer one the rows are read off
-the index of its sort. Both give the same rows. A poll takes the way that its page took, and so
-needs one query.
+the index of its sort. A search that finds much tries first whether a page of it comes early in the
+sort, then whether what it finds can be looked up and sorted. All `Way`s give the same rows. A poll
+takes the way that its page took, and so needs one query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
 from django.db.models import QuerySet, Value
@@ -17,13 +18,13 @@ from containers.counting import FAR_ENOUGH, Count, CountsByStatus, counts_as_tex
 from containers.forms import FilterForm
 from containers.long_lists import of_plan_row_by_row, terms_on_no_node, terms_on_one_node
 from containers.models import Container
-from containers.paging import NEWEST_FIRST, Page, Pages, Sorting
+from containers.paging import NEWEST_FIRST, ROWS_PER_PAGE, Page, Pages, Sorting
 from containers.statuses import Status
 from containers.views.list_poll import (
     FINGERPRINT,
-    LONG,
     Fingerprint,
     Poll,
+    Way,
     counts_of,
     digest_of_list,
     digest_of_search,
@@ -53,6 +54,11 @@ SORTINGS = {
     "node": Sorting(("node__name", "-pk"), nullable="node__name"),
     "address": Sorting(("address", "-pk")),
 }
+
+
+# Of the rows that a page needs, how many are found among the first of the sort where it takes less
+# to go on along the sort than to look up and sort all that there are.
+SELDOM = 0.1
 
 
 class ContainerList:
@@ -93,11 +99,9 @@ class ContainerList:
 
     def page(self) -> Page:
         """The page asked for, or the nearest that there is."""
-        page = self._page_of(self._count)
         if self.text:
-            # What was found is in the query.
-            page.found = Listed(page.found)
-            return page
+            return self._page_of_search()
+        page = self._page_of(self._count, self._way)
         asked = self._asked, self.status, self.sort, self._count.more, page.number
         page.found = _pages.get(asked, lambda: Listed(page.found))
         return page
@@ -106,28 +110,29 @@ class ContainerList:
         """A digest of what a page with these rows shows."""
         shown = [(row.pk, row.revision, row.status, row.stopping_since) for row in rows]
         if self.text:
-            return digest_of_search(shown, self._matches)
-        return digest_of_list(shown, self.counts, is_long=self._count.more)
+            return digest_of_search(shown, self._matches, self._way)
+        return digest_of_list(shown, self.counts, self._way)
 
-    def poll(self, *, is_long: bool) -> Poll:
-        """The query that tells whether the page has changed. The page says itself whether it was
-        too long to be counted (`is_long`): so one query is enough."""
+    def poll(self, way: Way) -> Poll:
+        """The query that tells whether the page has changed. The page says itself in which `way`
+        it was read: so one query is enough."""
         # It is kept, and people are renamed: it asks anew each time whom the text finds.
         self._people = None
         matches = self._looked_up().values_list(*FINGERPRINT)
         counts = self._counting()
-        if self.text and not is_long:
-            return Poll(CompiledQuery(matches), counts, is_search=True, is_long=False)
-        shown = self._page_of(Count(FAR_ENOUGH * len(Status), more=is_long)).found
+        if self.text and way is Way.COUNTED:
+            return Poll(CompiledQuery(matches), counts, is_search=True, way=way)
+        count = Count(FAR_ENOUGH * len(Status), more=way is not Way.COUNTED)
+        shown = self._page_of(count, way).found
         if not self.text:
             in_one_text = counts_as_text(self._filtered, Status.values)
             on_page = CompiledQuery(shown.values_list(*FINGERPRINT, in_one_text))
-            return Poll(on_page, counts, is_search=False, is_long=is_long)
+            return Poll(on_page, counts, is_search=False, way=way)
         shown = Container.objects.filter(pk__in=shown.values("pk")).order_by()
         both = shown.values_list(*FINGERPRINT, Value(True)).union(
             self._looked_up().values_list(*FINGERPRINT, Value(False)), all=True
         )
-        return Poll(CompiledQuery(both), counts, is_search=True, is_long=True)
+        return Poll(CompiledQuery(both), counts, is_search=True, way=way)
 
     def _counting(self) -> CountsByStatus:
         return CountsByStatus(self._filtered, Status.values)
@@ -148,28 +153,75 @@ class ContainerList:
     def _people(self) -> Sequence[int] | None:
         return search.people_once(self.text, FAR_ENOUGH)
 
-    def _page_of(self, count: Count) -> Page:
-        parts = self._parts_of_many if count.more else self._few
-        return Pages(parts, count, self._sorting).get_page(self._page_number)
+    @cached_property
+    def _way(self) -> Way:
+        return Way.ALONG_THE_SORT if self._count.more else Way.COUNTED
 
-    def _few(self) -> list[QuerySet[Container]]:
+    def _page_of_search(self) -> Page:
+        """The first that is full, or the last. No query is kept: what was found is in it."""
+        for way, page in self._pages_of_search():
+            page.found = Listed(page.found)
+            if len(page.object_list) == ROWS_PER_PAGE:
+                break
+        self._way = way
+        return page
+
+    def _pages_of_search(self) -> Iterator[tuple[Way, Page]]:
+        """The page in the ways that it may be read, the likeliest to be quick first."""
+        page = self._page_of(self._count, self._way)
+        if self._count.more:
+            [early] = self._early(page.sorting)
+            keys = list(early.values_list("pk", flat=True)[: page.stop])
+            if len(keys) == page.stop:
+                shown = Container.objects.filter(pk__in=keys[-ROWS_PER_PAGE:])
+                page.found = shown.order_by(*page.sorting.terms())
+                yield Way.EARLY, page
+            elif len(keys) < page.stop * SELDOM:
+                yield Way.LOOKED_UP, self._page_of(self._count, Way.LOOKED_UP)
+        yield self._way, page
+
+    def _page_of(self, count: Count, way: Way) -> Page:
+        parts = {
+            Way.COUNTED: self._counted,
+            Way.EARLY: self._early,
+            Way.LOOKED_UP: self._looked_up_and_sorted,
+            Way.ALONG_THE_SORT: self._along_the_sort,
+        }
+        return Pages(parts[way], count, self._sorting).get_page(self._page_number)
+
+    def _counted(self, sorting: Sorting) -> list[QuerySet[Container]]:
         found = self._filtered
         if self.text:
             found = Container.objects.filter(pk__in=[key for key, *_ in self._matches])
-        return [self._in_status(found).order_by(*self._sorting.terms())]
+        return [self._in_status(found).order_by(*sorting.terms())]
 
-    def _parts_of_many(self) -> list[QuerySet[Container]]:
+    def _early(self, sorting: Sorting) -> list[QuerySet[Container]]:
+        """What comes before the end of the first part is no part of another."""
+        first, *_ = self._in_parts(sorting, lambda found: found)
+        found = search.among_the_first(first, self.text, self._people)
+        return [found.order_by(*sorting.terms())]
+
+    def _looked_up_and_sorted(self, sorting: Sorting) -> list[QuerySet[Container]]:
+        found = search.all_if_few(self._in_status(self._filtered), self.text, self._people)
+        return [found.order_by(*sorting.terms())]
+
+    def _along_the_sort(self, sorting: Sorting) -> list[QuerySet[Container]]:
+        return self._in_parts(sorting, self._matching)
+
+    def _in_parts(
+        self, sorting: Sorting, narrowed: Callable[[QuerySet[Container]], QuerySet[Container]]
+    ) -> list[QuerySet[Container]]:
         """The list in parts, each of which is read off the index of the sort."""
-        sorting, found, in_one_status = self._sorting, self._of_all_plans, bool(self.status)
+        found, in_one_status = self._of_all_plans, bool(self.status)
         if plan := self.filters.get("plan"):
             found = of_plan_row_by_row(found, plan, sorting, in_one_status=in_one_status)
         on_one_node = self.filters.get("node")
         terms = terms_on_one_node(sorting, found.db) if on_one_node else sorting.fields
-        found = self._in_status(self._matching(found)).order_by(*terms)
+        found = self._in_status(narrowed(found)).order_by(*terms)
         if not sorting.nullable:
             return [found]
         # Containers on no node are apart, so that the others can be read node by node.
-        without = self._in_status(self._matching(self._filtered)).filter(node=None)
+        without = self._in_status(narrowed(self._filtered)).filter(node=None)
         terms = terms_on_no_node(sorting, found.db, in_one_status=in_one_status)
         parts = [found.filter(node__name__isnull=False), without.order_by(*terms)]
         return parts[::-1] if sorting.is_descending else parts
@@ -198,8 +250,11 @@ def _rights(user: User) -> tuple[object, ...]:
 def unchanged(request: Request) -> bool:
     """Whether the page that polls would show the same now as when it was rendered."""
     seen = request.GET.get("seen", "")
+    if seen[:1] not in list(Way):
+        return False
+    way = Way(seen[0])
     parameters = tuple(item for item in request.GET.items() if item[0] != "seen")
-    is_long = seen.startswith(LONG)
-    key = _rights(request.user), parameters, is_long
-    poll = _polls.get(key, lambda: ContainerList(request).poll(is_long=is_long))
+    poll = _polls.get(
+        (_rights(request.user), parameters, way), lambda: ContainerList(request).poll(way)
+    )
     return poll.digest() == seen
