@@ -31,9 +31,8 @@ from panel.models import User
 # What a trigram index can find anywhere in a name.
 SHORTEST = 3
 LARGEST_ID = 2**63 - 1
-# How many rows of a sorted list are looked through before a search is made by its indexes, and how
-# many rows that these find are sorted. A text that is in fewer than one name in a hundred is soon
-# found by the one, and in one in two hundred of a million by the other.
+# How many rows of a sorted list are looked through for a search that finds much, and how many that
+# the indexes find are sorted. Either takes less time than the page around it.
 LOOKED_THROUGH = 1_000
 SORTED = 20_000
 # What a search compares, and what its list may be sorted by.
@@ -73,10 +72,16 @@ def all_if_few(
     found: QuerySet[Container], text: str, whose: Sequence[int] | None = None
 ) -> QuerySet[Container]:
     """All that match, looked up in the indexes, to be sorted; none where there are more than
-    `SORTED`. Apart from the list, so that PostgreSQL does not look for them along its sort."""
-    meanings = _indexed_meanings(text, found.db, whose)
-    matches = CTE(any_of(found, meanings, SORTED + 1, _COLUMNS), name="matches")
-    rows: QuerySet[Container] = with_cte(matches, select=matches.queryset())
+    `SORTED`."""
+    if connections[found.db].vendor == "sqlite":
+        rows = looked_up(found, text, SORTED + 1, whose)
+    else:
+        # Not by their keys: PostgreSQL would look for these along the index of the sort.
+        columns = found.order_by().only(*_COLUMNS)
+        meanings = _indexed_meanings(text, found.db, whose)
+        first, *others = (columns.filter(meaning)[: SORTED + 1] for meaning in meanings)
+        matches = CTE(first.union(*others), name="matches")
+        rows = with_cte(matches, select=matches.queryset())
     return rows.alias(how_many=Window(Count("pk"))).filter(how_many__lte=SORTED)
 
 
@@ -111,19 +116,11 @@ def number_in(text: str, prefix: str = "") -> int | None:
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
     """The keys of the rows that one of the meanings fits. Each is looked up in an index of its own,
     and finds at most so many."""
-    return any_of(found, meanings, most, ["pk"]).values("pk")
-
-
-def any_of(
-    found: QuerySet[Any], meanings: Iterable[Q], most: int, columns: Iterable[str]
-) -> QuerySet[Any]:
-    """The same rows with these columns."""
-    rows = found.order_by().only(*columns)
-    some = [rows.filter(meaning)[:most] for meaning in meanings]
+    keys = [found.filter(meaning).order_by().values("pk")[:most] for meaning in meanings]
     if not connections[found.db].features.supports_slicing_ordering_in_compound:
-        everything: QuerySet[Any] = found.model._default_manager.order_by().only(*columns)
-        some = [everything.filter(pk__in=each.values("pk")) for each in some]
-    return some[0].union(*some[1:])
+        everything: QuerySet[Any] = found.model._default_manager.order_by()
+        keys = [everything.filter(pk__in=some).values("pk") for some in keys]
+    return keys[0].union(*keys[1:])
 
 
 def few_or_many(
@@ -164,21 +161,33 @@ def indexed_name_has(text: str, alias: str, of: str = "") -> Q:
         return name_has(text, of)
     if len(part) < SHORTEST:
         return _starts_with(f"{of}name", part)
-    phrase = part.replace('"', '""')
-    return Q(**{f"{of}nameindex__name__match": f'"{phrase}"'})
+    return Q(**{f"{of}nameindex__name__match": _phrase(part)})
 
 
 def people(text: str) -> QuerySet[User, Any]:
-    """The keys of the people whose name has the text in it, or whose address it is. On SQLite, and
-    for a text with a space, all people are read, so only what it can mean is compared."""
+    """The keys of the people whose name has the text in it, or whose address it is. Only what the
+    text can mean is compared: without the index, or with an address, all people are read."""
+    words = [word for word in text.split() if len(word) >= SHORTEST]
     meant = Q(username__icontains=text)
     if " " in text:
-        meant |= Q(whole_name__icontains=text)
+        whole = Q(whole_name__icontains=text)
+        # What is in the whole name, its index finds in one of the two.
+        for word in words:
+            whole &= Q(first_name__icontains=word) | Q(last_name__icontains=word)
+        meant |= whole
     else:
         meant |= Q(first_name__icontains=text) | Q(last_name__icontains=text)
+    found = User.objects.with_whole_name().order_by()
     if "@" in text:
         meant |= Q(email__iexact=text)
-    return User.objects.with_whole_name().filter(meant).order_by().values("pk")
+    elif words and connections[found.db].vendor == "sqlite":
+        found = found.filter(peopleindex__names__match=" ".join(map(_phrase, words)))
+    return found.filter(meant).values("pk")
+
+
+def _phrase(text: str) -> str:
+    """As FTS5 takes it for what it is."""
+    return '"{}"'.format(text.replace('"', '""'))
 
 
 def people_once(text: str, most: int) -> Sequence[int] | None:

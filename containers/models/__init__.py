@@ -4,7 +4,7 @@ from containers.models.beat import Beat
 from containers.models.container import Container
 from containers.models.history import FileChange, StatusChange
 from containers.models.lifecycle import Action, Lifecycle
-from containers.models.name_index import NameIndex
+from containers.models.name_index import NameIndex, PeopleIndex
 from containers.models.node import Node, NodeImage
 from containers.models.operation import Operation
 from containers.models.server_image import ServerImage
@@ -22,6 +22,7 @@ __all__ = [
     "Node",
     "NodeImage",
     "Operation",
+    "PeopleIndex",
     "ServerImage",
     "Span",
     "StatusChange",

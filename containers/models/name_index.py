@@ -1,4 +1,8 @@
-"""SQLite's index of the names of containers: any three letters of one are found in it."""
+"""SQLite's indexes of the names of containers and people: any three letters of one are found.
+
+The models are of the FTS5 tables that `raw_indexes` makes and its triggers keep. There are none on
+PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +27,13 @@ class Match(Lookup):
 
 
 class NameIndex(models.Model):
-    """The FTS5 table that `raw_indexes` makes and its triggers keep. A join, so that it is
-    read no further than needed: three letters may be in a third of all names. Not there on
-    PostgreSQL."""
+    """Of containers. Joined, so that it is read no further than needed: three letters may be in a
+    third of all names."""
 
     container = models.OneToOneField(
         "containers.Container", models.DO_NOTHING, primary_key=True, db_column="rowid"
     )
-    # The hidden column of FTS5 that bears the name of the table.
+    # FTS5's hidden column that bears the name of the table.
     name = Trigrams(db_column="containers_name")
 
     class Meta:
@@ -39,3 +42,19 @@ class NameIndex(models.Model):
 
     def __str__(self) -> str:
         return f"names like {self.container}"
+
+
+class PeopleIndex(models.Model):
+    """Of people: their user names, first and last names."""
+
+    person = models.OneToOneField(
+        "panel.User", models.DO_NOTHING, primary_key=True, db_column="rowid"
+    )
+    names = Trigrams(db_column="panel_names")
+
+    class Meta:
+        managed = False
+        db_table = "panel_names"
+
+    def __str__(self) -> str:
+        return f"names like {self.person}"

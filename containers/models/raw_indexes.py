@@ -1,7 +1,7 @@
 """Indexes that a model cannot declare for one database alone: made by SQL after the migrations,
 wherever they are missing.
 
-Of names PostgreSQL keeps trigrams (pg_trgm), and SQLite does (FTS5).
+Of the names of containers and people PostgreSQL keeps trigrams (pg_trgm), and SQLite does (FTS5).
 """
 
 from __future__ import annotations
@@ -22,13 +22,23 @@ def make_indexes(sender: AppConfig, using: str, **_: Any) -> None:
             for statement in _ON_POSTGRESQL:
                 cursor.execute(statement)
             return
-        cursor.execute(
-            "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' "
-            "AND name LIKE 'containers_name_%%'"
-        )
-        if cursor.fetchone() != (len(_TRIGGERS),):
-            for statement in (_NAMES, *_TRIGGERS, _FILL):
-                cursor.execute(statement)
+        for name, table, columns in _ON_SQLITE:
+            cursor.execute(
+                "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE %s",
+                [f"{name}_%"],
+            )
+            if cursor.fetchone() != (len(_TRIGGERS),):
+                for statement in _trigrams(name, table, columns):
+                    cursor.execute(statement)
+
+
+def _trigrams(name: str, table: str, columns: list[str]) -> list[str]:
+    new, old = ([f"{row}.{column}" for column in columns] for row in ("new", "old"))
+    parts = {
+        "name": name, "table": table,
+        "columns": ", ".join(columns), "new": ", ".join(new), "old": ", ".join(old),
+    }  # fmt: skip
+    return [statement.format(**parts) for statement in (_CREATE, *_TRIGGERS, _FILL)]
 
 
 _ON_POSTGRESQL = [
@@ -45,18 +55,22 @@ _ON_POSTGRESQL = [
     "(upper(username::text) gin_trgm_ops, upper(first_name::text) gin_trgm_ops, "
     "upper(last_name::text) gin_trgm_ops)",
 ]
-_NAMES = """CREATE VIRTUAL TABLE IF NOT EXISTS containers_name USING fts5(
-    name, content='containers_container', content_rowid='id', tokenize='trigram')"""
-_FILL = "INSERT INTO containers_name (containers_name) VALUES ('rebuild')"
-_ADD = "INSERT INTO containers_name (rowid, name) VALUES (new.id, new.name);"
-_TAKE = """INSERT INTO containers_name (containers_name, rowid, name)
-    VALUES ('delete', old.id, old.name);"""
+# FTS5 tables of columns that stay in tables of ours: name, table, columns.
+_ON_SQLITE = [
+    ("containers_name", "containers_container", ["name"]),
+    ("panel_names", "panel_user", ["username", "first_name", "last_name"]),
+]
+_CREATE = """CREATE VIRTUAL TABLE IF NOT EXISTS {name} USING fts5(
+    {columns}, content='{table}', content_rowid='id', tokenize='trigram')"""
+_FILL = "INSERT INTO {name} ({name}) VALUES ('rebuild')"
+_ADD = "INSERT INTO {name} (rowid, {columns}) VALUES (new.id, {new});"
+_TAKE = "INSERT INTO {name} ({name}, rowid, {columns}) VALUES ('delete', old.id, {old});"
 _TRIGGERS = [
-    f"""CREATE TRIGGER IF NOT EXISTS containers_name_{name}
-        AFTER {when} ON containers_container BEGIN {what} END"""
+    f"""CREATE TRIGGER IF NOT EXISTS {{name}}_{name}
+        AFTER {when} ON {{table}} BEGIN {what} END"""
     for name, when, what in (
         ("added", "INSERT", _ADD),
         ("taken", "DELETE", _TAKE),
-        ("changed", "UPDATE OF name", _TAKE + _ADD),
+        ("changed", "UPDATE OF {columns}", _TAKE + _ADD),
     )
 ]

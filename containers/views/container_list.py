@@ -160,15 +160,15 @@ class ContainerList:
     def _page_of_search(self) -> Page:
         """The first that is full, or the last. No query is kept: what was found is in it."""
         for way, page in self._pages_of_search():
-            page.found = Listed(page.found)
+            self._way, page.found = way, Listed(page.found)
             if len(page.object_list) == ROWS_PER_PAGE:
                 break
-        self._way = way
         return page
 
     def _pages_of_search(self) -> Iterator[tuple[Way, Page]]:
         """The page in the ways that it may be read, the likeliest to be quick first."""
-        page = self._page_of(self._count, self._way)
+        usual = self._way
+        page = self._page_of(self._count, usual)
         if self._count.more:
             [early] = self._early(page.sorting)
             keys = list(early.values_list("pk", flat=True)[: page.stop])
@@ -178,7 +178,7 @@ class ContainerList:
                 yield Way.EARLY, page
             elif len(keys) < page.stop * SELDOM:
                 yield Way.LOOKED_UP, self._page_of(self._count, Way.LOOKED_UP)
-        yield self._way, page
+        yield usual, page
 
     def _page_of(self, count: Count, way: Way) -> Page:
         parts = {

@@ -18,6 +18,7 @@ from containers.paging import Pages
 from containers.statuses import Status
 from containers.views import container_list, list_poll
 from containers.views.container_list import SORTINGS
+from containers.views.list_poll import Way
 from panel.compiled import Kept
 from panel.models import User
 from tests.cast import ContainerFactory, UserFactory
@@ -196,6 +197,46 @@ def test_a_search_that_finds_too_much_says_so(as_ada: Client, many: list[Contain
     assert chips(as_ada.get("/containers/?q=c-10"))["all"] == 10
 
 
+@pytest.mark.parametrize(
+    ("narrowed", "numbers"), [("", [1, 2, -2, -1]), ("&status=running&plan=Small", [1, -1])]
+)
+@pytest.mark.parametrize("way", [Way.EARLY, Way.LOOKED_UP, Way.ALONG_THE_SORT])
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_search_that_finds_much_is_sorted_like_one_that_finds_little(
+    sort: str,
+    way: Way,
+    narrowed: str,
+    numbers: list[int],
+    as_ada: Client,
+    many: list[Container],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "LOOKED_THROUGH", 180 if way is Way.EARLY else 0)
+    monkeypatch.setattr(search, "SORTED", 180 if way is Way.LOOKED_UP else 0)
+    address = f"/containers/?q=c-&sort={sort}{narrowed}&page="
+    pages = {number: as_ada.get(f"{address}{number}") for number in numbers}
+    for page in pages.values():
+        # Of the parts of a list that is sorted by node, the first may have less than a page.
+        assert "node" in sort or f"seen={way}" in page.content.decode()
+        assert poll(as_ada, page).status_code == 204
+
+    patience(monkeypatch, 1_000)
+    read = [name for number in (1, 2, 3, 4) for name in names(as_ada.get(f"{address}{number}"))]
+    whole = list(dict.fromkeys(read))
+    expected = {1: whole[:50], 2: whole[50:100], -2: whole[-100:-50], -1: whole[-50:]}
+    for number, page in pages.items():
+        assert names(page) == expected[number]
+
+
+def test_a_search_finds_nothing_by_its_indexes_where_that_is_too_much(
+    many: list[Container], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SORTED", 180)
+    assert search.all_if_few(Container.objects.all(), "c-").count() == 180
+    monkeypatch.setattr(search, "SORTED", 179)
+    assert search.all_if_few(Container.objects.all(), "c-").count() == 0
+
+
 def test_a_new_name_is_found_and_an_old_one_is_not(as_ada: Client, lena: User) -> None:
     made = ContainerFactory.create(customer=lena, name="before", on_node=False)
     Container.objects.filter(pk=made.pk).update(name="after")
@@ -204,25 +245,39 @@ def test_a_new_name_is_found_and_an_old_one_is_not(as_ada: Client, lena: User) -
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL keeps its index itself")
-def test_the_index_of_names_is_made_anew_when_a_migration_has_dropped_its_triggers(
-    as_ada: Client, lena: User
+@pytest.mark.parametrize("trigger", ["containers_name_added", "panel_names_added"])
+def test_an_index_of_names_is_made_anew_when_a_migration_has_dropped_its_triggers(
+    trigger: str, as_ada: Client
 ) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER containers_name_added")
-    ContainerFactory.create(customer=lena, name="missed", on_node=False)
-    assert names(as_ada.get("/containers/?q=missed")) == []
+        cursor.execute(f"DROP TRIGGER {trigger}")
+    zoe = UserFactory.create(username="zoe", last_name="Okonkwo")
+    ContainerFactory.create(customer=zoe, name="missed", on_node=False)
+    text = {"containers_name_added": "missed", "panel_names_added": "okon"}[trigger]
+    assert names(as_ada.get(f"/containers/?q={text}")) == []
     raw_indexes.make_indexes(apps.get_app_config("containers"), using="default")
-    assert names(as_ada.get("/containers/?q=missed")) == ["missed"]
+    assert names(as_ada.get(f"/containers/?q={text}")) == ["missed"]
 
 
 def test_customers_are_found_by_their_names(as_ada: Client) -> None:
-    zoe = UserFactory.create(username="zoe", last_name="Okonkwo")
+    zoe = UserFactory.create(
+        username="zoe", first_name="Zoë Al", last_name="Okonkwo", email="zoe@example.com"
+    )
     ContainerFactory.create(customer=zoe, name="hers", on_node=False)
-    assert names(as_ada.get("/containers/?q=okon")) == ["hers"]
+    for text in ("okon", "OKON", "oe", "l ok", "Al Okonkwo", "zoë al o", "Zoe@example.com"):
+        assert names(as_ada.get("/containers/", {"q": text})) == ["hers"], text
+    for text in ("oko nkwo", "Okonkwo Al", "zoe@", '"okon"', "okon*", "okon OR zoe"):
+        assert names(as_ada.get("/containers/", {"q": text})) == [], text
+    User.objects.filter(pk=zoe.pk).update(last_name="Adeyemi")
+    assert names(as_ada.get("/containers/?q=okon")) == []
+    assert names(as_ada.get("/containers/?q=adey")) == ["hers"]
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite reads all people")
-def test_people_are_found_by_the_trigrams_of_their_names() -> None:
+@pytest.mark.parametrize("text", ["okon", "zoe okon", "al okon"])
+def test_people_are_found_by_the_trigrams_of_their_names(text: str) -> None:
+    if connection.vendor == "sqlite":
+        assert "SCAN panel_user" not in search.people(text).explain()
+        return
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    assert "panel_user_trigrams" in search.people("okon").explain()
+    assert "panel_user_trigrams" in search.people(text).explain()
