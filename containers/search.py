@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -34,7 +35,9 @@ LARGEST_ID = 2**63 - 1
 # How many rows of a sorted list are looked through for a search that finds much, and how many that
 # the indexes find are sorted. Either takes less time than the page around it.
 LOOKED_THROUGH = 1_000
-SORTED = 20_000
+SORTED = 50_000
+# How many of the rows looked through have to match for a page full to be found soon behind them.
+SOME = 5
 # What a search compares, and what its list may be sorted by.
 _COLUMNS = (
     "pk", "name", "customer", "address", "plan", "node", "status", "status_since", "withdrawn_at",
@@ -129,21 +132,33 @@ def few_or_many(
     looked_up: Callable[[Any, str, int], QuerySet[Any]],
     matching: Callable[[Any, str], QuerySet[Any]],
 ) -> QuerySet[Any]:
-    """Those of the rows that the text finds: looked up where these are few, else checked row by
-    row, as the newest are soon found."""
-    keys = looked_up(rows, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
-    first = list(keys[: FAR_ENOUGH + 1])
-    return rows.filter(pk__in=first) if len(first) <= FAR_ENOUGH else matching(rows, text)
+    """Those of the rows that the text finds, to be listed newest first: looked up where they are
+    few, or where none of many is soon found; else checked row by row."""
+    return _narrowed(rows, "pk", partial(looked_up, rows, text), matching(rows, text))
 
 
 def of_found(rows: QuerySet[Any], containers: QuerySet[Container], text: str) -> QuerySet[Any]:
     """The same for rows that belong to containers, of which the text finds some."""
-    found = looked_up(containers, text, FAR_ENOUGH + 1).values_list("pk", flat=True)
-    keys = list(found[: FAR_ENOUGH + 1])
-    if len(keys) <= FAR_ENOUGH:
-        return rows.filter(container__in=keys)
     one = Container.objects.filter(pk=OuterRef("container"))
-    return rows.filter(Exists(matching(one, text)))
+    row_by_row = rows.filter(Exists(matching(one, text)))
+    return _narrowed(rows, "container", partial(looked_up, containers, text), row_by_row)
+
+
+def _narrowed(
+    rows: QuerySet[Any],
+    column: str,
+    looked_up: Callable[[int], QuerySet[Any]],
+    row_by_row: QuerySet[Any],
+) -> QuerySet[Any]:
+    """Those whose column is the key of one that is looked up: `row_by_row` finds the same."""
+    first = list(looked_up(FAR_ENOUGH + 1).values_list("pk", flat=True)[: FAR_ENOUGH + 1])
+    if len(first) <= FAR_ENOUGH:
+        return rows.filter(**{f"{column}__in": first})
+    newest = rows.order_by("-pk").values("pk")[:LOOKED_THROUGH]
+    if row_by_row.order_by().filter(pk__in=newest)[:SOME].count() == SOME:
+        return row_by_row
+    keys = looked_up(SORTED + 1).values("pk")
+    return rows.filter(_one_of(column, keys, rows.db)) if keys.count() <= SORTED else row_by_row
 
 
 def name_has(text: str, of: str = "") -> Q:
@@ -199,14 +214,19 @@ def people_once(text: str, most: int) -> Sequence[int] | None:
 
 def of_people(text: str, alias: str) -> Q:
     """What belongs to customers whom the text finds, looked up customer by customer."""
+    return _one_of("customer", people(text), alias)
+
+
+def _one_of(column: str, keys: QuerySet[Any, Any], alias: str) -> Q:
+    """Looked up key by key."""
     if connections[alias].vendor == "sqlite":
-        return Q(customer__in=people(text))
+        return Q(**{f"{column}__in": keys})
     # As an array: of a subquery PostgreSQL assumes that it finds many, and reads everything.
-    theirs = Func(
-        F("customer_id"), _AnyOf(people(text)), arg_joiner=" = ", template="(%(expressions)s)",
+    among = Func(
+        F(column), _AnyOf(keys), arg_joiner=" = ", template="(%(expressions)s)",
         output_field=BooleanField(),
     )  # fmt: skip
-    return Q(theirs)
+    return Q(among)
 
 
 class _AnyOf(Subquery):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from containers.counting import FAR_ENOUGH, Count, counts_among, counts_by_status, total
 from containers.models import Operation
 from containers.paging import Pages, links
+from containers.search import few_or_many
 from containers.views.polling import digest, poll_seconds
 from orders.models import Order
 from orders.models.order import OrderQuerySet
@@ -54,7 +55,7 @@ def under_way() -> Prefetch[Any]:
     )
 
 
-def _found(visible: OrderQuerySet, text: str) -> tuple[OrderQuerySet, dict[str, Count]]:
+def _found(visible: OrderQuerySet, text: str) -> tuple[QuerySet[Order], dict[str, Count]]:
     """Those that the text finds, and how many are in each status."""
     if not text:
         return visible, counts_by_status(visible, Order.Status.values)
@@ -62,5 +63,5 @@ def _found(visible: OrderQuerySet, text: str) -> tuple[OrderQuerySet, dict[str, 
     first = list(few[: FAR_ENOUGH + 1])
     counts = counts_among([status for _, status in first], Order.Status.values)
     if len(first) > FAR_ENOUGH:
-        return matching(visible, text), counts
+        return few_or_many(visible, text, looked_up, matching), counts
     return visible.filter(pk__in=[key for key, _ in first]), counts

@@ -50,13 +50,14 @@ def test_history_is_narrowed_to_what_failed(as_ada: Client, mixed: Container) ->
     assert shown(as_ada, status="failed") == ["web-01 stopped"]
 
 
-@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize(("far_enough", "sorted_"), [(1000, 1000), (0, 1000), (0, 0)])
 @pytest.mark.parametrize("text", ["shop", "sho", "Haddad", "omar"])
 def test_history_is_searched_by_container_and_customer(
-    as_ada: Client, mixed: Container, text: str, few: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not few:
-        monkeypatch.setattr(search, "FAR_ENOUGH", 0)
+    as_ada: Client, mixed: Container, text: str, far_enough: int, sorted_: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(search, "FAR_ENOUGH", far_enough)
+    monkeypatch.setattr(search, "SORTED", sorted_)
     assert shown(as_ada, q=text) == ["shop running", "shop booting"]
     assert shown(as_ada, q=text, status="running") == ["shop running"]
     assert shown(as_ada, q=text, status="failed") == []

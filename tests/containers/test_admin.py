@@ -188,12 +188,13 @@ def test_a_list_too_long_to_be_counted_says_so(
 
 @pytest.mark.parametrize("model", ["operation", "statuschange"])
 @pytest.mark.parametrize("text", ["web-01", "ct-{0.pk}", "Lena Fischer"])
-@pytest.mark.parametrize("far_enough", [1000, 0])
+@pytest.mark.parametrize(("far_enough", "sorted_"), [(1000, 1000), (0, 1000), (0, 0)])
 def test_what_happened_to_a_container_is_found_as_in_the_activity(
     office: Client, container: Container, omar: User, node: Node, text: str, model: str,
-    far_enough: int, monkeypatch: pytest.MonkeyPatch,
+    far_enough: int, sorted_: int, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("containers.search.FAR_ENOUGH", far_enough)
+    monkeypatch.setattr("containers.search.SORTED", sorted_)
     for each in (container, ContainerFactory.create(customer=omar, node=node, name="other")):
         act(office, "start", each)
     address = f"/admin/containers/{model}/"
@@ -206,12 +207,13 @@ def test_what_happened_to_a_container_is_found_as_in_the_activity(
 
 
 @pytest.mark.parametrize("text", ["ct-{0.pk}", "eb-0", "Lena Fischer", "{0.address}"])
-@pytest.mark.parametrize("far_enough", [1000, 0])
+@pytest.mark.parametrize(("far_enough", "sorted_"), [(1000, 1000), (0, 1000), (0, 0)])
 def test_a_container_is_found_as_on_the_panels_own_pages_however_many_there_are(
-    office: Client, container: Container, omar: User, node: Node, text: str, far_enough: int,
-    monkeypatch: pytest.MonkeyPatch,
+    office: Client, container: Container, omar: User, node: Node, text: str,
+    far_enough: int, sorted_: int, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("containers.search.FAR_ENOUGH", far_enough)
+    monkeypatch.setattr("containers.search.SORTED", sorted_)
     User.objects.filter(pk=container.customer_id).update(username="k4711")
     ContainerFactory.create(customer=omar, node=node, name="other")
     Container.objects.filter(pk=container.pk).update(name="web-01", address="10.7.0.1")

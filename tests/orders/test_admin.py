@@ -54,12 +54,13 @@ def test_every_list_opens_and_can_be_searched(
           ("web-01", "k4711", "Lena Fischer", "lena@example.com")),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("far_enough", [1000, 0])
+@pytest.mark.parametrize(("far_enough", "sorted_"), [(1000, 1000), (0, 1000), (0, 0)])
 def test_a_row_is_found_by_whatever_stands_on_it_however_many_there_are(
     as_sten: Client, lena: User, omar: User, order: Order, pay: Pay, model: str, text: str,
-    far_enough: int, monkeypatch: pytest.MonkeyPatch,
+    far_enough: int, sorted_: int, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("containers.search.FAR_ENOUGH", far_enough)
+    monkeypatch.setattr("containers.search.SORTED", sorted_)
     User.objects.filter(pk=lena.pk).update(username="k4711")
     pay(OrderFactory.create(customer=omar, plan=PlanFactory.create(name="Another")))
     payment = pay(order)
