@@ -158,7 +158,7 @@ class ContainerList:
         return Way.ALONG_THE_SORT if self._count.more else Way.COUNTED
 
     def _page_of_search(self) -> Page:
-        """The first that is full, or the last. No query is kept: what was found is in it."""
+        """The first that is full, or the last. Its query is not kept: what was found is in it."""
         for way, page in self._pages_of_search():
             self._way, page.found = way, Listed(page.found)
             if len(page.object_list) == ROWS_PER_PAGE:
@@ -167,18 +167,17 @@ class ContainerList:
 
     def _pages_of_search(self) -> Iterator[tuple[Way, Page]]:
         """The page in the ways that it may be read, the likeliest to be quick first."""
-        usual = self._way
-        page = self._page_of(self._count, usual)
+        way = self._way
+        page = self._page_of(self._count, way)
         if self._count.more:
             [early] = self._early(page.sorting)
             keys = list(early.values_list("pk", flat=True)[: page.stop])
             if len(keys) == page.stop:
                 shown = Container.objects.filter(pk__in=keys[-ROWS_PER_PAGE:])
-                page.found = shown.order_by(*page.sorting.terms())
-                yield Way.EARLY, page
+                way, page.found = Way.EARLY, shown.order_by(*page.sorting.terms())
             elif len(keys) < page.stop * SELDOM:
                 yield Way.LOOKED_UP, self._page_of(self._count, Way.LOOKED_UP)
-        yield usual, page
+        yield way, page
 
     def _page_of(self, count: Count, way: Way) -> Page:
         parts = {
@@ -196,7 +195,7 @@ class ContainerList:
         return [self._in_status(found).order_by(*sorting.terms())]
 
     def _early(self, sorting: Sorting) -> list[QuerySet[Container]]:
-        """What comes before the end of the first part is no part of another."""
+        """Of the first part alone: those of others come later."""
         first, *_ = self._in_parts(sorting, lambda found: found)
         found = search.among_the_first(first, self.text, self._people)
         return [found.order_by(*sorting.terms())]
