@@ -158,7 +158,7 @@ def _narrowed(
     if row_by_row.order_by().filter(pk__in=newest)[:SOME].count() == SOME:
         return row_by_row
     keys = looked_up(SORTED + 1).values("pk")
-    return rows.filter(_one_of(column, keys, rows.db)) if keys.count() <= SORTED else row_by_row
+    return rows.filter(one_of(column, keys, rows.db)) if keys.count() <= SORTED else row_by_row
 
 
 def name_has(text: str, of: str = "") -> Q:
@@ -214,11 +214,11 @@ def people_once(text: str, most: int) -> Sequence[int] | None:
 
 def of_people(text: str, alias: str) -> Q:
     """What belongs to customers whom the text finds, looked up customer by customer."""
-    return _one_of("customer", people(text), alias)
+    return one_of("customer", people(text), alias)
 
 
-def _one_of(column: str, keys: QuerySet[Any, Any], alias: str) -> Q:
-    """Looked up key by key."""
+def one_of(column: str, keys: QuerySet[Any, Any], alias: str) -> Q:
+    """Rows whose column is one of the keys, looked up key by key."""
     if connections[alias].vendor == "sqlite":
         return Q(**{f"{column}__in": keys})
     # As an array: of a subquery PostgreSQL assumes that it finds many, and reads everything.

@@ -49,11 +49,15 @@ def payments_matching(found: PaymentQuerySet, text: str) -> PaymentQuerySet:
 
 def payments_looked_up(found: PaymentQuerySet, text: str, most: int) -> PaymentQuerySet:
     """The same, looked up in the indexes: at most so many for each meaning of the text."""
-    orders = list(looked_up(Order.objects.all(), text, most).values_list("pk", flat=True)[:most])
-    if len(orders) == most:
+    first = list(looked_up(Order.objects.all(), text, most).values_list("pk", flat=True)[:most])
+    theirs = Q(order__in=first)
+    if len(first) == most:
         # There may be more, and few of the first be paid.
-        return payments_matching(found, text)
-    keys = search.keys_of_any(found, [Q(order__in=orders), *_own_meanings(text)], most)
+        orders = looked_up(Order.objects.all(), text, search.SORTED + 1).values("pk")
+        if orders.count() > search.SORTED:
+            return payments_matching(found, text)
+        theirs = search.one_of("order", orders, found.db)
+    keys = search.keys_of_any(found, [theirs, *_own_meanings(text)], most)
     return Payment.objects.filter(pk__in=keys).order_by()
 
 
