@@ -26,7 +26,8 @@ from django.db.models import (
 from django_cte import CTE, with_cte
 
 from containers.counting import FAR_ENOUGH
-from containers.models import Container
+from containers.models import Container, Operation
+from containers.models.history import FAILURE
 from panel.models import User
 
 # What a trigram index can find anywhere in a name.
@@ -142,6 +143,13 @@ def of_found(rows: QuerySet[Any], containers: QuerySet[Container], text: str) ->
     one = Container.objects.filter(pk=OuterRef("container"))
     row_by_row = rows.filter(Exists(matching(one, text)))
     return _narrowed(rows, "container", partial(looked_up, containers, text), row_by_row)
+
+
+def failures(changes: QuerySet[Any], operations: QuerySet[Operation]) -> QuerySet[Any]:
+    """The changes with which one of these Operations failed, to be listed newest first."""
+    failed = operations.filter(outcome=Operation.Outcome.FAILED).order_by()
+    row_by_row = changes.filter(FAILURE)
+    return _narrowed(changes, "operation", lambda most: failed[:most], row_by_row).filter(FAILURE)
 
 
 def _narrowed(

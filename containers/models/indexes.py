@@ -32,6 +32,8 @@ def _sorted(
 
 INDEXES = [
     models.Index(fields=["create_again_at"]),
+    # Few, and counted on each look at the dashboard.
+    models.Index(fields=["node", "status"], condition=models.Q(missing=True), name="missing"),
     # In place of the foreign keys' own.
     models.Index(fields=["customer", "withdrawn_at", "status", "-id", "plan"], name="by_customer"),
     # SQLite sums up off this one what is promised on nodes, and takes no other for it; PostgreSQL

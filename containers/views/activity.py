@@ -9,10 +9,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from containers.models import Container, StatusChange
-from containers.models.history import FAILURE
+from containers.models import Container, Operation, StatusChange
 from containers.paging import Pages, links
-from containers.search import of_found
+from containers.search import failures, of_found
 from containers.statuses import Status
 from panel.http import Request
 
@@ -28,7 +27,7 @@ def activity(request: Request) -> HttpResponse:
         changes = of_found(changes, Container.objects.visible_to(request.user), text)
     status = request.GET.get("status", "")
     if status == FAILED:
-        changes = changes.filter(FAILURE)
+        changes = failures(changes, Operation.objects.visible_to(request.user))
     elif status in Status.values:
         changes = changes.filter(to_status=status)
     else:

@@ -45,12 +45,23 @@ def test_what_failed_is_marked_in_every_history(
     assert as_lena.get(f"{page}activity/").content.decode().count(MARK) == 2
 
 
-def test_history_is_narrowed_to_what_failed(as_ada: Client, mixed: Container) -> None:
+WAYS = [(1000, 1000), (0, 1000), (0, 0)]
+
+
+@pytest.mark.parametrize(("far_enough", "sorted_"), WAYS)
+def test_history_is_narrowed_to_what_failed(
+    as_ada: Client, as_lena: Client, as_omar: Client, mixed: Container, far_enough: int,
+    sorted_: int, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(search, "FAR_ENOUGH", far_enough)
+    monkeypatch.setattr(search, "SORTED", sorted_)
+    assert shown(as_lena, status="failed") == ["web-01 stopped"]
+    assert shown(as_omar, status="failed") == []
     assert shown(as_ada) == ["web-01 stopped", "web-01 booting", "shop running", "shop booting"]
     assert shown(as_ada, status="failed") == ["web-01 stopped"]
 
 
-@pytest.mark.parametrize(("far_enough", "sorted_"), [(1000, 1000), (0, 1000), (0, 0)])
+@pytest.mark.parametrize(("far_enough", "sorted_"), WAYS)
 @pytest.mark.parametrize("text", ["shop", "sho", "Haddad", "omar"])
 def test_history_is_searched_by_container_and_customer(
     as_ada: Client, mixed: Container, text: str, far_enough: int, sorted_: int,
