@@ -57,10 +57,17 @@ def matching(
 
 
 def looked_up(
-    found: QuerySet[Container], text: str, most: int, whose: Sequence[int] | None = None
+    found: QuerySet[Container],
+    text: str,
+    most: int,
+    whose: Sequence[int] | None = None,
+    *,
+    of_few: bool = False,
 ) -> QuerySet[Container]:
-    """The same, looked up in the indexes: at most so many for each meaning of the text."""
-    keys = keys_of_any(found, _indexed_meanings(text, found.db, whose), most)
+    """The same, looked up in the indexes: at most so many for each meaning of the text. `of_few`:
+    those of one customer or node, whose names are compared one by one."""
+    name = name_has(text) if of_few else indexed_name_has(text, found.db)
+    keys = keys_of_any(found, _meanings(name, text, found.db, whose), most)
     return Container.objects.filter(pk__in=keys).order_by()
 
 
@@ -82,16 +89,16 @@ def all_if_few(
     else:
         # Not by their keys: PostgreSQL would look for these along the index of the sort.
         columns = found.order_by().only(*_COLUMNS)
-        meanings = _indexed_meanings(text, found.db, whose)
+        meanings = _meanings(name_has(text), text, found.db, whose)
         first, *others = (columns.filter(meaning)[: SORTED + 1] for meaning in meanings)
         matches = CTE(first.union(*others), name="matches")
         rows = with_cte(matches, select=matches.queryset())
     return rows.alias(how_many=Window(Count("pk"))).filter(how_many__lte=SORTED)
 
 
-def _indexed_meanings(text: str, alias: str, whose: Sequence[int] | None) -> list[Q]:
+def _meanings(name: Q, text: str, alias: str, whose: Sequence[int] | None) -> list[Q]:
     theirs = of_people(text, alias) if whose is None else Q(customer__in=whose)
-    return [indexed_name_has(text, alias), theirs, *_other_meanings(text, alias)]
+    return [name, theirs, *_other_meanings(text, alias)]
 
 
 def _other_meanings(text: str, alias: str) -> list[Q]:
@@ -138,11 +145,14 @@ def few_or_many(
     return _narrowed(rows, "pk", partial(looked_up, rows, text), matching(rows, text))
 
 
-def of_found(rows: QuerySet[Any], containers: QuerySet[Container], text: str) -> QuerySet[Any]:
+def of_found(
+    rows: QuerySet[Any], containers: QuerySet[Container], text: str, *, of_few: bool = False
+) -> QuerySet[Any]:
     """The same for rows that belong to containers, of which the text finds some."""
     one = Container.objects.filter(pk=OuterRef("container"))
     row_by_row = rows.filter(Exists(matching(one, text)))
-    return _narrowed(rows, "container", partial(looked_up, containers, text), row_by_row)
+    theirs = partial(looked_up, containers, text, of_few=of_few)
+    return _narrowed(rows, "container", theirs, row_by_row)
 
 
 def failures(changes: QuerySet[Any], operations: QuerySet[Operation]) -> QuerySet[Any]:

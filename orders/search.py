@@ -19,10 +19,12 @@ def matching(found: OrderQuerySet, text: str) -> OrderQuerySet:
     return found.filter(matches)
 
 
-def looked_up(found: OrderQuerySet, text: str, most: int) -> OrderQuerySet:
-    """The same, looked up in the indexes: at most so many for each meaning of the text."""
+def looked_up(found: OrderQuerySet, text: str, most: int, *, of_few: bool = False) -> OrderQuerySet:
+    """The same, looked up in the indexes: at most so many for each meaning of the text. `of_few`:
+    those of one customer, whose containers' names are compared one by one."""
+    of = "container__"
     meanings = [
-        search.indexed_name_has(text, found.db, of="container__"),
+        search.name_has(text, of) if of_few else search.indexed_name_has(text, found.db, of),
         search.of_people(text, found.db),
         *_other_meanings(text),
     ]

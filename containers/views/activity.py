@@ -24,7 +24,9 @@ def activity(request: Request) -> HttpResponse:
     changes: QuerySet[Any] = StatusChange.objects.visible_to(request.user)
     text = request.GET.get("q", "").replace("\0", "").strip()
     if text:
-        changes = of_found(changes, Container.objects.visible_to(request.user), text)
+        own = not request.user.sees_everything
+        containers = Container.objects.visible_to(request.user)
+        changes = of_found(changes, containers, text, of_few=own)
     status = request.GET.get("status", "")
     if status == FAILED:
         changes = failures(changes, Operation.objects.visible_to(request.user))

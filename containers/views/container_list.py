@@ -84,8 +84,10 @@ class ContainerList:
             self._sorting = self._sorting.reversed()
         status = request.GET.get("status", "")
         self.status = status if status in Status.values else ""
+        everybodys = request.user.sees_everything
+        self._is_of_few = bool(node or customer) or not everybodys
         narrowed = [*self.filters.values(), self.status, self.sort]
-        self._is_whole = request.user.sees_everything and not any(narrowed)
+        self._is_whole = everybodys and not any(narrowed)
 
     @cached_property
     def counts(self) -> dict[str, Count]:
@@ -153,7 +155,9 @@ class ContainerList:
         return first(self._looked_up().values_list(*FINGERPRINT))
 
     def _looked_up(self) -> QuerySet[Container]:
-        return search.looked_up(self._filtered, self.text, FAR_ENOUGH + 1, self._people)
+        return search.looked_up(
+            self._filtered, self.text, FAR_ENOUGH + 1, self._people, of_few=self._is_of_few
+        )
 
     @cached_property
     def _people(self) -> Sequence[int] | None:

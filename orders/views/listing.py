@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
@@ -23,7 +24,8 @@ from panel.http import Request
 @require_safe
 def orders(request: Request) -> HttpResponse:
     text = request.GET.get("q", "").replace("\0", "").strip()
-    found, counts = _found(Order.objects.visible_to(request.user), text)
+    own = not request.user.sees_everything
+    found, counts = _found(Order.objects.visible_to(request.user), text, own=own)
     status = request.GET.get("status", "")
     listed = found.filter(status=status) if status in counts else found
     count = counts[status] if status in counts else total(counts)
@@ -55,13 +57,16 @@ def under_way() -> Prefetch[Any]:
     )
 
 
-def _found(visible: OrderQuerySet, text: str) -> tuple[QuerySet[Order], dict[str, Count]]:
+def _found(
+    visible: OrderQuerySet, text: str, *, own: bool
+) -> tuple[QuerySet[Order], dict[str, Count]]:
     """Those that the text finds, and how many are in each status."""
     if not text:
         return visible, counts_by_status(visible, Order.Status.values)
-    few = looked_up(visible, text, FAR_ENOUGH + 1).values_list("pk", "status")
+    look_up = partial(looked_up, of_few=own)
+    few = look_up(visible, text, FAR_ENOUGH + 1).values_list("pk", "status")
     first = list(few[: FAR_ENOUGH + 1])
     counts = counts_among([status for _, status in first], Order.Status.values)
     if len(first) > FAR_ENOUGH:
-        return few_or_many(visible, text, looked_up, matching), counts
+        return few_or_many(visible, text, look_up, matching), counts
     return visible.filter(pk__in=[key for key, _ in first]), counts
