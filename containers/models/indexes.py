@@ -31,8 +31,12 @@ def _sorted(
 
 
 INDEXES = [
-    models.Index(fields=["create_again_at"]),
-    # Few, and counted on each look at the dashboard.
+    # Few of all: asked for every second, and on each look at the dashboard.
+    models.Index(
+        fields=["create_again_at"],
+        condition=models.Q(create_again_at__isnull=False),
+        name="create_again",
+    ),
     models.Index(fields=["node", "status"], condition=models.Q(missing=True), name="missing"),
     # In place of the foreign keys' own.
     models.Index(fields=["customer", "withdrawn_at", "status", "-id", "plan"], name="by_customer"),
