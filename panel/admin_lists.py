@@ -63,7 +63,8 @@ class GuardedAdmin(ModelAdmin):
 
 
 class BoundedAdmin(GuardedAdmin):
-    """Rows of which there may be millions: no query of their list reads all of them."""
+    """Rows of which there may be millions: no query of their list reads all of them, unless somebody
+    sorts it by another column."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
