@@ -25,7 +25,7 @@ class Status(TextChoices):
 TRANSIENT = frozenset(
     {Status.CREATING, Status.BOOTING, Status.STOPPING, Status.MIGRATING, Status.DESTROYING}
 )
-# As pages line them up: those that come and go by themselves last, so that no other moves for them.
+# In the order of the pages: transient ones last, as they come and go, and the others stay in place.
 LINED_UP = sorted(Status, key=lambda status: status in TRANSIENT)
 # Nothing of the container exists on a node.
 NOWHERE = frozenset({Status.ORDERED, Status.DESTROYED})

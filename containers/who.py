@@ -1,6 +1,7 @@
-"""Who may make a transition. Named apart from the models, whose fields would shadow them.
+"""The permissions of transitions. They are in a module of their own, as `who.owner`, since in a
+model's class body a field of the same name would shadow them.
 
-Each is called by django-fsm with the object and the person. What a role is, the person says.
+Each is called by django-fsm with the object and the person. The person knows their own role.
 """
 
 from __future__ import annotations
@@ -49,5 +50,5 @@ def bookkeeper(thing: object, person: Person) -> bool:
 
 
 def nobody(thing: object, person: Person) -> bool:
-    """Outcomes and observations: the world makes them, no person can."""
+    """No person: the panel makes these transitions itself."""
     return False

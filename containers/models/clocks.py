@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-# The clocks of machines differ by less.
+# More than the clocks of any two machines are expected to differ by.
 AHEAD = timedelta(minutes=1)
 
 

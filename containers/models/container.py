@@ -30,7 +30,7 @@ host_name = RegexValidator(
 
 
 def as_reported(*statuses: Status) -> GET_STATE:
-    """A target that depends on the node: the status handed to the transition as `now`."""
+    """The target of a transition where the node decides: whichever of these is passed as `now`."""
     return GET_STATE(lambda self, now: now, states=statuses)
 
 
@@ -49,17 +49,17 @@ class ContainerQuerySet(models.QuerySet["Container"]):
         return self.select_for_update(of=("self",)).select_related("node").get(pk=pk)
 
 
-# The same as `Container.stopping_since`, for statements.
+# `Container.stopping_since` as an expression of SQL.
 STOPPING_SINCE = models.Case(models.When(status=Status.STOPPING, then="status_since"))
 
 
 def stops_too_long(since: datetime | None) -> bool:
-    """Whether what has been stopping since then takes longer than it should."""
+    """Whether a container that has been Stopping since this time takes longer than it should."""
     return since is not None and timezone.now() >= since + settings.STOP_PATIENCE
 
 
 def not_paid(container: Container) -> str:
-    """Asked before it is created, while its order waits for the payment."""
+    """What to ask before it is created while its order is not paid; "" otherwise."""
     order = getattr(container, "order", None)
     if order is None or not order.is_unpaid:
         return ""
@@ -69,12 +69,13 @@ def not_paid(container: Container) -> str:
 class Container(Lifecycle):
     """One system container, from its order until after it is destroyed.
 
-    What was ordered is copied here, so that a plan may change without changing what is sold.
+    What was ordered is copied here, so that a plan may change without changing what was sold.
     `problem` is what went wrong last, in the customer's words; empty while all is well.
     `missing` says that its node was asked, and does not have it.
-    `revision` grows with every change of it, of its work and of its order that a page shows; not
-    when its customer or node is renamed, nor when it is overdue. `buttons` are there after
-    `with_buttons`, `order_number` (None where nobody ordered it) in what is `Listed`.
+    `revision` grows with every change to the container, its work or its order that a page shows;
+    not when its customer or node is renamed, nor when it becomes overdue.
+    `buttons` is set by `views.rows.with_buttons`, `order_number` (None where nobody ordered it) by
+    `views.rows.Listed`.
     """
 
     customer = models.ForeignKey(
@@ -138,7 +139,7 @@ class Container(Lifecycle):
         return reverse("containers:detail", args=[self.pk])
 
     def get_status_display(self) -> str:  # type: ignore[no-redef]
-        """The same as Django's own, which makes all choices anew for each row of a list."""
+        """As Django's own, which builds the list of all choices anew for each row of a page."""
         return Status(self.status).label
 
     @property
@@ -152,11 +153,12 @@ class Container(Lifecycle):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nobody is at work on it; while it is Off-line, that is not known."""
+        """Whether no work is under way. False while it is Off-line: then that is not known."""
         return not self.is_transient and self.status != Status.OFFLINE
 
     @property
     def is_nowhere(self) -> bool:
+        """Whether nothing of it is on a node: not yet, or not any more."""
         return self.status in NOWHERE
 
     @property
@@ -283,8 +285,8 @@ class Container(Lifecycle):
     def destroy(self) -> None:
         """Delete it from its node; the record stays."""
 
-    # --- what came of it: the node has been asked, `now` is the status that it reports -----
-    # `ok` marks the good and the bad end of the status that is left.
+    # --- outcomes of work: `now` is the status that the node reports afterwards -----------
+    # Out of each transient status lead one outcome with `ok=True` and one with `ok=False`.
 
     @transition(status, Status.CREATING, Status.STOPPED, permission=who.nobody, custom={"ok": True})
     def created(self, now: str) -> None: ...
@@ -370,7 +372,7 @@ class Container(Lifecycle):
     def resumed(self, now: str) -> None:
         """Its node is back, and so is the work that was under way."""
 
-    # --- what is left to do when its node does not have it: see containers.differences ---------
+    # --- what an administrator decides where its node does not have it: see containers.settling ---
 
     @transition(
         status, Status.OFFLINE, Status.DESTROYED, permission=who.nobody, conditions=[is_gone]
@@ -383,5 +385,5 @@ class Container(Lifecycle):
         status, Status.OFFLINE, Status.CREATING, permission=who.nobody, conditions=[is_gone]
     )
     def begun_again(self) -> None:
-        """It is made anew where it was, with nothing of what was in it."""
+        """It is created again on its node; nothing of what was in it comes back."""
         self.missing = False

@@ -1,5 +1,5 @@
-"""What happened to a container: no row here is ever changed, and only one kind is ever deleted, a
-FileChange of which the node is sure that it did not happen."""
+"""What happened to a container. Rows are never changed; none is ever deleted, but a FileChange that
+the node is sure did not happen."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Row = TypeVar("Row", bound=models.Model, covariant=True)
 
 
 def on_a_list() -> models.Exists:
-    """Whether the container of a row is on a list, asked row by row: the newest rows of everybody
-    are found without reading all containers."""
+    """The condition that a row's container was not withdrawn. It is checked row by row, so that the
+    newest rows of everybody are found without reading all containers."""
     container = models.OuterRef("container")
     return models.Exists(Container.objects.filter(pk=container, withdrawn_at=None))
 
@@ -35,7 +35,7 @@ class HistoryQuerySet(models.QuerySet[Row]):
         return self.filter(container__withdrawn_at=None, container__customer=user)
 
 
-# The same as `StatusChange.is_failure`, for statements.
+# `StatusChange.is_failure` as a condition of a query.
 FAILURE = models.Q(operation__outcome="failed", operation__ended_at=models.F("at"))
 
 
@@ -77,7 +77,7 @@ class StatusChange(models.Model):
 
 
 class FileChange(models.Model):
-    """What somebody did to a file in repair. `size` in bytes after it, where it has one.
+    """What somebody did to a file in repair. `size` is its size in bytes afterwards, if it has one.
 
     The row is written before the node is asked, and taken back only where the node is sure
     that it did nothing.

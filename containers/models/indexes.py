@@ -6,7 +6,8 @@ from django.db import models
 
 from containers.statuses import Status
 
-# What is on a list at all, and what is on it unless the destroyed are asked for.
+# KEPT: what a list may show at all, the withdrawn left out. LISTED: what it shows unless destroyed
+# containers are asked for.
 KEPT = models.Q(withdrawn_at=None)
 LISTED = KEPT & ~models.Q(status=Status.DESTROYED)
 
@@ -14,8 +15,8 @@ LISTED = KEPT & ~models.Q(status=Status.DESTROYED)
 def _sorted(
     name: str, condition: models.Q, alike: list[str], fields: list[str]
 ) -> list[models.Index]:
-    """An index for each of the fields: it sorts by the field the rows that meet the condition and
-    have the same values in `alike`.
+    """One index for each way to sort a list: by each of `fields`, the rows that meet `condition`
+    and have the same values in the columns `alike`.
 
     `withdrawn_at` is in it for SQLite, which counts by an index alone only if it holds every column
     of the condition.
@@ -40,9 +41,9 @@ INDEXES = [
     models.Index(fields=["node", "status"], condition=models.Q(missing=True), name="missing"),
     # In place of the foreign keys' own.
     models.Index(fields=["customer", "withdrawn_at", "status", "-id", "plan"], name="by_customer"),
-    # SQLite sums up off this one what is promised on nodes, and takes no other for it; PostgreSQL
-    # takes the smaller next one. The plan is in it, as in the one above, so that a list is filtered
-    # by plan without reading each row; the customer, to sort by.
+    # SQLite sums up what is promised on nodes from this index, and would use no other for it;
+    # PostgreSQL uses the smaller one below. It holds the plan, as does the one above, so that a
+    # list can be filtered by plan without reading each row; and the customer, to sort by.
     models.Index(
         fields=[
             "node",

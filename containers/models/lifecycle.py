@@ -23,7 +23,7 @@ class Action:
     - `deadline` is how long the work may take before the node is asked what became of it; None
       means that the action is done at once.
     - `warning` says what will be lost; it has to be confirmed, with `typed` by typing the name.
-    - `says` returns what is to be known or asked about one thing in particular, or "".
+    - `says` returns a further sentence or question about one object, or "".
     - `asks_target`: a node has to be chosen.
     """
 
@@ -38,18 +38,22 @@ class Action:
     asks_target: bool = False
 
     def question(self, thing: Lifecycle) -> str:
-        """What has to be confirmed before it is done to this one; "" where nothing has."""
+        """What has to be confirmed before the action is done to `thing`; "" where nothing has."""
         said = self.says(thing) if self.says else ""
         return f"{said} {self.warning}".strip()
 
     def phrase(self, count: int) -> str:
-        """What is written in place of a name, to do it to so many at once."""
+        """What is typed in place of a name, to confirm the action on this many at once."""
         return f"{self.label.lower()} {count}"
 
 
 class Lifecycle(FSMModelMixin, models.Model):
-    """Reads the `@transition`s of the field `status`: they are the only list of what may be
-    done when and by whom. An arrow with a label is a button; one without is made by the world."""
+    """Reads the `@transition`s of the field `status`: they are the only list of what may be done
+    when and by whom.
+
+    An *arrow* is what django-fsm calls a `Transition`: a decorated method, out of one of its source
+    statuses. An arrow with a label is a button; one without is made by the panel itself.
+    """
 
     class Meta:
         abstract = True
@@ -78,7 +82,7 @@ class Lifecycle(FSMModelMixin, models.Model):
         return next((each for each in self.actions_for(user) if each.name == name), None)
 
     def is_ever_for(self, user: User) -> bool:
-        """Whether any button may ever be this person's, in whatever status."""
+        """Whether this person may press any button of it, in whatever status."""
         return any(arrow.has_perm(self, user) for arrow, _ in _buttons_of(type(self)))
 
     @classmethod
@@ -96,7 +100,7 @@ class Lifecycle(FSMModelMixin, models.Model):
     @classmethod
     @cache
     def sources_of(cls, name: str) -> tuple[str, ...]:
-        """The statuses from which a transition leads, for statements over many rows."""
+        """The statuses that a transition leads out of, for queries about many rows."""
         return tuple(str(arrow.source) for arrow in cls.transitions() if arrow.name == name)
 
 
@@ -110,5 +114,5 @@ def _buttons_of(model: type[Lifecycle]) -> list[tuple[Transition, Action]]:
 
 @cache
 def _buttons_out_of(model: type[Lifecycle], status: str) -> list[tuple[Transition, Action]]:
-    """Read off the table once: a list of rows asks for each of them."""
+    """Cached, as a list asks for each of its rows."""
     return [(arrow, action) for arrow, action in _buttons_of(model) if arrow.source == status]

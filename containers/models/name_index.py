@@ -13,7 +13,7 @@ from django.db.models.lookups import Lookup
 
 
 class Trigrams(models.TextField):
-    """What is asked with `match`: a phrase of FTS5, in quotes."""
+    """A column that FTS5 searches. The lookup `match` takes a phrase of FTS5, in quotes."""
 
 
 @Trigrams.register_lookup
@@ -27,8 +27,8 @@ class Match(Lookup):
 
 
 class NameIndex(models.Model):
-    """Of containers. Joined, so that it is read no further than needed: three letters may be in a
-    third of all names."""
+    """Of containers. A model, so that queries join it and read no more of it than they need: three
+    letters may be in a third of all names."""
 
     container = models.OneToOneField(
         "containers.Container", models.DO_NOTHING, primary_key=True, db_column="rowid"

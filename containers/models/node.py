@@ -21,22 +21,22 @@ class NodeQuerySet(models.QuerySet["Node"]):
         return self if user.administers else self.none()
 
     def able_to_create(self, image: str) -> NodeQuerySet:
-        """The nodes that have an image; all of them where its image server has it, for they fetch
-        it."""
+        """The nodes that have this image; all nodes where an image server has it, since they fetch
+        it from there."""
         here = NodeImage.objects.filter(node=models.OuterRef("pk"), name=image)
         served = ServerImage.objects.there().filter(name=image)
         return self.filter(models.Exists(here) | models.Exists(served))
 
     def not_seen_since_restore(self, number: int) -> NodeQuerySet:
-        """The nodes in service that may have the container of this number without the database
-        knowing: it was restored, and they have not answered since. A node that is lost for good has
-        to be taken out of service."""
+        """The nodes in service that may have the container of this number although the database
+        does not know it: the database was restored, and they have not answered since. A node that
+        is lost for good has to be taken out of service."""
         return self.filter(in_service=True, may_have_up_to__gte=number)
 
     def lock_online(self, key: int) -> bool:
-        """Lock a node that is on-line; False where it is not. It stays on-line until the
-        transaction ends, and what is put on it until then turns Off-line with it later. Lock
-        containers first."""
+        """Lock a node if it is on-line, and return whether it is. It stays on-line until the
+        transaction ends, so that a container that is put on it by then turns Off-line with it
+        later. Lock containers first."""
         online = self.filter(pk=key, online=True).select_for_update(no_key=True)
         return bool(online.values_list("pk"))
 
@@ -46,7 +46,7 @@ class Node(models.Model):
 
     `latency_ms` is about how long it takes to answer the watcher. `may_have_up_to` is set by a
     restore until the node has answered: the highest number of a container that it may have without
-    the database knowing. `…_promised`, and so `…_left`, are there after `with_room`.
+    the database knowing. `…_promised`, and so `…_left`, are set by `room.with_room`.
     """
 
     class Kind(models.TextChoices):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from containers.models.node import Node
 
 
-# Until what was let go of is tried again, at most.
+# The longest pause until an Operation that a worker has released is tried again.
 LONGEST_PAUSE = timedelta(seconds=30)
 
 
@@ -31,7 +31,7 @@ class OperationQuerySet(HistoryQuerySet["Operation"]):
         return self.filter(Q(held_until=None) | has_come("held_until", now, settings.LEASE))
 
     def held(self, now: datetime) -> OperationQuerySet:
-        """All others."""
+        """Those that a worker holds now."""
         latest = latest_plausible(now, settings.LEASE)
         return self.filter(held_until__gt=now, held_until__lte=latest)
 
@@ -40,7 +40,7 @@ class OperationQuerySet(HistoryQuerySet["Operation"]):
         return self.filter(has_come("not_before", now, LONGEST_PAUSE))
 
     def moves_since_made(self, node: Node) -> OperationQuerySet:
-        """Moves from this node or to it, of containers that were not made anew since."""
+        """Moves from or to this node, except of containers that were created anew since."""
         made = self.filter(container=OuterRef("container"), kind="create", pk__gt=OuterRef("pk"))
         moves = self.filter(Q(node=node) | Q(target=node), kind="migrate")
         return moves.exclude(Exists(made))
@@ -146,13 +146,13 @@ class Operation(models.Model):
         return self.outcome == self.Outcome.OPEN
 
     def is_behind(self, problem: str) -> bool:
-        """Whether it failed with this problem, which its container shows."""
+        """Whether its failure is the `problem` that its container shows."""
         return self.outcome == self.Outcome.FAILED and self.error == problem
 
     @property
     def took(self) -> str:
         """The time from asking to the end, waiting included, in two units at most: "4.2 s",
-        "7 min 5 s", "2 h 5 min". Of one that has ended."""
+        "7 min 5 s", "2 h 5 min". Only for one that has ended."""
         assert self.ended_at is not None
         seconds = (self.ended_at - self.asked_at).total_seconds()
         if seconds < 60:

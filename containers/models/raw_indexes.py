@@ -1,7 +1,8 @@
 """Indexes that a model cannot declare for one database alone: made by SQL after the migrations,
 wherever they are missing.
 
-Of the names of containers and people PostgreSQL keeps trigrams (pg_trgm), and SQLite does (FTS5).
+Both databases keep the trigrams of the names of containers and people: PostgreSQL by pg_trgm, SQLite
+by FTS5.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_indexes(sender: AppConfig, using: str, **_: Any) -> None:
-    """Called after each migration. One that rebuilds SQLite's table drops its triggers."""
+    """Called after each `migrate`: a migration that rebuilds SQLite's table drops its triggers."""
     connection = connections[using]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -47,7 +48,7 @@ _ON_POSTGRESQL = [
     "ON containers_container USING gin (name gin_trgm_ops)",
     "CREATE INDEX IF NOT EXISTS containers_address_begins "
     "ON containers_container (address varchar_pattern_ops)",
-    # The smallest to count statuses by. SQLite would read lists off it, and sort them.
+    # The smallest to count statuses by. Not on SQLite, which would read lists off it and sort them.
     "CREATE INDEX IF NOT EXISTS containers_counted ON containers_container (status) "
     "WHERE withdrawn_at IS NULL",
     # As `icontains` compares them.

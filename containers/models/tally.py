@@ -6,8 +6,8 @@ from django.db import models
 
 
 class Tally(models.Model):
-    """What was counted of the rows of one kind until a moment. Moment and counts are in one
-    row, so that they are always read together."""
+    """What was counted of one kind of rows, up to the time `until`. Time and counts are in one row,
+    so that they are always read together."""
 
     name = models.CharField(max_length=20, primary_key=True)
     until = models.DateTimeField(null=True)
