@@ -1,8 +1,9 @@
-"""The one way in for work on containers: asked here, carried out by the worker, ended here.
+"""Work on containers, from the request to the outcome: nothing else asks for it or ends it.
 
 `asking` opens an Operation, `claiming` gives it to one worker, `carrying` does it there, `work`
 holds the steps of each kind, `concluding` asks the node what came of it, `outcomes` writes that
-down; `sweeping` finds what nobody is at work on. The row is the truth; the queue only wakes.
+down; `sweeping` finds the Operations that no worker holds. The row of an Operation is the truth;
+the queue only wakes workers.
 """
 
 from containers.operations.asking import NotAllowed, TooFast, refusal, request, try_again, why_not

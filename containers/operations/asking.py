@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class NotAllowed(Exception):
-    """The action is not to be had; `container` is fresh, `sentence` says why in plain words."""
+    """The action is not possible now, or not for this person. `container` is the row as it is now;
+    `sentence` says why, in plain words."""
 
     def __init__(self, container: Container, sentence: str) -> None:
         super().__init__(sentence)
@@ -31,7 +32,7 @@ class NotAllowed(Exception):
 
 
 class TooFast(NotAllowed):
-    """It is only that this person has asked for too much within a minute."""
+    """The only reason is that this person has asked for too much within a minute."""
 
 
 def request(
@@ -62,7 +63,8 @@ def request(
 def refusal(
     container_id: int, action: str, *, by: User, because: str = "", target: int | None = None
 ) -> str:
-    """Ask for an action on one of many: returns why not, in plain words, or nothing."""
+    """Ask for an action on one container of many. Returns why it was refused, in plain words; "" if
+    it was not."""
     try:
         request(container_id, action, by=by, because=because, target=target)
     except (NotAllowed, NoNodeFits) as reason:
@@ -114,8 +116,8 @@ def open_operation(
     because: str = "",
     target: Node | None = None,
 ) -> Operation:
-    """The work on a container that has just been put into a transient status, out of `was`;
-    a worker is woken for it on commit. `kind` is the action whose steps it takes."""
+    """Write the Operation for a container that has just gone from `was` into a transient status,
+    and wake a worker for it on commit. `kind` is the action whose steps are carried out."""
     now = timezone.now()
     operation = Operation.objects.create(
         container=container,
@@ -137,7 +139,7 @@ def open_operation(
 
 
 def _harden(container: Container) -> Operation:
-    """The open Operation, made to pull the plug instead of waiting."""
+    """Have the open Operation pull the plug instead of waiting, and return it."""
     operation = container.operations.open().get()
     operation.forced, operation.not_before = True, timezone.now()
     operation.save(update_fields=["forced", "not_before"])
@@ -146,7 +148,7 @@ def _harden(container: Container) -> Operation:
 
 
 def why_not(container: Container, name: str) -> str:
-    """One sentence for whoever came too late or may not."""
+    """One sentence that says why this action is not possible."""
     action = Container.actions().get(name)
     label = action.label if action else "this"
     if container.withdrawn_at:
@@ -155,7 +157,7 @@ def why_not(container: Container, name: str) -> str:
 
 
 def _wait_for_room(container_id: int, problem: str) -> None:
-    """Nothing changes but the words shown, and the time of the next try."""
+    """Note why the container waits, and when it is tried again; its status stays."""
     again = timezone.now() + timedelta(seconds=settings.ROOM_PAUSE)
     Container.objects.filter(pk=container_id, node=None, withdrawn_at=None).update(
         create_again_at=again, problem=problem, revision=F("revision") + 1

@@ -49,19 +49,19 @@ class PutBack(DriverError):
 # Seconds between two writes of progress and lease: often enough to watch, seldom enough for
 # a database that a hundred operations share.
 PULSE = 1.0
-# How long a move may take that is seen copying all the time.
+# How long a move may take in all, even if it is seen copying all the time.
 LONGEST_COPY = timedelta(days=2)
 
 
 def wake(operation_id: int) -> None:
     """Have a worker look at this Operation once the transaction is committed. The call may
     get lost or come twice: the row decides."""
-    # Not a partial: it has no name, and Django fails where it wants to log one that has failed.
+    # No partial: it has no __qualname__, by which Django logs a callback that has failed.
     transaction.on_commit(lambda: _enqueue_or_leave(operation_id), robust=True)
 
 
 def _enqueue_or_leave(operation_id: int) -> None:
-    """Where the queue takes nothing, the next sweep finds the row."""
+    """Put a wake-up into the queue, or else mark the row so that the next sweep finds it."""
     if not enqueue(operation_id):
         asleep = F("not_before") - timedelta(seconds=1)
         Operation.objects.filter(pk=operation_id).update(woken_at=asleep)
@@ -79,8 +79,8 @@ def enqueue(operation_id: int) -> bool:
 
 @task()
 def carry_out_soon(operation_id: int) -> None:
-    """The queue's task. Without a database nothing can be taken, renewed or ended: the row says
-    the same as before, and is found again by the sweep."""
+    """The queue's task. If the database is gone, the row still says what it said before, and the
+    sweep finds it again."""
     try:
         _carry_out_connected(operation_id)
     except (DatabaseError, InterfaceError) as error:
@@ -91,8 +91,8 @@ def carry_out_soon(operation_id: int) -> None:
 
 
 def _carry_out_connected(operation_id: int) -> None:
-    """Carry it out, once more on a new connection where the old one has turned out to be dead (the
-    server was restarted). To check the connection beforehand would slow down every click."""
+    """Carry it out; if the connection turns out to be dead (the server was restarted), once more on
+    a new one. To check the connection beforehand would slow down every click."""
     try:
         carry_out(operation_id)
     except (DatabaseError, InterfaceError):
@@ -105,8 +105,8 @@ def _carry_out_connected(operation_id: int) -> None:
 def carry_out(operation_id: int) -> None:
     """Take the Operation and bring it to its end, or let go of it to be taken up again.
 
-    Does nothing where another worker holds it, its time has not come, its node is off-line
-    or has its hands full. Never raises for what a node does.
+    Does nothing where another worker holds it, it is not due, or its node is off-line or has as
+    many in hand as it may. Never raises for what a node does.
     """
     operation = claim(operation_id)
     if operation is None:
@@ -116,8 +116,8 @@ def carry_out(operation_id: int) -> None:
         request_id=operation.request_id,
         node=str(operation.container.node),
     ):
-        # The first attempt is in the log by the call to its node; whoever has clicked would wait
-        # for this line.
+        # The log tells of a first attempt by its call to the node, and to write one more line would
+        # delay the click.
         level = logging.DEBUG if operation.attempts == 1 else logging.INFO
         fields = {"kind": operation.kind, "attempts": operation.attempts}
         logger.log(level, "carrying out", extra=fields)
@@ -130,13 +130,13 @@ def carry_out(operation_id: int) -> None:
 
 
 def _wake_next(operation: Operation) -> None:
-    """Wake a worker for the Operation that waits longest for this node, or was left by a dead
-    worker: its own wake-up may have come while the node had as many in hand as it may."""
+    """Wake a worker for the Operation that has waited longest for this node: its own wake-up may
+    have come while the node had as many in hand as it may, or its worker may have died."""
     now = timezone.now()
     waiting = Operation.objects.open().free(now).due(now).filter(node=operation.node_id)
     first = waiting.order_by("woken_at", "pk").values_list("pk", "woken_at")
     for operation_id, woken_at in first[: settings.NODE_CONCURRENCY]:
-        # Marked as woken, so that of two that end together each wakes another.
+        # Marked as woken, so that two Operations that end together wake two different ones.
         unmarked = Operation.objects.filter(pk=operation_id, woken_at=woken_at)
         if unmarked.update(woken_at=now):
             wake(operation_id)
@@ -190,7 +190,7 @@ def _follow(operation: Operation) -> None:
     LeaseLost."""
     last_pulse: float | None = None
     copied = ""
-    # What is moved is shut down first, also where it was not known to run.
+    # A move begins by shutting the system down, even if it was not known to run.
     halting = operation.during in {Status.STOPPING, Status.MIGRATING}
     for step in work.steps(_job(operation)):
         if not isinstance(step, Progress):
@@ -199,22 +199,24 @@ def _follow(operation: Operation) -> None:
                 outcomes.half_way(operation)
             continue
         now = time.monotonic()
-        if last_pulse is None or now - last_pulse >= PULSE:
-            # Measured between steps, by a clock that cannot be set: only time in which the system
-            # inside was seen shutting down counts.
-            if halting and last_pulse is not None:
-                operation.halting_seconds += now - last_pulse
-            last_pulse = now
-            more_time = _more_time(operation) if step.copied != copied else {}
-            copied = step.copied
-            _pulse(operation, step, **more_time)
-            if halting and not operation.forced:
-                _harden_when_due(operation)
+        if last_pulse is not None and now - last_pulse < PULSE:
+            continue
+        # Measured between steps, by a clock that nobody can set: only time in which the system
+        # inside was seen shutting down counts.
+        if halting and last_pulse is not None:
+            operation.halting_seconds += now - last_pulse
+        last_pulse = now
+        more_time = _more_time(operation) if step.copied != copied else {}
+        copied = step.copied
+        _pulse(operation, step, **more_time)
+        if halting and not operation.forced:
+            _harden_when_due(operation)
 
 
 def _more_time(operation: Operation) -> dict[str, datetime]:
-    """While a node is seen copying, its time begins anew: a deadline is for what hangs. But not for
-    ever: over a line that breaks again and again it begins to copy again and again."""
+    """Begin the time of a move anew, since it has copied more: a deadline is for what hangs. Not
+    for ever, as over a line that keeps breaking a copy begins again and again. Returns what else
+    has to be written of it."""
     now = timezone.now()
     if now > operation.asked_at + LONGEST_COPY:
         return {}
@@ -233,8 +235,9 @@ def _pulse(operation: Operation, progress: Progress, **more: datetime) -> None:
 
 
 def _harden_when_due(operation: Operation) -> None:
-    """Somebody may have pressed Force off. By itself the plug is pulled once the system inside
-    has had its time: while nothing was seen of it, it may not have been asked to shut down."""
+    """Raise Hardened once somebody has pressed Force off, or the system inside was seen shutting
+    down for STOP_LIMIT. Time in which nothing was seen of it does not count: it may not have been
+    asked to shut down yet."""
     held = Operation.objects.held_as(operation)
     if operation.halting_seconds > settings.STOP_LIMIT.total_seconds():
         held.update(forced=True)
@@ -244,8 +247,8 @@ def _harden_when_due(operation: Operation) -> None:
 
 
 def _release(operation: Operation, error: DriverError) -> None:
-    """Put it back for a later try. A node that does not answer costs no attempt. Raises
-    LeaseLost."""
+    """Let go of it, to be tried again after a pause. No attempt is counted where the node does not
+    answer. Raises LeaseLost."""
     pause = timedelta(seconds=min(2**operation.attempts, LONGEST_PAUSE.seconds))
     spent = 0 if isinstance(error, Unreachable) else 1
     held = Operation.objects.held_as(operation)

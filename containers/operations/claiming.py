@@ -22,7 +22,7 @@ from containers.operations.outcomes import LeaseLost
 from containers.statuses import Status
 from panel.compiled import ModelReader
 
-# Written out by hand: for Django to compile these again takes longer than the claim itself.
+# Written by hand: to compile them from querysets each time takes longer than the claim itself.
 _OPERATION, _CONTAINER_AND_NODE = ModelReader(Operation), ModelReader(Container, Node)
 _CLAIM = f"""
     UPDATE containers_operation SET
@@ -55,7 +55,7 @@ _READ = f"""
 
 
 def claim(operation_id: int) -> Operation | None:
-    """The Operation, held by this thread for one lease, with an attempt counted. None where another
+    """Take the Operation for this thread, for one lease, and count an attempt. None where another
     worker holds it or it has ended, it is not due, or its node is off-line or has as many in hand
     as it may. Its deadline is counted from its first claim, however long it had to wait before."""
     now = timezone.now()
@@ -85,8 +85,8 @@ def claim(operation_id: int) -> Operation | None:
 
 
 def renew(operation: Operation, **shown: object) -> None:
-    """Hold a claimed Operation for another lease, and write down its deadline, how long it has been
-    halting, and what the node showed of it. Raises LeaseLost."""
+    """Hold a claimed Operation for another lease, and save its `deadline_at`, its `halting_seconds`
+    and the columns `shown`, by which pages show it. Raises LeaseLost."""
     until = timezone.now() + settings.LEASE
     written = {
         "held_until": until,

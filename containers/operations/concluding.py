@@ -37,7 +37,7 @@ class Untold(DriverError):
 
 # Tries of the steps before an Operation is given up, a killed worker counted as one.
 ATTEMPTS = 10
-# How long is waited for what failed steps left to be put right.
+# How long it may take to put right what failed steps have left.
 UNDOING = timedelta(minutes=10)
 
 
@@ -46,11 +46,11 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
     it down. Raises a DriverError where nothing can be concluded yet, and LeaseLost."""
     seen = _look(operation, job)
     if not work.complete(job, seen):
-        failure = _given_up(operation, failure or _unlike(seen))
+        failure = _given_up(operation, failure or _not_as_asked(seen))
         _undo(operation, job)
         seen = _look(operation, job)
     if not seen.is_conclusive:
-        failure = _untold(operation, failure or _unlike(seen))
+        failure = _untold(operation, failure or _not_as_asked(seen))
 
     verdict = _verdict(job, seen, failure)
     half_done = job.kind == "restart" and job.during == Status.STOPPING
@@ -62,7 +62,7 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
 
 @contextmanager
 def odd_answers(operation: Operation) -> Iterator[None]:
-    """Turns an exception that nobody has foreseen, from an odd answer of a node, into a
+    """Turn an exception that nobody has foreseen, such as an odd answer of a node causes, into a
     DriverError."""
     try:
         yield
@@ -91,25 +91,26 @@ def _is_overdue(operation: Operation) -> bool:
     return timezone.now() >= operation.deadline_at
 
 
-def _unlike(seen: work.Seen) -> Conflict:
+def _not_as_asked(seen: work.Seen) -> Conflict:
+    """The failure where the steps raised none, and the node does not report what was asked for."""
     return Conflict(f"the node reports {seen.power or 'nothing'}")
 
 
 def _given_up(operation: Operation, failure: DriverError) -> DriverError:
-    """What is said of an Operation that has failed for good. Raises the failure where it may be
-    tried again."""
+    """The failure that is written down for an Operation that has failed for good. Raises the one
+    given where there is to be another try."""
     if failure.final:
         return failure
     overdue = _is_overdue(operation)
     if operation.attempts < ATTEMPTS and not overdue:
         raise failure
-    # What a node says of trying again is true of a creation alone.
+    # The sentence of a failure may say “It will be tried again”: true of a creation alone.
     return failure if operation.kind == "create" and not overdue else Overdue(failure.detail)
 
 
 def _untold(operation: Operation, failure: DriverError) -> DriverError:
-    """What is said where the node cannot tell. Raises Conflict while there is time left for it:
-    then it is asked again."""
+    """The failure that is written down where the node cannot tell. Raises Conflict before the
+    deadline: then it is asked again."""
     if not _is_overdue(operation):
         raise Conflict(failure.detail)
     return Untold(failure.detail)

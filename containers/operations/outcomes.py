@@ -18,7 +18,8 @@ from containers.statuses import Status
 if TYPE_CHECKING:
     from panel.models import User
 
-# Sent with `container` inside the transaction in which it is recorded whether it was created.
+# Sent with `container` when a creation has ended, well or not, inside the transaction that records
+# it.
 creation_ended = Signal()
 
 
@@ -94,7 +95,7 @@ def half_way(operation: Operation) -> None:
 @transaction.atomic
 def end(operation: Operation, verdict: Verdict) -> None:
     """Write down what came of an Operation. Raises LeaseLost; and Unreachable where a container was
-    moved to a node that has gone off-line since: on it, no look would ever set its status right."""
+    moved to a node that has gone off-line since: it would not be Off-line, as the others there."""
     container, fresh = _held(operation)
     if verdict.ok and fresh.target and not Node.objects.lock_online(fresh.target.pk):
         raise Unreachable(f"{fresh.target} is off-line")
@@ -109,7 +110,7 @@ def end(operation: Operation, verdict: Verdict) -> None:
     container.problem = verdict.error
     if verdict.ok and fresh.target_id:
         container.node = fresh.target
-    # A node that reports no address of one that still runs may not have found it out again yet.
+    # Of a container that still runs, no address only means that the node has not found it out yet.
     if verdict.address or verdict.ok or verdict.now != Status.RUNNING:
         container.address = verdict.address
     if container.is_nowhere:
@@ -130,7 +131,8 @@ def end(operation: Operation, verdict: Verdict) -> None:
 
 
 def _plan_next_try(container: Container, verdict: Verdict, at: datetime) -> None:
-    """A failed creation is tried again after a pause that grows; after the last it waits."""
+    """Plan to try a failed creation again after the next of CREATE_PAUSES; after the last, staff
+    have to act."""
     if verdict.ok:
         container.create_tries, container.create_again_at = 0, None
         return
@@ -143,7 +145,7 @@ def _plan_next_try(container: Container, verdict: Verdict, at: datetime) -> None
 
 
 def at_rest(was: str, *, running: bool) -> str:
-    """The status that a node's report means for a container that was in `was`."""
+    """The status at rest of a container that runs or not, as its node reports, and was in `was`."""
     if running:
         return Status.RUNNING
     return Status.REPAIRING if was == Status.REPAIRING else Status.STOPPED

@@ -30,15 +30,16 @@ AT_ONCE = 200
 
 
 def sweep() -> None:
-    """Wake the worker for every Operation that waits for nobody, and try again what waits to
-    be created. Cheap where there is nothing to do; any number of sweeps may run at once."""
+    """Wake a worker for every Operation that is due, and that no worker holds or was just called
+    for; and try again the creations that are due. Cheap where there is nothing to do; any number
+    of sweeps may run at once."""
     _wake_what_sleeps()
     _create_what_waits()
 
 
 def _wake_what_sleeps() -> None:
-    """Of each node no more than it can have in hand: one that is full, or has thousands of
-    operations waiting, keeps no other from being woken."""
+    """Of each node it wakes no more than the node may have in hand, and none where it is full: a
+    node with thousands of operations waiting does not crowd out the others."""
     now = timezone.now()
     unanswered = (
         Q(woken_at__lt=F("held_until"))  # its worker died

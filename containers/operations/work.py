@@ -73,7 +73,8 @@ class Seen:
 
 
 def steps(job: Job) -> Steps:
-    """The steps of its kind, where what bears its name on the nodes is the container."""
+    """The steps of its kind. Raises Refused where an instance of this name was made for another
+    container."""
     for node in filter(None, (job.node, job.target)):
         if _is_another(job, node.instance(job.name)):
             raise Refused(
@@ -133,7 +134,7 @@ STEPS: dict[str, Callable[[Job], Steps]] = {
 
 
 def undo(job: Job) -> Steps:
-    """Put right what a failed try left: no half container anywhere, and running what was
+    """Put right what a failed try has left: delete half a container, and start again what was
     running."""
     if job.restored:
         return
@@ -142,7 +143,8 @@ def undo(job: Job) -> Steps:
     elif job.kind == "migrate" and _its_own(job, job.node):
         assert job.target is not None
         if job.was_running:
-            # Before anything is cleared away; what is being copied runs once that is given up.
+            # First of all, so that it is down no longer than it must be. While it is still being
+            # copied the node refuses: then it is started once the copy was given up.
             with suppress(Conflict):
                 yield from job.node.start(job.name)
         yield from job.node.give_up_move(job.name, job.target)
@@ -174,8 +176,8 @@ def _is_another(job: Job, found: Instance | None) -> bool:
 
 
 def look_on_lists(job: Job) -> Seen:
-    """The same from the lists of the nodes, for an instance that gives no answer itself. One that
-    is on no list is not known to be gone. For a creation it counts as absent.
+    """The same from the nodes' lists of instances, for one that gives no answer itself. One that is
+    on no list may still be there: its power counts as ERROR. A creation counts as not done.
 
     Raises Unreachable where they do not answer either.
     """
@@ -213,6 +215,6 @@ def reached(job: Job, seen: Seen) -> bool:
 
 
 def complete(job: Job, seen: Seen) -> bool:
-    """Whether, besides, nothing is left to do: what ran before a move runs after it."""
+    """Whether it is reached, and nothing is left to do: what ran before a move has to run again."""
     resting = job.kind != "migrate" or not job.was_running or seen.power is Power.RUNNING
     return resting and reached(job, seen)
