@@ -36,7 +36,7 @@ class Hardened(Exception):
     """The plug is to be pulled now: begin the steps again, with force."""
 
 
-class PutBack(DriverError):
+class Restored(DriverError):
     """The Operation was open in a back-up that was restored: nothing is done for it any more."""
 
     sentence = (
@@ -176,7 +176,7 @@ def _attempt(operation: Operation) -> None:
 
 def _do_steps(operation: Operation) -> None:
     if operation.restored:
-        raise PutBack("it was open in a back-up")
+        raise Restored("it was open in a back-up")
     if operation.attempts <= ATTEMPTS:
         try:
             _follow(operation)

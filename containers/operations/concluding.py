@@ -27,7 +27,7 @@ class Overdue(DriverError):
     final = True
 
 
-class Untold(DriverError):
+class PowerUnknown(DriverError):
     """The deadline has passed, and the node answers, but cannot say whether the container runs: it
     is busy with it, or in trouble. Whatever it says later is seen by the watcher."""
 
@@ -50,7 +50,7 @@ def conclude(operation: Operation, job: work.Job, failure: DriverError | None) -
         _undo(operation, job)
         seen = _look(operation, job)
     if not seen.is_conclusive:
-        failure = _untold(operation, failure or _not_as_asked(seen))
+        failure = _power_unknown(operation, failure or _not_as_asked(seen))
 
     verdict = _verdict(job, seen, failure)
     half_done = job.kind == "restart" and job.during == Status.STOPPING
@@ -108,12 +108,12 @@ def _given_up(operation: Operation, failure: DriverError) -> DriverError:
     return failure if operation.kind == "create" and not overdue else Overdue(failure.detail)
 
 
-def _untold(operation: Operation, failure: DriverError) -> DriverError:
+def _power_unknown(operation: Operation, failure: DriverError) -> DriverError:
     """The failure that is written down where the node cannot tell. Raises Conflict before the
     deadline: then it is asked again."""
     if not _is_overdue(operation):
         raise Conflict(failure.detail)
-    return Untold(failure.detail)
+    return PowerUnknown(failure.detail)
 
 
 def _undo(operation: Operation, job: work.Job) -> None:

@@ -19,7 +19,7 @@ from containers.drivers import Instance, Power
 from containers.drivers.simulated import SimulatedDriver
 from containers.models import Container, Node, Operation, Stray
 from containers.observe import Watcher
-from containers.operations.carrying import PutBack
+from containers.operations.carrying import Restored
 from containers.placement import NoNodeFits
 from containers.rejoining import MARK, refuse_unless_rejoined, rejoin
 from containers.settling import NotPossible, create_again, forget, take_over
@@ -261,7 +261,7 @@ def test_nothing_is_done_for_work_that_was_open(
     assert [(fresh(c).status, last_operation(c).outcome) for c in (done, undone)] == [
         ("running", "done"), ("running", "failed"),
     ]  # fmt: skip
-    assert last_operation(undone).error == PutBack.sentence
+    assert last_operation(undone).error == Restored.sentence
     assert (fresh(kept).status, last_operation(kept).outcome) == ("stopped", "failed")
     assert (fresh(unmoved).status, last_operation(unmoved).outcome) == ("stopped", "failed")
     look(Watcher())

@@ -71,9 +71,9 @@ def test_what_the_node_cannot_tell_by_the_deadline_ends_as_it_was_and_says_so(
     worker.carry_out_all()
     container = fresh(container)
     assert (container.status, container.node) == (was, node)
-    assert container.problem == concluding.Untold.sentence
+    assert container.problem == concluding.PowerUnknown.sentence
     operation = last_operation(container)
-    assert (operation.outcome, operation.error) == ("failed", concluding.Untold.sentence)
+    assert (operation.outcome, operation.error) == ("failed", concluding.PowerUnknown.sentence)
     assert operation.error_detail == ("forkstart" if refused else f"the node reports {power}")
 
     clock.advance(5)
@@ -108,7 +108,7 @@ def test_what_is_where_it_should_be_is_there_though_the_node_cannot_tell_what_it
     assert (fresh(moved).status, fresh(moved).node) == (Status.RUNNING, other_node)
     for container in (created, moved):
         assert last_operation(container).outcome == "done"
-        assert fresh(container).problem == concluding.Untold.sentence
+        assert fresh(container).problem == concluding.PowerUnknown.sentence
 
 
 @pytest.mark.parametrize("power", [Power.BUSY, Power.ERROR])
@@ -216,7 +216,7 @@ def test_one_that_gives_no_answer_itself_has_that_of_the_list_at_the_deadline(
     worker.carry_out_all()
     operation, container = last_operation(container), fresh(container)
     assert (operation.outcome, container.status) == ("failed", was)
-    told = concluding.Untold if power is Power.ERROR else concluding.Overdue
+    told = concluding.PowerUnknown if power is Power.ERROR else concluding.Overdue
     assert container.problem == told.sentence
     assert effects_on(node, of=container) == before
 
@@ -256,4 +256,4 @@ def test_what_somebody_else_has_made_there_meanwhile_is_not_the_container(
     operations.sweep()
     worker.carry_out_all()
     assert last_operation(container).outcome == "failed"
-    assert fresh(container).problem == concluding.Untold.sentence
+    assert fresh(container).problem == concluding.PowerUnknown.sentence
