@@ -41,12 +41,13 @@ FORGET = Action(
 
 @dataclass(frozen=True)
 class Difference:
-    """An instance that a node has unknown to the database, or has not although it should.
+    """An instance that is on a node (`is_here`) although the database does not know it there, or is
+    not there although it should be.
 
     `number` is the id of the container that it is named for, `container` that container, if
     there is one. One made `by_hand` is not the panel's: it is left alone until it is adopted
     or taken over. One that is `unfinished` was begun by a creation or a move that was given up.
-    `elsewhere` is another node that has to do with it.
+    `elsewhere` is the other node that is concerned, if one is.
     """
 
     number: int

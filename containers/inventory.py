@@ -35,7 +35,7 @@ class Inventory:
 def ask(node: Node) -> Inventory:
     """Ask a node; writes nothing down. Raises DriverError."""
     began, driver = timezone.now(), connect(node)
-    # What has a colon in its name is an image server's, wherever it is said.
+    # A colon always means an image server: an alias of the node's own that has one is left out.
     images = frozenset(name for name in driver.images() if not server_of(name))
     return Inventory(began, driver.resources(), images, driver.unfinished())
 

@@ -1,7 +1,7 @@
-"""What nodes tell by themselves: a node that tells of something is looked at at once.
+"""Events that nodes send by themselves: a node that sends one is looked at at once.
 
-News only hurry the next look on. What was missed, in a break of the connection or by a node
-that tells nothing, is seen by the regular one.
+An event only brings the next look forward. What no event told of, as the connection was broken or
+the node sends none, is seen by the regular look.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Listener:
     async def _listen(self, key: int, driver: IncusDriver) -> None:
         try:
             async for event in events(driver.server):
-                # What happened before is not told: look once.
+                # None comes first: what happened before is not told, so look once.
                 if event is None or event.member in {"", driver.member}:
                     self._heard.put(key)
         except DriverError as error:

@@ -29,10 +29,10 @@ from containers.statuses import NOWHERE, Status
 
 logger = logging.getLogger(__name__)
 
-# After a question without an answer the next follows so soon: a node that hangs is known to be
-# off-line within 15 s, and one that is merely restarted has answered again by the third.
+# How soon a node that did not answer is asked again: soon enough that one that hangs is known to be
+# off-line within 15 s, and late enough that one that is merely restarted answers the third time.
 DOUBT = timedelta(seconds=2)
-# Below, nobody cares how much faster a node has answered than the last time.
+# A change of latency of no more than half of this is not written down, whatever it was before.
 NOTICEABLE_MS = 20
 
 
@@ -41,7 +41,7 @@ def look_at(node: Node) -> Look:
     began, clock = timezone.now(), time.perf_counter()
     try:
         instances = connect(node, timeout=settings.WATCH_TIMEOUT).instances()
-        return _sorted(began, instances, seconds=time.perf_counter() - clock)
+        return _look(began, instances, seconds=time.perf_counter() - clock)
     except DriverError as error:
         return Look(began, error=error.detail)
     except Exception as error:
@@ -49,7 +49,8 @@ def look_at(node: Node) -> Look:
         return Look(began, error=repr(error))
 
 
-def _sorted(began: datetime, found: dict[str, Instance], *, seconds: float) -> Look:
+def _look(began: datetime, found: dict[str, Instance], *, seconds: float) -> Look:
+    """What was found, with the panel's instances apart from those made by hand."""
     by_hand = {name: each for name, each in found.items() if each.by_hand}
     ours = {name: found[name] for name in found.keys() - by_hand.keys()}
     return Look(began, ours, by_hand, seconds=seconds)
@@ -85,9 +86,9 @@ class Watcher:
         self._news.attend(nodes)
 
     def ask_out_of_turn(self) -> None:
-        """Ask the nodes that have told of something, and soon again those that were on-line
-        and did not answer. Where a question is still open, its answer may be older than the
-        news: that node is asked once more after it."""
+        """Ask the nodes that have sent an event, and soon again those that were on-line and did not
+        answer. Where a question is still open, its answer may be older than the event: that node
+        is asked once more after it."""
         due = {key for key, at in self._doubted.items() if at <= timezone.now()}
         for key in due:
             del self._doubted[key]
@@ -164,17 +165,17 @@ def record_looks(looks: dict[Node, Look]) -> None:
     for node in looks:
         if not online[node.pk]:
             _mark_online(node)
-    here: dict[int, list[Container]] = defaultdict(list)
-    there = Container.objects.filter(node__in=looks).exclude(status__in=NOWHERE)
-    for container in there.only(*reports.COMPARED):
-        here[container.node_id or 0].append(container)
-    work = Operation.objects.open().filter(container__node__in=looks)
-    under_way = dict(
-        work.filter(container__status=Status.OFFLINE).values_list("container_id", "during")
+    by_node: dict[int, list[Container]] = defaultdict(list)
+    containers = Container.objects.filter(node__in=looks).exclude(status__in=NOWHERE)
+    for container in containers.only(*reports.COMPARED):
+        by_node[container.node_id or 0].append(container)
+    waiting = Operation.objects.open().filter(
+        container__node__in=looks, container__status=Status.OFFLINE
     )
-    noted = set(Stray.objects.filter(node__in=looks).values_list("node_id", flat=True))
+    under_way = dict(waiting.values_list("container_id", "during"))
+    with_strays = set(Stray.objects.filter(node__in=looks).values_list("node_id", flat=True))
     for node, look in looks.items():
-        known = here[node.pk]
+        known = by_node[node.pk]
         reported = look.instances | look.by_hand
         look = look.of(known)
         differing = [
@@ -185,7 +186,7 @@ def record_looks(looks: dict[Node, Look]) -> None:
         if differing:
             reports.correct(node, look, differing)
         its_own = {each.pk for each in known if each.instance_name in look.instances}
-        if node.pk in noted or len(reported) > len(its_own):
+        if node.pk in with_strays or len(reported) > len(its_own):
             strays.note(node, reported.values(), began=look.began, known=its_own)
 
 

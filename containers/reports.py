@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 # The columns that a report is compared with: a look at thousands of containers reads no others.
 COMPARED = ("node", "status", "status_since", "missing", "address", "problem", "ordered_at")
 
-# What is said of one whose node does not answer any more.
+# The problem of a container whose node does not answer any more.
 CONNECTION_BROKEN = (
     "The connection to node {node} is broken. "
     "Nothing is lost: the status is read from the node as soon as it is back."
 )
-# What is said of one whose node is back, has it, and reports no power.
+# The problem of one whose node is back and has it, but cannot say whether it runs.
 CANNOT_TELL = (
     "Its node answers again, but cannot say whether it runs. "
     "The status is read from the node as soon as it can."
@@ -51,9 +51,9 @@ BECAUSE = {
 
 @dataclass(frozen=True)
 class Look:
-    """What a node reported, or why it did not. `began` is before the question was sent: what
-    changed after it is none of this look's business. Only `instances` are the panel's.
-    `seconds` is how long the answer took."""
+    """What a node reported, or why it did not. `instances` are the panel's, `by_hand` all others.
+    `began` is a time before the question was sent: of a container that has changed since, this look
+    says nothing. `seconds` is how long the answer took."""
 
     began: datetime
     instances: dict[str, Instance] = field(default_factory=dict)
@@ -75,22 +75,23 @@ class Look:
 
     @property
     def tells_all(self) -> bool:
-        """Whether the node has said of everything there what it is."""
+        """Whether every instance on the node gave an answer."""
         return all(each.known for each in self.instances.values())
 
 
 @dataclass(frozen=True)
 class Correction:
-    """How a row is changed to agree with a report: by `transition`, with the status `now` as its
-    argument; without a transition, only the texts on its page change. Equal corrections are made of
-    all their rows at once. `gone`: the node does not have it; `untold`: the node cannot say."""
+    """How a row is changed to agree with a report: by `transition`, with `now` as its argument if
+    that is given; without a transition only the texts on its page change. Rows that need equal
+    corrections are changed together. `gone`: the node does not have it; `cannot_tell`: the node
+    cannot say whether it runs."""
 
     was: str
     was_missing: bool
     transition: str = ""
     now: str = ""
     gone: bool = False
-    untold: bool = False
+    cannot_tell: bool = False
 
 
 @transaction.atomic
@@ -98,6 +99,7 @@ def lose(node: Node, error: str) -> None:
     """A node has not answered for too long: it is off-line, and all that is on it Off-line."""
     now = timezone.now()
     here = Container.objects.filter(node=node, status__in=Container.sources_of("lost"))
+    # These are Off-line already, for another reason.
     untold = Container.objects.filter(node=node, status=Status.OFFLINE, problem=CANNOT_TELL)
     locked = (here | untold).select_for_update().order_by("pk").values_list("pk")
     # Containers are locked before nodes, as in placing; and again, for those placed since.
@@ -105,7 +107,7 @@ def lose(node: Node, error: str) -> None:
     if not Node.objects.filter(pk=node.pk, online=True).update(online=False, online_since=now):
         return
     list(locked.all())
-    # The sources and the target are those that the table gives this transition.
+    # The transition `lost`, of all at once: `here` are those in its sources, and this its target.
     _keep_history(here, Status.OFFLINE, now, BECAUSE["lost"].format(node=node.name))
     already = When(status=Status.OFFLINE, then="status_since")
     (here | untold).update(
@@ -140,7 +142,7 @@ def correction_of(container: Container, look: Look, during: str | None) -> Corre
     if seen.power is Power.STOPPED and was in Container.sources_of("found_stopped"):
         return Correction(was, was_missing, "found_stopped")
     if was == Status.OFFLINE and container.problem != CANNOT_TELL:
-        return Correction(was, was_missing, untold=True)
+        return Correction(was, was_missing, cannot_tell=True)
     if _has_another_address(container, seen):
         return Correction(was, was_missing)
     return None
@@ -179,7 +181,11 @@ def _move(alike: list[Container], correction: Correction, node: Node, now: datet
     """Make a transition of rows that are in the same case. No transition that the watcher makes has
     conditions: what the table says of one row holds for all."""
     one = alike[0]
-    getattr(one, correction.transition)(**({"now": correction.now} if correction.now else {}))
+    transition = getattr(one, correction.transition)
+    if correction.now:
+        transition(now=correction.now)
+    else:
+        transition()
     rows = Container.objects.filter(pk__in=[row.pk for row in alike])
     _keep_history(rows, one.status, now, _because(correction, node))
     rows.update(
@@ -192,12 +198,12 @@ def _move(alike: list[Container], correction: Correction, node: Node, now: datet
 
 
 def _show(alike: list[Container], correction: Correction, node: Node) -> None:
-    """Where the status stays, the page shows another address, that it is gone, or that its node
-    cannot tell."""
+    """Have pages show what has changed of rows whose status stays: another address, that they are
+    gone, or that the node cannot tell."""
     words: dict[str, Any] = {}
     if correction.gone:
         words = {"missing": True, "problem": _gone_from(node)}
-    elif correction.untold:
+    elif correction.cannot_tell:
         words = {"missing": False, "problem": CANNOT_TELL}
     rows = Container.objects.filter(pk__in=[row.pk for row in alike])
     rows.update(revision=F("revision") + 1, **words)
@@ -225,8 +231,8 @@ def _take_addresses(rows: list[Container], instances: dict[str, Instance]) -> No
 
 
 def _keep_history(rows: QuerySet[Container], to: str, at: datetime, because: str) -> None:
-    """In one statement, which reads the status of the rows before it is changed, and the Operation
-    that is open on each."""
+    """Write a row of history for each, in one statement. Call it before their status is changed: it
+    reads the old one, and the Operation that is open on each."""
     under_way = Operation.objects.open().filter(container=OuterRef("pk")).values("pk")
     change: dict[str, Any] = {
         "container_id": F("pk"),

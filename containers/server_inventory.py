@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def keep(server: str, has: frozenset[str], problem: str = "") -> None:
-    """Write down which of the wanted images a server has. With a `problem` it did not say, and
+    """Write down which of the wanted images a server has. With a `problem` it gave no answer, and
     what was known of them stays."""
     for image in ServerImage.objects.filter(name__startswith=f"{server}:"):
         is_there = image.is_there if problem else image.name in has

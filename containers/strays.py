@@ -17,8 +17,8 @@ from containers.models import Container, Node, Operation, Stray
 
 logger = logging.getLogger(__name__)
 
-# Noted of one node at once, of the lowest numbers: the next ones follow as these are settled. A
-# node that has gone mad may name millions.
+# The most strays that are noted of one node, those with the lowest numbers: the next ones follow as
+# these are settled. A node that has gone mad may name millions.
 MOST = 1000
 
 
@@ -31,9 +31,9 @@ class Kind(NamedTuple):
 
 
 def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[int]) -> None:
-    """Keep which instances on a node the database does not know there; nothing is done to
-    them. `known` are the ids of the containers that were found among them. What gives no answer
-    stays as it was noted. `began` is before the node was asked."""
+    """Note which of the instances found on a node the database does not know there. `known` are
+    the ids of the containers that were found among them. The note on an instance that gives no
+    answer stays as it is. `began` is a time before the node was asked."""
     numbered = {n: each for each in found if (n := Stray.number_of(each.name))}
     whole = {n: Kind(each.by_hand) for n, each in numbered.items() if each.known}
     silent = numbered.keys() - whole.keys()
@@ -44,7 +44,7 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
         stray.number: Kind(stray.by_hand, stray.another, stray.unfinished)
         for stray in node.strays.all()
     }
-    # What was never finished is not listed before it is whole.
+    # `found` holds whole instances only: of an unfinished one it says nothing.
     wanted = {
         n: kind for n, kind in noted.items() if n in silent or (kind.unfinished and n not in whole)
     }
@@ -62,8 +62,8 @@ def _lowest(numbers: Collection[int]) -> list[int]:
 
 
 def _unexplained(node: Node, unknown: dict[int, Kind], began: datetime) -> dict[int, Kind]:
-    """Those that no container accounts for: one that is on its way to the node, has changed since
-    it was asked, or is on it by now."""
+    """Those that no container accounts for. One does that is on its way to the node, is on it by
+    now, or has changed since the node was asked."""
     if not unknown:
         return {}
     arriving = Q(operations__outcome=Operation.Outcome.OPEN, operations__target=node)
@@ -82,8 +82,9 @@ def _others(ours: Mapping[int, Instance]) -> set[int]:
 
 
 def note_unfinished(node: Node, names: Mapping[str, bool], *, began: datetime) -> None:
-    """Keep which instances that are not whole nobody is at work on any more; one that is named with
-    False gives no answer, and stays as it was noted. `began` is before the node was asked."""
+    """Note the unfinished instances that nobody is at work on any more. `names` is as of
+    `Driver.unfinished`: the note on one that is False, and gives no answer, stays as it is.
+    `began` is a time before the node was asked."""
     numbers = {n: known for name, known in names.items() if (n := Stray.number_of(name))}
     told = {number for number, known in numbers.items() if known}
     left, silent = set(_lowest(told)), numbers.keys() - told
@@ -103,8 +104,8 @@ def note_unfinished(node: Node, names: Mapping[str, bool], *, began: datetime) -
 
 
 def _keep(node: Node, strays: list[Stray], told: str) -> None:
-    """No container made from now on gets one of their numbers: it would find an instance of its
-    name, and be taken for it."""
+    """Save these notes. No container made from now on gets one of their numbers: it would find an
+    instance of its name on the node, and take that for its own."""
     _keep_free(stray.number for stray in strays)
     Stray.objects.bulk_create(strays, ignore_conflicts=True)
     logger.warning(told, node.name, ", ".join(map(str, strays)))

@@ -15,11 +15,11 @@ from django.utils import timezone
 from containers.models import Operation, Tally
 from containers.models.clocks import latest_plausible
 
-# Upper bounds of what is told apart, in seconds. A bound that is added later has missed what
-# ended before.
+# Upper bounds of the buckets of the histogram, in seconds. A bound that is added later does not
+# count what had ended before.
 BOUNDS = (1, 2, 5, 10, 30, 60, 120, 300, 900, 3600)
 OPERATIONS = "operations"
-# What has ended longer ago is committed, if the clocks of all machines agree to within this.
+# What has ended longer ago is committed by now, if the clocks of machines agree to within this.
 LATE = timedelta(minutes=1)
 
 # By kind and outcome: how many ended within each bound, how many in all, and the sum of seconds.
@@ -33,9 +33,9 @@ def fold() -> None:
     until = timezone.now() - LATE
     unchanged = Tally.objects.filter(pk=OPERATIONS, until=tally.until)
     if tally.until and tally.until > latest_plausible(until):
-        tally = Tally()  # its clock was ahead, and it has missed what ended since
+        tally = Tally()  # written by a clock far ahead: what ended since is not in it, count anew
     elif tally.until and until <= tally.until:
-        return  # one whose clock is ahead has counted further
+        return  # a watcher whose clock is ahead has counted further
     counts = _add(_kept(tally), _count(_ended_since(tally).filter(ended_at__lte=until)))
     rows = [[kind, outcome, counted] for (kind, outcome), counted in sorted(counts.items())]
     unchanged.update(until=until, counts=rows)

@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 # An older reading says too little about the minute that has just passed.
 STALE = timedelta(minutes=3)
-# Bytes that no node holds; so many in each minute of a day can still be summed up in a database.
+# More bytes than any node holds. Fewer in every minute of a day still fit into a sum of 64 bits.
 TOO_MUCH = 2**52
-# What a coarser sample has the averages of.
+# The columns of which a coarser sample has the average.
 AVERAGED = ("cpu", "memory_bytes", "disk_bytes", "received", "sent")
 # How long after its end an hour or a day may still get samples.
 LATE = timedelta(minutes=2)
@@ -56,14 +56,14 @@ class Rates(NamedTuple):
 
 
 def rates(before: Usage, now: Usage, seconds: float) -> Rates | None:
-    """What was used between two readings; None where the node cannot tell. Where the processor's
-    counter went backwards, all began anew at 0 in between."""
+    """What was used between two readings; None where the node cannot tell. Where the counter of the
+    processor went backwards, all counters have begun again at 0 in between."""
     was, counted = _counters(before), _counters(now)
     if was is None or counted is None:
         return None
     if counted.cpu < was.cpu:
         was = Rates(0, 0, 0)
-    # A network card that was taken out has taken along what it had counted.
+    # Only a counter of the network went backwards: a card was taken out, with what it had counted.
     return Rates(*(max(new - old, 0) / seconds for old, new in zip(was, counted, strict=True)))
 
 
@@ -103,7 +103,7 @@ class Sampler:
                     passed[node.pk] = before, now
                 self._last[node.pk] = now
         here: dict[int, set[int]] = {node_id: set() for node_id in passed}
-        # What bears the name of one that is missing is another.
+        # An instance with the name of a container that is missing is another one.
         known = Container.objects.filter(node__in=here, missing=False).exclude(status__in=NOWHERE)
         for node_id, pk in known.values_list("node_id", "pk"):
             here[node_id].add(pk)
@@ -119,7 +119,7 @@ def _read(node: Node) -> Reading | None:
     at = timezone.now()
     try:
         told = connect(node).usage()
-        if all(map(_can_be, told.values())):
+        if all(map(_can_be_stored, told.values())):
             return Reading(at, told)
         logger.warning("node %s says that more is used than can be", node.name)
     except DriverError as error:
@@ -129,9 +129,9 @@ def _read(node: Node) -> Reading | None:
     return None
 
 
-def _can_be(told: Usage) -> bool:
-    """Whether the database can hold it. The samples of all nodes are written together: one that is
-    too large would lose those of the others."""
+def _can_be_stored(told: Usage) -> bool:
+    """Whether its numbers fit the database. The samples of all nodes are written together: one that
+    is too large would lose those of the others."""
     counted = told.cpu_seconds, told.received_bytes, told.sent_bytes
     held = told.memory_bytes, told.disk_bytes
     return all(isfinite(n or 0) for n in counted) and all(abs(n or 0) < TOO_MUCH for n in held)
