@@ -1,4 +1,4 @@
-"""From the rows of nodes and containers to the drivers, and to what these are told."""
+"""Makes drivers from the rows of nodes, and what they are told from the rows of containers."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def spec_of(container: Container) -> Spec:
 
 
 def labels_of(container: Container) -> dict[str, str]:
-    """What tells its instance from others, whatever they are called. Numbers are given again when
-    a database goes back in time, moments are not; a dump may keep no more of them than
-    milliseconds."""
+    """What tells its instance from others, whatever they are called. The number alone does not: a
+    restored database gives out the same numbers again. The time does, to the millisecond, since a
+    dump may keep no more of it."""
     moment = container.ordered_at.isoformat(timespec="milliseconds")
     return label_of(container.pk) | {"ordered-at": moment}
 
@@ -82,7 +82,7 @@ def server_at(address: str, certificate: str, project: str, timeout: float | Non
 
 
 def _age(server: Server) -> int:
-    """Tells one key of the panel's from the next, so that a new one is used at once."""
+    """When the panel's key was made, so that drivers with an old key are not used any more."""
     identity: Path | None = server.identity
     return identity.stat().st_mtime_ns if identity and identity.exists() else 0
 

@@ -29,8 +29,8 @@ def _own(request: Request) -> list[str]:
 
 
 def everybodys() -> tuple[list[tuple[int, str]], list[str]]:
-    """All nodes with their keys, and the plans of all containers on the list. Plans are hopped to
-    one after the other along their index, however many containers each has."""
+    """All nodes with their keys, and the plans of all containers on the list. The query goes along
+    the index from one plan to the next, however many containers each has."""
     rows = execute(connection, _CHOICES, None)
     nodes = [(key, name) for key, name in rows if key is not None]
     return nodes, [name for key, name in rows if key is None]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from django.db import connection, models, transaction
 
-# So many ids are left out after a back-up was put back, more than were given between it and now:
-# the ids of those containers are on the nodes, the numbers of those orders and payments in the
-# books of the gateway.
+# So many ids are left out after a restore: more than were given out since the back-up was made, as
+# those of containers are still on nodes, and those of orders and payments with the gateway.
 LEAP = 100_000
 
 

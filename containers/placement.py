@@ -28,9 +28,9 @@ class NoNodeFits(Exception):
 
 
 def candidates(container: Container) -> list[Node]:
-    """The nodes that could take it, most room first; never the one it is on. One that moves
-    brings its files along, to a node of the same kind; a new one is made of an image, and goes
-    last to where its creation has failed before."""
+    """The nodes that could take it, most room first; never the one it is on. One that moves needs a
+    node of the same kind. A new one needs a node that can get its image, and the nodes on which its
+    creation has failed before come last."""
     if container.node is not None:
         return targets([container])
     able = with_room(_at_work().able_to_create(container.image))
@@ -65,8 +65,8 @@ def _most_room_first(nodes: Iterable[Node]) -> list[Node]:
 
 
 def that_fit(containers: Iterable[Container], nodes: Iterable[Node]) -> list[Container]:
-    """Those that find room if they are moved to these nodes one after the other, as `place`
-    would have it."""
+    """Those that find room if they are moved one after the other, each to the node that `place`
+    would choose of these."""
     left = [copy(node) for node in nodes]
     fit = []
     for container in containers:
@@ -113,8 +113,8 @@ def _why_not_there(container: Container, wanted: int) -> str:
 
 
 def _where_it_may_be_made(container: Container, nodes: list[Node]) -> list[Node]:
-    """Those of the nodes on which creating it makes no second one: after a restore it may be on a
-    node already. Where another instance bears its number it cannot be made. Raises NoNodeFits."""
+    """Those of the nodes on which creating it makes no second one, as after a restore it may be on
+    a node already; and on which no other instance has its name. Raises NoNodeFits."""
     whole = Stray.objects.filter(number=container.pk, unfinished=False)
     another = Q(by_hand=True) | Q(another=True)
     taken = set(whole.filter(another).values_list("node", flat=True))

@@ -1,4 +1,5 @@
-"""How real nodes come to the panel: a join token or a local socket, and what they lead to."""
+"""Adding real nodes, by a join token or a local socket; and renewing the key that the panel has for
+them."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ SHUT = (
     "The panel may not open this socket. Let its user into the group that may (adduser berth "
     "incus-admin), restart the panel, and try again."
 )
-# Any number that stands for nothing else in this database.
+# The key of an advisory lock of PostgreSQL: any number that is no other lock's.
 _ADDING = 0x_BE27
 
 
@@ -191,8 +192,8 @@ def rotate() -> list[str]:
 
 
 def _check_all_answer(servers: list[Server], fresh: Path) -> None:
-    """Before the first is told of the new key: after that it does not know the old one any more.
-    Raises Unreachable, which names all that do not answer."""
+    """Called before the first server is told of the new key, as from then on that one does not
+    accept the old. Raises Unreachable, which names all servers that do not answer."""
     with ThreadPoolExecutor(max_workers=16) as pool:
         problems = pool.map(lambda server: _problem_of(server, fresh), servers)
         silent = [problem for problem in problems if problem]

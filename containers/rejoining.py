@@ -1,5 +1,5 @@
-"""What a database that has gone back in time may still do: ask nodes, and nothing else, until it
-has seen what became of them meanwhile."""
+"""Making a restored database safe, which has gone back in time: what was under way then is not
+carried out, and nothing is created that may be on a node which was not seen since."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Time for every node to be asked first, before anything is created.
 PAUSE = timedelta(minutes=5)
-# A table that comes with a restored database, in the same transaction, and goes once it is safe.
+# A table that says that `rejoin` is still to come: it comes with the restored database, in the same
+# transaction, and `rejoin` drops it.
 MARK = "berth_not_rejoined"
 
 
@@ -54,8 +55,7 @@ def rejoin(*numbered: type[Model]) -> None:
 
     Nothing is done for work that was open then: its node is asked what became of it, and where
     it was not done, it counts as failed. What may be on a node is not created before that node was
-    seen. New containers, and rows of the models named, get ids
-    that were never given out.
+    seen. New containers, and new rows of the models `numbered`, get ids that were never given out.
     """
     now = timezone.now()
     Operation.objects.open().update(

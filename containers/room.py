@@ -13,8 +13,8 @@ from containers.models import Container, Node, Operation
 def with_room(nodes: Iterable[Node]) -> list[Node]:
     """The nodes, each with what is promised on it.
 
-    One query, so that a container that arrives meanwhile is counted once; what it reads off an
-    index is what lives on these nodes alone, some 10 ms for 100,000 containers.
+    One query, so that a container that arrives meanwhile is counted once. It reads an index, and of
+    that only the part of these nodes: some 10 ms for 100,000 containers.
     """
     nodes = list(nodes)
     living = Container.objects.living().filter(node__in=nodes).order_by().values_list("node")
