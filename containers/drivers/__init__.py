@@ -23,8 +23,8 @@ from typing import BinaryIO, Protocol
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 MAX_PATH = 4096  # bytes
-MAX_LINKS = 40  # one after the other on a way, as Linux has it
-MAX_DEPTH = 100  # folders within each other: keeps every walk far from the limits of a process
+MAX_LINKS = 40  # symbolic links that are followed for one path, as in Linux
+MAX_DEPTH = 100  # nested folders: every walk stays far from the limits of a process
 MAX_LISTED = 10_000  # entries of one folder
 MAX_COUNTED = 100  # entries of each folder in a list
 MAX_DETAIL = 2000  # letters of the reason that a node gives
@@ -60,8 +60,8 @@ class Unreachable(DriverError):
 
 
 class BrokenOff(DriverError):
-    """The node broke off in the middle: what it did is unknown. It answers otherwise, so asking
-    again has an end."""
+    """The node broke off in the middle: what it did is unknown. Unlike one that is Unreachable it
+    answers otherwise, so these tries are counted, and have an end."""
 
     sentence = "The node broke off in the middle of this. It will be tried again."
 
@@ -86,8 +86,8 @@ class NoSuchImage(Refused):
 
 
 class NoImageServer(DriverError):
-    """The node could not fetch the system from its image server: that one does not answer it,
-    or stopped in the middle. The node itself is well."""
+    """The node could not fetch the system, as the image server does not answer it or stopped in the
+    middle. The node itself is well."""
 
     sentence = "The server that this system comes from does not answer. It will be tried again."
 
@@ -128,16 +128,17 @@ class Power(StrEnum):
 
 
 def differ(found: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Whether an instance with labels as `found` was made for another container than the one of
-    `labels`. One that lacks those that are compared was not."""
+    """Whether an instance that has the labels `found` was made for another container than the one
+    with `labels`. A label that the instance does not have is no difference."""
     return any(found.get(mark, value) != value for mark, value in labels.items())
 
 
 @dataclass(frozen=True)
 class Instance:
     """One container as its node sees it now. `by_hand` says that the panel neither made nor
-    claimed it: it is somebody else's. Of one that is not `known` its node says nothing but that
-    it is there, whole or not, whoever's. `labels` are those that it was created or claimed with."""
+    claimed it: it is somebody else's. Of one that is not `known` the node can only say that it is
+    there, not whether it is whole or whose it is. `labels` are those that it was created or claimed
+    with."""
 
     name: str
     power: Power
@@ -179,7 +180,7 @@ class Spec:
 
     @property
     def alias(self) -> str:
-        """The name of its image where that is kept."""
+        """What its image is called on the node, or on its image server."""
         return self.image.partition(":")[2] if self.source else self.image
 
 
@@ -197,10 +198,10 @@ class Resources:
 class Usage:
     """What a running instance, or a node as a whole, uses.
 
-    `memory_bytes` (without caches) and `disk_bytes` are what it holds now; the others are
-    counters that begin at 0 at each boot and grow; those of the network become less where a card
-    is taken out, by what it has counted. What a node cannot tell is None; of an instance every
-    node can tell the processor, the memory and the network.
+    `memory_bytes` (without caches) and `disk_bytes` are what it holds now. The others are counters
+    that begin at 0 at each boot and grow; where a network card is taken out, those of the network
+    drop by what it has counted. What a node cannot tell is None; of an instance every node can tell
+    the processor, the memory and the network.
     """
 
     cpu_seconds: float | None
@@ -213,8 +214,8 @@ class Usage:
 @dataclass(frozen=True)
 class Progress:
     """How far the node is: 0 to 100, or None where it cannot tell; `step` in plain words. `begun`
-    is false while the node first ends something else: whoever stops listening then has asked for
-    nothing yet. `copied` is how much it has copied by now, such as 1.09GB, where it can tell."""
+    is False while the node first ends something else, and was not asked for this work yet. `copied`
+    is how much it has copied by now, such as 1.09GB, where it can tell."""
 
     percent: int | None = None
     step: str = ""
@@ -235,7 +236,7 @@ class FileKind(StrEnum):
 
     @classmethod
     def of(cls, mode: int) -> FileKind:
-        """That of a file, by its mode as the operating system tells it."""
+        """The kind of a file whose `st_mode` is this."""
         if stat.S_ISREG(mode):
             return cls.FILE
         if stat.S_ISDIR(mode):
@@ -282,7 +283,7 @@ class Driver(Protocol):
 
     def instances(self) -> dict[str, Instance]:
         """Every whole instance on the node by name, in one call: the panel's, and those that
-        somebody made by hand, which nothing but `describe` and `claim` has to do with."""
+        somebody made by hand. For the latter only `describe` and `claim` work."""
 
     def unfinished(self) -> dict[str, bool]:
         """The names under which the panel has begun a creation or a move here that is no whole
@@ -305,8 +306,8 @@ class Driver(Protocol):
 
     def usage(self) -> dict[str, Usage]:
         """What every running instance of the panel's uses, by name, and under "" the node
-        itself with all that runs on it. A node that cannot tell of all at once is asked about
-        each of them: the whole takes the longer the more run there."""
+        itself with all that runs on it. Where each instance has to be asked about by itself, this
+        takes the longer the more of them run."""
 
     def create(self, spec: Spec) -> Iterator[Progress]:
         """Make `spec` exist, stopped. What a broken try left behind is completed or replaced;
