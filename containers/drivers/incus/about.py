@@ -90,7 +90,8 @@ def members(client: Client) -> Iterator[Member]:
 
 
 def in_words(error: DriverError) -> str:
-    """To an administrator who adds a server. It is no node yet: no work goes on once it is back."""
+    """An error, for an administrator who adds a server. That is no node yet, so sentences that
+    promise to go on with the work as soon as the node is back are replaced."""
     sentence = error.sentence
     if sentence == type(error).sentence:
         sentence = _OF_A_SERVER.get(type(error), sentence)

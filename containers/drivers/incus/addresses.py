@@ -1,6 +1,6 @@
 """The addresses of running containers: Incus looks each up in the container itself, which takes
-tens of milliseconds, so they are asked for now and then and remembered. Whoever asks for its state,
-as what is used is measured, learns its address too."""
+tens of milliseconds, so they are asked for now and then, and remembered. The measuring of usage
+asks for the same state, and so learns addresses too."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from containers.drivers import Power
 from .instances import IncusInstance
 
 _AT_ONCE = 3
-# Seconds until one without an address is asked again, and one that has told its own: that may have
-# changed. Where usage is measured every minute, that is soon enough for the latter.
+# Seconds until a container without a known address is asked again, and one with a known address,
+# which may have changed: after more than a minute, as usually the measuring of usage asks before.
 _PAUSE, _AGAIN = 10.0, 90.0
 
 
@@ -51,4 +51,5 @@ class Addresses:
 
 
 def _run(found: IncusInstance) -> tuple[str, str]:
+    """Tells one run of an instance, from its start to its stop, from all others."""
     return found.name, str(found.raw["last_used_at"])

@@ -1,4 +1,4 @@
-"""What there is to fetch from an image server, whichever way it says so."""
+"""The images that can be fetched from an image server, of Incus or of simplestreams."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from containers.drivers import DriverError, ImageSource, NoImageServer
 from .client import Client, Server
 from .limits import limit, limited
 
-_WAITING = 60  # seconds for all that a server says
-_LARGEST = 64 * 1024 * 1024  # bytes of it, and of an index once it is unpacked
-# What containers are made of, in the words of simplestreams: one file, or two of these.
+_WAITING = 60  # seconds for all answers of a server
+_LARGEST = 64 * 1024 * 1024  # bytes of them, and of an index once it is unpacked
+# The files of an image for containers, as simplestreams calls them: all in one, or metadata and a
+# root file system.
 _WHOLE, _ABOUT, _ROOTS = "incus_combined.tar.gz", "incus.tar.xz", {"root.tar.xz", "squashfs"}
 
 
@@ -43,7 +44,7 @@ class Catalogue:
             raise NoImageServer(f"{self.source.url}: no such index: {failure!r}") from failure
 
     def _of_incus(self, timeout: float) -> Iterator[str]:
-        """A stranger is shown what is public."""
+        """Asked without the panel's certificate: a server shows strangers its public images."""
         server = Server(
             self.source.url, self.source.certificate, project="default", timeout=max(timeout, 2)
         )

@@ -1,5 +1,5 @@
-"""HTTP to one Incus server: who is spoken to is proved both ways, no answer is waited for longer
-than the time-out, and for its end no longer than twice that."""
+"""HTTP to one Incus server: both sides prove who they are; nothing is waited for longer than the
+time-out, and the end of an answer no longer than twice that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import httpx
 from containers.drivers import DriverError, NoSuchInstance, Unreachable
 
 from .errors import NotFound, NotTrusted, error
-from .limits import limit, limited, take_nothing_packed
+from .limits import limit, limited, refuse_compressed
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +87,7 @@ class Client:
         self._opened: tuple[int, httpx.Client] | None = None
 
     def get(self, path: str, *, within: float | None = None, **params: str | int) -> Any:
-        """The metadata of an answer; `within` so many seconds, for what is not worth the whole
-        time-out."""
+        """The metadata of an answer. `within`, in seconds, takes the place of the time-out."""
         return self._ask("GET", path, params, within=within)["metadata"]
 
     def find(self, path: str, *, within: float | None = None, **params: str | int) -> Any:
@@ -151,7 +150,7 @@ class Client:
             base_url=base, transport=transport, timeout=server.timeout, trust_env=False
         )
         limit(client)
-        take_nothing_packed(client)
+        refuse_compressed(client)
         return client
 
     def _ask(
@@ -163,7 +162,7 @@ class Client:
         within: float | None = None,
     ) -> dict[str, Any]:
         timeout = within or self.server.timeout
-        with self._errors(), self._told(method, path) as told, limited(2 * timeout, _LARGEST):
+        with self._errors(), self._logged(method, path) as told, limited(2 * timeout, _LARGEST):
             response = self._http().request(
                 method,
                 path,
@@ -175,9 +174,9 @@ class Client:
         return self._checked(response)
 
     @contextmanager
-    def _told(self, method: str, path: str) -> Iterator[dict[str, Any]]:
-        """A line in the log for one call: neither what was sent nor what came back. Questions are
-        many, and are told at DEBUG only."""
+    def _logged(self, method: str, path: str) -> Iterator[dict[str, Any]]:
+        """Log the call, with neither what was sent nor what came back. Questions are many, and are
+        logged at DEBUG only."""
         told: dict[str, Any] = {"method": method, "path": path, "server": self._where}
         began = time.perf_counter()
         try:
@@ -190,7 +189,7 @@ class Client:
             logger.log(logging.DEBUG if method == "GET" else logging.INFO, "node call", extra=told)
 
     def _checked(self, response: httpx.Response) -> dict[str, Any]:
-        """The answer as Incus means it."""
+        """What an answer holds. Raises the error that it stands for, if it does."""
         try:
             answer: dict[str, Any] = response.json()
             failed = answer["type"] == "error"

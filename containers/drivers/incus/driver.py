@@ -42,7 +42,7 @@ from .reading import NodeReader
 from .sftp import Sftp
 
 # Seconds until a system that has not shut down is asked once more.
-HEARING = 15
+ASK_AGAIN_AFTER = 15
 
 
 class IncusDriver(NodeReader):
@@ -70,7 +70,7 @@ class IncusDriver(NodeReader):
             found = self.look(name)
         if not (found and found.is_whole):
             raise Conflict(f"{name}: something came in between")
-        # A note costs Incus nearly as much as unpacking a small system did.
+        # No note where nothing is left to do: it costs Incus nearly as much as unpacking did.
         if not found.is_complete:
             self.complete(found)
 
@@ -107,8 +107,8 @@ class IncusDriver(NodeReader):
             yield from self._resume(name)
         if found.power is Power.RUNNING:
             return
-        self._use(found)
-        yield from self._make_it(name, Doing.START, {"action": "start"}, Power.RUNNING, "Booting")
+        self._prepare(found)
+        yield from self._set_power(name, Doing.START, {"action": "start"}, Power.RUNNING, "Booting")
 
     def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
         found = self.whole(name)
@@ -123,12 +123,12 @@ class IncusDriver(NodeReader):
         else:
             if found.is_paused:
                 yield from self._resume(name)
-            body = {"action": "stop", "timeout": HEARING}
+            body = {"action": "stop", "timeout": ASK_AGAIN_AFTER}
             step = "Waiting for the system to shut down"
         while True:
             # A system that has only begun to boot does not hear the first request.
             with suppress(Unheard):
-                yield from self._make_it(name, Doing.STOP, body, Power.STOPPED, step)
+                yield from self._set_power(name, Doing.STOP, body, Power.STOPPED, step)
                 return
 
     def delete(self, name: str, *, labels: Mapping[str, str] = {}) -> Iterator[Progress]:
@@ -142,12 +142,12 @@ class IncusDriver(NodeReader):
         yield from self._delete(name, "Deleting its files")
 
     def discard(self, found: IncusInstance, step: str) -> Iterator[Progress]:
-        """Delete one that is in the way, as long as it is what was found. Raises Conflict where it
-        has become something else since.
+        """Delete an instance that is in the way, if it still is what was `found`. Raises Conflict
+        where it has become something else since.
 
-        Whoever was slow to come here hears beforehand that the work is no longer its own. What
-        remains is the moment between the last look and the deletion: Incus deletes whatever bears
-        the name by then.
+        The first Progress comes before the last look, so that a worker that was slow to come here
+        hears first that it has lost its lease. What remains is the moment between the last look and
+        the deletion: Incus deletes whatever has the name by then.
         """
         yield Progress(None, step)
         now = self.look(found.name)
@@ -240,21 +240,21 @@ class IncusDriver(NodeReader):
                 "The files can be reached only while the container is stopped.",
             )
         if to_change:
-            self._use(found)
+            self._prepare(found)
         with files.session(self.client, name) as sftp:
             yield sftp
 
-    def _use(self, found: IncusInstance) -> None:
-        """See to it that an instance to be used is complete, and is no longer the source of a
-        move."""
+    def _prepare(self, found: IncusInstance) -> None:
+        """Before it is started or changed: complete it, and take the mark of a move away, whose
+        copy is out of date from now on."""
         if not found.is_complete:
             self.complete(found)
         if MOVE in found.config:
             self.note(found.name, move="")
 
     def _resume(self, name: str) -> Iterator[Progress]:
-        """Have one go on that somebody on the node has paused."""
-        begun = self._ask(name, {"action": "unfreeze"})
+        """Resume an instance that somebody on the node has paused."""
+        begun = self._put_state(name, {"action": "unfreeze"})
         with suppress(Refused, Conflict):  # somebody else was faster
             yield from follow(self.client, begun, "Resuming")
 
@@ -266,25 +266,26 @@ class IncusDriver(NodeReader):
         return image
 
     def _join(self, name: str, doing: Doing, step: str) -> Iterator[Progress]:
-        """Wait until the node has ended this kind of work on an instance, however it ends. Raises
-        NoImageServer where a creation does not move."""
+        """Wait until the node has ended this kind of work on an instance, however it ends, if it is
+        at it. Raises NoImageServer where a creation does not get on."""
         listen = follow_creation if doing is Doing.CREATE else follow
         for operation in under_way(self.client, name, self.member):
             if operation.doing == doing and not operation.waits:
                 with suppress(Refused, Conflict):
                     yield from listen(self.client, operation.id, step)
 
-    def _make_it(
+    def _set_power(
         self, name: str, doing: Doing, body: dict[str, Any], power: Power, step: str
     ) -> Iterator[Progress]:
-        """Change the power, or join an operation that does. Raises the node's error, unless the
-        instance has come to that power all the same."""
+        """Bring an instance to this power, or join an operation that does. Raises the node's error,
+        unless the instance has come to that power all the same."""
         failure: DriverError | None = None
-        for _ in range(2):  # once more where the node was started anew meanwhile
+        for _ in range(2):  # once more where the server was started anew meanwhile
             try:
                 operations = [] if body.get("force") else under_way(self.client, name, self.member)
                 joined = [each.id for each in operations if each.doing == doing]
-                yield from follow(self.client, joined[0] if joined else self._ask(name, body), step)
+                begun = joined[0] if joined else self._put_state(name, body)
+                yield from follow(self.client, begun, step)
             except Unreachable:
                 raise
             except DriverError as error:
@@ -295,7 +296,8 @@ class IncusDriver(NodeReader):
                 break
         raise failure or Conflict(f"{name} is not {power}: something came in between")
 
-    def _ask(self, name: str, body: dict[str, Any]) -> str:
+    def _put_state(self, name: str, body: dict[str, Any]) -> str:
+        """Ask for another state, and return the id of the operation that brings it about."""
         begun = self.client.change("PUT", f"/1.0/instances/{name}/state", body)
         return str(begun["id"])
 

@@ -94,8 +94,8 @@ def file_info(sftp: Sftp, path: str, *, follow: bool = True) -> FileInfo:
 
 
 def read(sftp: Sftp, path: str) -> Iterator[bytes]:
-    """The first, empty, piece comes as soon as the file is open. No more comes than there was by
-    then."""
+    """Yields an empty piece as soon as the file is open, then its content; of a file that grows
+    meanwhile no more than there was by then."""
     with limited(_LOOKING):
         path, found = _followed(sftp, path)
         if found is None or not found.is_file:
@@ -148,7 +148,8 @@ def _put(sftp: Sftp, draft: str, content: BinaryIO, before: Attributes | None) -
 
 
 def _later(now: int, before: Attributes | None) -> int:
-    """A time of change that no version of these minutes has had."""
+    """The time of change of the next version: now; or a second after the version `before`, if that
+    is of now or of soon after. So the two always differ."""
     if before and now <= before.modified <= now + _SOON:
         return min(before.modified + 1, LATEST)
     return now
@@ -283,7 +284,7 @@ def _checked(path: str) -> str:
 
 
 def _entry(path: str) -> str:
-    """A path that names something in a folder, not the root and not a folder from within."""
+    """The path, if it names an entry of a folder: neither the root, nor `..` at its end."""
     path = _checked(path)
     if posixpath.basename(path) in ("", ".."):
         raise BadPath(f"{path!r} cannot be made, renamed or removed")

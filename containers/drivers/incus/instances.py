@@ -21,7 +21,7 @@ _HOSTNAME = "user.berth.hostname"
 _IMAGE = "user.berth.image"
 _LABEL = "user.berth.label."
 
-SILENT = "silent"  # in place of what Incus would have said
+SILENT = "silent"  # the key that marks an instance of which Incus said nothing
 
 NEW = "new"  # whole as soon as Incus has unpacked it
 ARRIVING = "arriving"  # a copy that nobody has verified yet
@@ -162,7 +162,7 @@ class IncusInstance:
 
 
 def silent(name: str, location: str) -> dict[str, Any]:
-    """One of which nothing is known but that it is there."""
+    """What stands for an instance of which nothing is known but that it is there."""
     return {"name": name, "status": "Error", "location": location, "config": {}, SILENT: True}
 
 

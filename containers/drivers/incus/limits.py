@@ -1,4 +1,4 @@
-"""An answer has an end: however it comes, in time and in size, whatever a server sends."""
+"""Limits of what is read from a server, in time and in size, whatever it sends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _limits = threading.local()
 
 @contextmanager
 def limited(seconds: float, size: float = inf) -> Iterator[None]:
-    """What this thread reads within the block, through `limit`, ends after so many seconds and
-    bytes: a time-out of each piece alone lets a server go on for ever. What holds around the block
-    holds within it too."""
+    """Within the block, reading by this thread fails after so many seconds or bytes, if the client
+    was given to `limit`. httpx's own time-out is for each piece alone, and so lets a server go on
+    for ever. In a nested block the limits of the outer one hold as well."""
     outer = dict(vars(_limits))
     _limits.until = min(time.monotonic() + seconds, outer.get("until", inf))
     _limits.left = min(size, outer.get("left", inf))
@@ -32,22 +32,22 @@ def limited(seconds: float, size: float = inf) -> Iterator[None]:
 
 
 def limit(client: httpx.Client) -> None:
-    """Have a client that was not used yet keep to the limits."""
-    # httpx leaves no other way to name it.
+    """Have a client keep to the limits of `limited`. To be called before it is used."""
+    # httpx has no public way to set the backend.
     for transport in (client._transport, *client._mounts.values()):
         if isinstance(transport, httpx.HTTPTransport):
             transport._pool._network_backend = _Backend()
 
 
-def take_nothing_packed(client: httpx.Client) -> None:
-    """A small answer may hold a large one."""
+def refuse_compressed(client: httpx.Client) -> None:
+    """Have a client refuse compressed answers: unpacked, a small one may be huge."""
     client.headers["Accept-Encoding"] = "identity"
-    client.event_hooks = {"response": [_refuse_packed]}
+    client.event_hooks = {"response": [_check_uncompressed]}
 
 
-def _refuse_packed(response: httpx.Response) -> None:
+def _check_uncompressed(response: httpx.Response) -> None:
     if "Content-Encoding" in response.headers:
-        raise httpx.RemoteProtocolError("an answer that is packed, although nobody asked for it")
+        raise httpx.RemoteProtocolError("a compressed answer, although nobody asked for it")
 
 
 class _Backend(httpcore.SyncBackend):

@@ -195,7 +195,7 @@ def _copy(
 
 
 def _take_back(source: IncusDriver, name: str) -> None:
-    """Offer it to nobody any more."""
+    """Cancel what the source offers: from now on nobody can fetch it."""
     for operation in under_way(source.client, name, source.member):
         if operation.doing == Doing.MOVE:
             cancel(source.client, operation.id)

@@ -91,7 +91,8 @@ def cancel(client: Client, operation: str) -> None:
 
 
 def _wait(client: Client, operation: str) -> dict[str, Any] | None:
-    """Its state once it has ended, or in a second."""
+    """The state of an operation as soon as it has ended, or after a second; None where the server
+    does not know it any more."""
     try:
         ended: dict[str, Any] = client.get(f"/1.0/operations/{operation}/wait", timeout=1)
         return ended

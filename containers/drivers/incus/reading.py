@@ -30,8 +30,8 @@ from .instances import IncusInstance, silent
 from .usage import of_instance, of_node
 
 _MIB, _GIB = 2**20, 2**30
-_AT_ONCE = 16  # questions to a node of which one container holds up the others
-_SILENT = 4  # containers without an answer, beyond which it is the node that does not answer
+_AT_ONCE = 16  # questions at once, where one container holds up the answer about all of them
+_SILENT = 4  # so many containers may give no answer; with more, it is the node that does not
 
 
 class AtMember(TypedDict, total=False):
@@ -59,7 +59,8 @@ class NodeReader:
         self.timeout = server.timeout
         self.client = Client(server)
         self._addresses = addresses or Addresses()
-        self._listed_at: dict[str, str] = {}  # the member that had each, when all answered last
+        # The member of each instance, by its name, as of the last list that came in one call.
+        self._listed_at: dict[str, str] = {}
 
     @property
     def label(self) -> str:
@@ -105,7 +106,8 @@ class NodeReader:
         return used | {"": of_node(*self._room())}
 
     def _soon_with_state(self, name: str, *, within: float) -> IncusInstance | Unreachable | None:
-        """The error in place of one that gives no answer: the others have theirs."""
+        """The same as `_with_state`, but the error of one that gives no answer is returned: it does
+        not keep the others from being read."""
         try:
             return self._with_state(name, within=within)
         except NotTrusted:
@@ -125,7 +127,7 @@ class NodeReader:
         found = [
             each
             for each in self.everything()
-            # What the panel does not find listed counts as lost.
+            # The silent ones, too: what the panel does not find listed counts as missing.
             if each.is_whole or each.is_by_hand or each.is_silent
         ]
         for each in self._addresses.due(found):
@@ -288,7 +290,8 @@ class NodeReader:
         return found
 
     def _known(self, raw: dict[str, Any]) -> IncusInstance | None:
-        """A server lists only the names of instances that it cannot ask about."""
+        """An instance out of a list. Where the server could not ask about it, and listed no more
+        than its name, it is asked for by itself."""
         if raw["config"] is not None:
             return IncusInstance(raw)
         if self.member:

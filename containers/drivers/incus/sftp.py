@@ -132,8 +132,9 @@ class Sftp:
 
     def give(self, path: str, *, uid: int, gid: int, mode: int) -> None:
         """Set owner and permissions; a link is followed."""
-        self._one(_STATUS, _SETSTAT, path, _HAS_OWNER, uid, gid)  # the owner first: setting
-        self._one(_STATUS, _SETSTAT, path, _HAS_MODE, _told(mode))  # it takes permissions away
+        # The owner first: setting it takes permissions away.
+        self._one(_STATUS, _SETSTAT, path, _HAS_OWNER, uid, gid)
+        self._one(_STATUS, _SETSTAT, path, _HAS_MODE, _mode_for_go(mode))
 
     def remove(self, paths: Iterable[str]) -> None:
         """Delete files and links."""
@@ -179,7 +180,7 @@ class Sftp:
             self._answer(_STATUS, number)
         times = modified, modified
         self._one(_STATUS, _FSETSTAT, handle, _HAS_OWNER, uid, gid)
-        self._one(_STATUS, _FSETSTAT, handle, _HAS_MODE | _HAS_TIMES, _told(mode), *times)
+        self._one(_STATUS, _FSETSTAT, handle, _HAS_MODE | _HAS_TIMES, _mode_for_go(mode), *times)
         self._one(_STATUS, _CLOSE, handle)
 
     def _piece(self, handle: bytes, offset: int) -> bytes:
@@ -273,9 +274,10 @@ class _U64:
 _Field = int | str | bytes | _U64
 
 
-def _told(mode: int) -> int:
-    """Permissions for Incus' server, which takes the number as Go's FileMode: set-uid, set-gid and
-    sticky are other bits there. It tells them as everybody does, and may come to take them so."""
+def _mode_for_go(mode: int) -> int:
+    """Permissions as Incus' server takes them, as Go's FileMode, in which set-uid, set-gid and
+    sticky are other bits. It reports them in the usual bits: these are sent, too, in case a later
+    release takes them."""
     return mode | sum(go for unix, go in _GO_BITS.items() if mode & unix)
 
 

@@ -19,7 +19,8 @@ def of_instance(found: IncusInstance) -> Usage | None:
     if state["cpu"]["usage"] <= 0 or state["memory"]["usage"] < 0:
         return None
     root = (state["disk"] or {}).get("root")  # a pool of kind `dir` cannot tell
-    # Others are made inside: what passes between those never leaves the container.
+    # Only the cards that the node gave it: what passes between those that were made inside never
+    # leaves the container.
     cards = [card for name, card in state["network"].items() if name in found.cards]
     return Usage(
         cpu_seconds=state["cpu"]["usage"] / 1e9,

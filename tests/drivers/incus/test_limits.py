@@ -85,7 +85,7 @@ def test_an_answer_without_an_end_is_not_kept(says: Says, monkeypatch: pytest.Mo
 def test_nothing_is_unpacked(says: Says) -> None:
     packed = gzip.compress(ANSWER)
     head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
-    with pytest.raises(Unreachable, match="packed"):
+    with pytest.raises(Unreachable, match="compressed"):
         says([head + packed]).get("/1.0")
 
 

@@ -33,7 +33,7 @@ def test_an_operation_under_way_is_joined_and_not_begun_again(
 def test_a_system_that_does_not_hear_the_first_request_to_stop_is_asked_again(
     driver: IncusDriver, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("containers.drivers.incus.driver.HEARING", 2)
+    monkeypatch.setattr("containers.drivers.incus.driver.ASK_AGAIN_AFTER", 2)
     finish(driver.create(spec(name)))
     slow = b"#!/bin/busybox sh\n/bin/busybox sleep 3\nexec /bin/busybox init\n"
     driver.remove(name, "/sbin/init")
