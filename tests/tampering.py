@@ -32,7 +32,7 @@ class Tampered(SimulatedDriver):
                 raise NoSuchInstance(f"{self.root.name} has no {name}")
             if power is not state.power and power in _HAPPENS:
                 self._node.record(name, _HAPPENS[power], uuid4().hex)
-            state.turn(power)
+            state.set_power(power)
             state.work = None
             self._node.save(name, state)
 

@@ -73,7 +73,7 @@ class SimulatedDriver:
         return self._instance(name, state) if state else None
 
     def _caught_up(self) -> list[str]:
-        """Whatever is there or is being created, with all done that is due."""
+        """The names of all instances, whole or being created, once all is done that is due."""
         self._reach()
         names = self._node.names()
         self._node.catch_up(names)
@@ -118,20 +118,20 @@ class SimulatedDriver:
                 # An image server is taken to have whatever is asked of it.
                 if not spec.source and spec.image not in settings.images:
                     raise NoSuchImage(f"{self.root.name} has no image {spec.image!r}")
-                self._node.refuse(Doing.CREATE)
-                self._node.admit()
+                self._node.refuse_if_failing(Doing.CREATE)
+                self._node.refuse_if_full()
                 work = self._node.begin_creation(Config(spec))
         yield from self._follow(name, work.id, image=pretty(spec.image))
 
     def start(self, name: str) -> Iterator[Progress]:
-        with self._settled(name) as state:
+        with self._whole(name) as state:
             if state.power is Power.RUNNING and not state.work:
                 return
             work = self._begin(name, state, Doing.START)
         yield from self._follow(name, work.id)
 
     def stop(self, name: str, *, force: bool = False) -> Iterator[Progress]:
-        with self._settled(name) as state:
+        with self._whole(name) as state:
             if state.power is Power.STOPPED and not state.work:
                 return
             forced = force or (state.work and state.work.doing is Doing.FORCE)
@@ -156,10 +156,10 @@ class SimulatedDriver:
 
     def check_move(self, name: str, target: Driver) -> None:
         there = self._same_kind(target)
-        with self._settled(name):
+        with self._whole(name):
             there._reach()
-            there._node.refuse(Doing.MOVE)
-            there._node.admit()
+            there._node.refuse_if_failing(Doing.MOVE)
+            there._node.refuse_if_full()
 
     def _same_kind(self, target: Driver) -> SimulatedDriver:
         if not isinstance(target, SimulatedDriver):
@@ -183,8 +183,8 @@ class SimulatedDriver:
             if there and there.uid != state.uid:
                 raise Refused(f"{target.root.name} has another {name}")
             if not state.work:
-                target._node.refuse(Doing.MOVE)
-                target._node.admit()
+                target._node.refuse_if_failing(Doing.MOVE)
+                target._node.refuse_if_full()
             work = self._begin(name, state, Doing.MOVE, str(target._node.root))
         yield from self._follow(name, work.id, target=target.root.name)
 
@@ -218,7 +218,7 @@ class SimulatedDriver:
         self, name: str, path: str, content: BinaryIO, *, version: str | None = None
     ) -> FileInfo:
         with self._files(name) as files:
-            self._node.admit()
+            self._node.refuse_if_full()
             files.check_writable(path, version)
         staged = files.stage(content)
         try:
@@ -229,7 +229,7 @@ class SimulatedDriver:
 
     def make_folder(self, name: str, path: str) -> None:
         with self._files(name) as files:
-            self._node.admit()
+            self._node.refuse_if_full()
             files.make_folder(path)
 
     def rename(self, name: str, path: str, to: str) -> None:
@@ -252,7 +252,7 @@ class SimulatedDriver:
         return settings
 
     @contextmanager
-    def _settled(self, name: str) -> Iterator[State]:
+    def _whole(self, name: str) -> Iterator[State]:
         with self._whole_or_by_hand(name) as state:
             if state.by_hand:
                 raise NoSuchInstance(f"{self.root.name} has no {name} of the panel's")
@@ -269,7 +269,7 @@ class SimulatedDriver:
 
     @contextmanager
     def _files(self, name: str) -> Iterator[Rootfs]:
-        with self._settled(name) as state:
+        with self._whole(name) as state:
             if state.work or state.power is not Power.STOPPED:
                 raise Conflict(
                     f"{name} is {_power(state)}, its files want it stopped",
@@ -285,7 +285,7 @@ class SimulatedDriver:
         hardens = under_way and under_way.doing is Doing.STOP and doing is Doing.FORCE
         if _power(state) is Power.BUSY and not hardens:
             raise Conflict(f"{name} is busy: {under_way.doing if under_way else state.power}")
-        self._node.refuse(doing)
+        self._node.refuse_if_failing(doing)
         state.work = self._node.work(doing, self._node.config(name), target)
         if under_way:
             state.work.id = under_way.id  # those who wait for the gentle stop go on waiting
@@ -354,7 +354,7 @@ class SimulatedDriver:
             state = self._node.settle(spec.name)
             if state is None:
                 raise Refused(f"{self.root.name} does not create {spec.name}")
-            state.turn(power)
+            state.set_power(power)
             state.booted -= _SEEDED_UPTIME
             write_config(self._node.instances / spec.name, config)
             self._node.save(spec.name, state)

@@ -86,18 +86,18 @@ def progress(work: Work, words: Mapping[str, str]) -> Progress:
 class SimulatedNode(Store):
     """The node whose folder is `root`."""
 
-    def refuse(self, doing: Doing) -> None:
+    def refuse_if_failing(self, doing: Doing) -> None:
         """Raise Refused where the node does no work."""
         if self.settings().faults.failing:
             raise Refused(_REASONS[doing])
 
-    def admit(self) -> None:
+    def refuse_if_full(self) -> None:
         """Raise NoRoom where the node takes nothing more in."""
         if self.settings().faults.full:
             raise NoRoom("Failed to write: no space left in storage pool 'default'")
 
     def work(self, doing: Doing, config: Config, target: str = "") -> Work:
-        """A piece of work that begins now and takes as long as it takes here."""
+        """A piece of work that begins now, and when it will be done on this node."""
         told = {"method": doing.value.upper(), "path": config.spec.name, "server": self.root.name}
         logger.info("node call", extra=told)
         settings = self.settings()
@@ -110,8 +110,8 @@ class SimulatedNode(Store):
         return Work(doing, now, None if endless else now + seconds, target)
 
     def begin_creation(self, config: Config) -> Work:
-        """Note that a container is to be; throws away what a broken try left.
-        The caller holds the lock."""
+        """Begin to create a container; what a broken try has left is thrown away. The caller holds
+        the lock."""
         name = config.spec.name
         if not self.is_free(name):
             raise Refused(f"{name!r} cannot be the name of an instance here")
@@ -151,7 +151,7 @@ class SimulatedNode(Store):
             return state
         try:
             if not self.recorded(work.id):
-                self.refuse(work.doing)
+                self.refuse_if_failing(work.doing)
         except Refused as error:
             _fail(self.instances / name, state, error)
             return state
@@ -160,7 +160,7 @@ class SimulatedNode(Store):
             self.discard(self.instances / name)
             return None
         did, power = _EFFECTS[work.doing]
-        state.turn(power)
+        state.set_power(power)
         self.record(name, did, work.id)
         self.discard(self.instances / name / "aside")
         state.work = None
@@ -182,8 +182,8 @@ class SimulatedNode(Store):
             if not self.is_free(name):
                 raise Refused(f"{name} is there by now, and not ours")
             if not self.recorded(state.work.id):
-                self.refuse(Doing.CREATE)
-                self.admit()
+                self.refuse_if_failing(Doing.CREATE)
+                self.refuse_if_full()
             self._build(whole, read_config(folder), state.uid)
         except DriverError as error:
             _fail(folder, state, error)
@@ -205,8 +205,9 @@ class SimulatedNode(Store):
     def _finish_move(self, name: str) -> None:
         """Copy, verify, make it whole on the other node, and only then be rid of it here.
 
-        The caller that has the lock of the container's own folder does so; the nodes' locks are
-        held for the last step only, in one order, so that opposite moves cannot block each other.
+        Of several callers only the one that gets the lock of the container's own folder does this;
+        the nodes' locks are held for the last step only, in one order, so that opposite moves
+        cannot block each other.
         """
         try:
             folder = os.open(self.instances / name, os.O_RDONLY | os.O_DIRECTORY)
@@ -239,9 +240,9 @@ class SimulatedNode(Store):
         faults = target.settings().faults
         if faults.unplugged or faults.hanging:
             raise Unreachable(f"{target.root.name} does not answer {self.root.name}")
-        self.refuse(Doing.MOVE)
-        target.refuse(Doing.MOVE)
-        target.admit()
+        self.refuse_if_failing(Doing.MOVE)
+        target.refuse_if_failing(Doing.MOVE)
+        target.refuse_if_full()
         target.forget_copies(uid)
         source = self.instances / name
         with driver_errors(name):

@@ -109,7 +109,7 @@ class State:
     booted: float = 0.0
     by_hand: bool = False
 
-    def turn(self, power: Power) -> None:
+    def set_power(self, power: Power) -> None:
         """Be in that power state from now on."""
         if power is Power.RUNNING and self.power is not Power.RUNNING:
             self.booted = time.time()
