@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TOO_FAST = "You have asked for a great deal within a minute. Wait a moment, then try again."
 
 
-def take_turn(person: User) -> None:
+def lock_if_limited(person: User) -> None:
     """Lock the person's row, so that what they ask for at the same time is counted one after the
     other. To be called in the transaction that counts, before a container is locked."""
     if _is_limited(person):

@@ -14,7 +14,7 @@ from containers.models import Container, Node, Operation
 from containers.operations.carrying import wake
 from containers.operations.outcomes import record
 from containers.placement import NoNodeFits, place
-from containers.throttle import TOO_FAST, is_too_fast, take_turn
+from containers.throttle import TOO_FAST, is_too_fast, lock_if_limited
 from panel.tracing import request_id
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _request(
     container_id: int, name: str, *, by: User | None, because: str, target: int | None
 ) -> Operation | None:
     if by is not None:
-        take_turn(by)
+        lock_if_limited(by)
     container = Container.objects.locked(container_id)
     action = container.action_for(by, name)
     if action is None:

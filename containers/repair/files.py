@@ -26,7 +26,7 @@ from containers.drivers import (
 from containers.models import Container, FileChange
 from containers.repair import paths
 from containers.statuses import Status
-from containers.throttle import TOO_FAST, is_too_fast, take_turn
+from containers.throttle import TOO_FAST, is_too_fast, lock_if_limited
 
 if TYPE_CHECKING:
     from panel.models import User
@@ -156,9 +156,9 @@ class Files:
     def _change(
         self, did: str, path: str, size: int | None = None, *, bad_path: str
     ) -> Iterator[Driver]:
-        """Let one change in, and hand out the node to do it on."""
+        """Write one change down, and yield the driver to do it with."""
         with transaction.atomic():
-            take_turn(self._person)
+            lock_if_limited(self._person)
             fresh = Container.objects.locked(self._container.pk)
             _check(fresh, self._person)
             if is_too_fast(self._person):
@@ -193,7 +193,8 @@ def _check(container: Container, person: User) -> None:
 
 
 def _driver(container: Container) -> Driver:
-    """That of its node. Raises NoSuchInstance where the node has another one in its place."""
+    """The driver of its node. Raises NoSuchInstance where that has another instance in its
+    place."""
     assert container.node is not None
     driver, name = connect(container.node), container.instance_name
     found = driver.instance(name)
@@ -204,7 +205,7 @@ def _driver(container: Container) -> Driver:
 
 @contextmanager
 def _plainly(bad_path: str = "There is no such file or folder.") -> Iterator[None]:
-    """Say in plain words what a node says while it is read from."""
+    """Turn what a node says while it is read from into a FileProblem."""
     try:
         yield
     except DriverError as error:
