@@ -128,7 +128,7 @@ class ActionsAdmin(SearchedAdmin):
         return str(row.customer)
 
     def comes_of_it(self, row: Any, action: Action) -> str:
-        """What there is to know of a row to which this will be done."""
+        """What is said of a row on the page that asks, if `action.says` says nothing of it."""
         return str(row.get_status_display())
 
     def offered(self, request: HttpRequest) -> list[Action]:

@@ -1,7 +1,7 @@
 """The text of a file as a browser's field can hold it, and back again, byte for byte.
 
-Browsers know no other end of a line than their own and nothing of a byte-order mark. Both are
-taken off here before, and put back as they were after.
+A field of a browser has line endings of its own, and no byte-order mark. So a file is shown without
+the mark and with plain line endings, and gets both back, as they were, when it is saved.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is kept of what is sent: a file within the limit, where one is asked for."""
+"""Which uploads are kept: a file within the limit, on the one page that asks for a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 # The one page that takes a file.
 _PAGE = "containers:file_upload"
-# What a form adds to the file that it carries.
+# Bytes that a request has besides the file, at most.
 _FORM = 64 * 1024
 
 
@@ -28,9 +28,9 @@ def _is_asked_for(request: HttpRequest) -> bool:
 
 
 class UploadLimit(FileUploadHandler):
-    """Stands before the handlers that keep files. Of a file that the page does not take, that comes
-    from somebody who is not signed in, or in a request that is too large, nothing is kept. It is
-    read to its end all the same: a browser whose upload is cut off shows no answer at all."""
+    """Stands before the handlers that keep files, and leaves out a file on a page that takes none,
+    from somebody who is not signed in, or in a request that is too large. Such a file is read to
+    its end all the same: a browser whose upload is cut off shows no answer at all."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)

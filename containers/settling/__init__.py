@@ -2,8 +2,8 @@
 
 Each door asks the nodes first, with no transaction open; it then decides with the row locked,
 and writes into the history who did what. It returns a sentence that says what was done, and
-raises NotPossible. On a node nothing is changed but the mark of what was made by hand, and
-nothing deleted but what somebody asks to be rid of.
+raises NotPossible. On nodes the doors only give the panel's mark to an instance, and delete what
+somebody asks to have deleted.
 
 `adopting` is for what the database does not know, `missing` for containers that their node does
 not have, `leftovers` for what a creation or a move has left; `checks` holds what they check first.

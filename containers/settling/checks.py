@@ -14,7 +14,7 @@ from containers.statuses import Status
 if TYPE_CHECKING:
     from panel.models import User
 
-# What a container is here whose node reports it as at rest.
+# The status at rest of a container, by what its node reports.
 AT_REST = {Power.RUNNING: Status.RUNNING, Power.STOPPED: Status.STOPPED}
 
 
@@ -101,6 +101,6 @@ def remove_stray(node: Node, number: int, **kind: bool) -> None:
 
 
 def check_online(node: Node) -> None:
-    """It stays so until the transaction ends."""
+    """Raise NotPossible unless the node is on-line; then it stays so until the transaction ends."""
     if not Node.objects.lock_online(node.pk):
         raise NotPossible(f"Node {node.name} is off-line. Try again when it is back.")

@@ -1,4 +1,4 @@
-"""What a creation or a move that was given up has left on a node is deleted there."""
+"""Deletes from a node what a creation or a move that was given up has left there."""
 
 from __future__ import annotations
 

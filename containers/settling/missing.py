@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def take_over(node: Node, number: int, *, by: User) -> str:
-    """Look for a container on this node from now on: this one has it, or what was made by
-    hand in its place, and its own has not."""
+    """Make this node the container's own: it has the container, or an instance that was made by
+    hand in its place, and the node in the database does not have it."""
     check_permission(by)
     container = container_of(number)
     instance, labels = instance_at_rest(node, container.instance_name), labels_of(container)

@@ -1,5 +1,4 @@
-"""Rows of a table: what many have in common is rendered once, and filled with what each has of its
-own."""
+"""Rows of a table: the HTML that many rows share is rendered once, and filled in for each."""
 
 from __future__ import annotations
 
@@ -22,8 +21,9 @@ KEY = "987654321987654321"
 
 @register.simple_tag(takes_context=True)
 def table_rows(context: Context, name: str, rows: Iterable[Any]) -> SafeString:
-    """These rows by a template that is told their `looks`, which can be compared, and for the
-    rest knows names only: of their `cells`, `here` and the token of its forms.
+    """Render these rows by a template that is given their `looks`, a value that can be compared. Of
+    all else it is only given names to be filled in: of the row's `cells`, of `here`, and of the
+    CSRF token of its forms.
 
     Two stopped containers look alike, so `<tr id="container-{{ key }}" data-status="{{
     looks.status }}"><td>{{ name }}</td></tr>` is rendered for them once, with the names of the
