@@ -41,22 +41,22 @@ def place_order(
     has become of it.
     Raises NameTaken, and TooManyUnpaid where a customer orders for themselves.
     """
-    token = token or uuid4()
+    sent = _as_sent(customer, plan, system, name, ssh_key, token or uuid4())
     try:
         with transaction.atomic():
             is_limited = settings.UNPAID_ORDERS and not who.staff(Order, by)
             if is_limited:
                 User.objects.lock(customer)
-            if placed := placed_before(customer, plan, system, name, ssh_key, token):
+            if placed := Order.objects.filter(token=sent).first():
                 return placed
             if is_limited:
                 _check_unpaid(customer)
-            return _place(customer, by, plan, system, name, ssh_key, token)
+            return _place(customer, by, plan, system, name, ssh_key, sent)
     except IntegrityError:
-        order = placed_before(customer, plan, system, name, ssh_key, token)
-        if order is None:
+        placed = Order.objects.filter(token=sent).first()
+        if placed is None:
             raise NameTaken(f"{customer} already has a container of this name.") from None
-        return order
+        return placed
 
 
 def placed_before(
@@ -64,20 +64,20 @@ def placed_before(
 ) -> Order | None:
     """The order that this very form has made already. A form that was changed meanwhile, by
     going back in the browser, is another one."""
-    return Order.objects.filter(
-        token=_as_sent(customer, plan, system, name, ssh_key, token)
-    ).first()
+    sent = _as_sent(customer, plan, system, name, ssh_key, token)
+    return Order.objects.filter(token=sent).first()
 
 
 def _as_sent(
     customer: User, plan: Plan, system: System, name: str, ssh_key: str, token: UUID
 ) -> UUID:
-    """The form as it was filled in: a token of all that it says."""
+    """The token of a form as it was filled in: another one as soon as it says something else."""
     return uuid5(token, "\n".join((str(customer.pk), str(plan.pk), str(system.pk), name, ssh_key)))
 
 
 def _check_unpaid(customer: User) -> None:
-    """Those cancelled within the hour count, or else ordering and cancelling went on for ever."""
+    """Raise TooManyUnpaid where there are too many. Those cancelled within the hour count: else
+    somebody could order and cancel without end."""
     an_hour_ago = timezone.now() - timedelta(hours=1)
     counted = Q(status=Order.Status.UNPAID) | Q(paid_at=None, ordered_at__gt=an_hour_ago)
     unpaid = customer.orders.filter(counted)
@@ -90,7 +90,7 @@ def _check_unpaid(customer: User) -> None:
 
 
 def _place(
-    customer: User, by: User, plan: Plan, system: System, name: str, ssh_key: str, token: UUID
+    customer: User, by: User, plan: Plan, system: System, name: str, ssh_key: str, sent: UUID
 ) -> Order:
     container = Container.objects.create(
         customer=customer,
@@ -110,7 +110,7 @@ def _place(
         price=plan.price,
         currency=settings.CURRENCY,
         period=plan.period,
-        token=_as_sent(customer, plan, system, name, ssh_key, token),
+        token=sent,
     )
     OrderChange.objects.create(order=order, to_status=order.status, at=order.ordered_at, by=by)
     StatusChange.objects.create(
