@@ -1,4 +1,4 @@
-"""What keeps customers from paying: `manage.py check` says it before they see it."""
+"""System checks: `manage.py check` says what would keep customers from paying."""
 
 from __future__ import annotations
 

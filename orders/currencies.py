@@ -23,6 +23,6 @@ def money(amount: Decimal, currency: str = "") -> str:
     Without `currency` it is the one that the panel sells in.
     """
     currency = currency or settings.CURRENCY
-    # What it cannot be paid in is shown all the same, to be put right.
+    # A price with decimals that its currency does not have is shown with them, to be put right.
     decimals = 0 if currency in WHOLE and not amount % 1 else 2
     return f"{SIGNS.get(currency, f'{currency} ')}{amount:,.{decimals}f}"

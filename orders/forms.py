@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SystemSelect(forms.Select):
-    """What no node has can be seen, and not chosen."""
+    """Shows the systems that no node has, but lets nobody choose them."""
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
@@ -45,8 +45,8 @@ def choice_label(system: Any, *notes: str) -> str:
 
 
 class SystemField(forms.ModelChoiceField):
-    """A system of the plans on offer. Which plan will be chosen is not known, so what not all
-    of them have says which do."""
+    """A system of the plans on offer. Which plan will be chosen is not known yet, so a system that
+    not all plans have says which do."""
 
     widget = SystemSelect
 
@@ -173,7 +173,8 @@ class OrderForm(forms.Form):
         return placed.customer.containers.living().filter(order=placed).exists()
 
     def _ask_once_more(self, ended: Order) -> None:
-        """Who has gone back wants another one; a browser that sends its form again does not."""
+        """Refuse the form, with a new token for the next press of Order: somebody who has gone back
+        to it wants another container, a browser that sends it again by itself does not."""
         self.data = dict(self.data.items()) | {"token": uuid4()}
         end = "whose container is destroyed"
         if ended.container.withdrawn_at:

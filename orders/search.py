@@ -41,8 +41,8 @@ def _other_meanings(text: str) -> list[Q]:
 
 
 def payments_matching(found: PaymentQuerySet, text: str) -> PaymentQuerySet:
-    """Those of the found whose own number ("payment 12"), number at the gateway, or order it is;
-    told row by row: for a text that matches many."""
+    """Those whose number ("payment 12"), number at the gateway, or order the text means, by
+    conditions that are checked row by row: for a text that matches many."""
     matches = Q(Exists(matching(Order.objects.filter(pk=OuterRef("order")), text)))
     for meaning in _own_meanings(text):
         matches |= meaning
@@ -54,7 +54,7 @@ def payments_looked_up(found: PaymentQuerySet, text: str, most: int) -> PaymentQ
     first = list(looked_up(Order.objects.all(), text, most).values_list("pk", flat=True)[:most])
     theirs = Q(order__in=first)
     if len(first) == most:
-        # There may be more, and few of the first be paid.
+        # There may be more orders than these, and few of these may have payments.
         orders = looked_up(Order.objects.all(), text, search.SORTED + 1).values("pk")
         if orders.count() > search.SORTED:
             return payments_matching(found, text)

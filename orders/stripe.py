@@ -1,4 +1,5 @@
-"""Stripe as a gateway: only what it has signed is believed, and no answer is no refusal."""
+"""Stripe as a gateway: only what it has signed is believed, and what it has not answered counts as
+not known, never as refused."""
 
 from __future__ import annotations
 
@@ -31,8 +32,8 @@ ANSWERS_WITHIN = 12.0
 
 
 class StripeGateway(StripeProviderV3):
-    """The provider of django-payments, which takes what Stripe's library answers for dictionaries;
-    they are none any more.
+    """The provider of django-payments, made to work with today's library of Stripe, whose objects
+    are no dictionaries any more.
 
     `api_key` is a secret key that may write checkout sessions and refunds, `endpoint_secret` the
     signing secret of the webhook. Methods raise PaymentError for what Stripe refuses, and OSError
@@ -46,9 +47,9 @@ class StripeGateway(StripeProviderV3):
         stripe.default_http_client = stripe.RequestsClient(timeout=ANSWERS_WITHIN)
 
     def get_form(self, payment: Payment, data: Any = None) -> Any:
-        """Raises RedirectNeeded: to where the customer pays, or back, once there is nothing to be
-        paid there any more. Of a session that has run out without a word Stripe is asked what came
-        of it: as long as that is not known, no other may be made."""
+        """Raises RedirectNeeded: to Stripe's page, or back to the order if there is nothing to be
+        paid there any more. If a session has run out and Stripe has not reported what came of it,
+        it is asked: as long as that is not known, no other session may be made."""
         if payment.transaction_id and _has_run_out(payment.attrs.session):
             self._take(payment, self._look_at(payment.transaction_id))
             if payment.status not in OPEN:
@@ -148,8 +149,8 @@ class StripeGateway(StripeProviderV3):
             payment.captured_amount = payment.total
             payment.change_status(PaymentStatus.CONFIRMED)
         elif session["id"] != payment.transaction_id or payment.status == PaymentStatus.CANCELLED:
-            # Nobody was ever sent there, as the answer that told of it was lost; or it was we who
-            # had it run out.
+            # A session to which nobody was sent, as the answer to its creation was lost; or one
+            # that the panel itself has cancelled.
             return
         elif failed or session["status"] == "expired":
             payment.change_status(PaymentStatus.REJECTED)
@@ -182,7 +183,7 @@ class StripeGateway(StripeProviderV3):
 
 
 def _paid_twice(payment: Payment, session: str) -> Payment:
-    """The row of what a further session has brought for a payment that was paid already."""
+    """The payment for the money of a further session, where the first was paid already."""
     found: Payment
     found, _ = Payment.objects.get_or_create(
         order=payment.order,
@@ -209,8 +210,8 @@ def _has_run_out(session: dict[str, Any]) -> bool:
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """Turns what Stripe refuses into a PaymentError, and into a ConnectionError what it may have
-    done all the same."""
+    """Turn an error that says that Stripe has refused into a PaymentError, and one after which it
+    may have done it all the same into a ConnectionError."""
     try:
         yield
     except stripe.StripeError as error:

@@ -58,7 +58,8 @@ __all__ = [
 if TYPE_CHECKING:
     from panel.models import User
 
-# What each button of an order does, and what is said when it is done. To pay is a page.
+# What each button of an order does, and what is said when it is done. “Pay” is not among them: it
+# leads to a page.
 BUTTONS: dict[str, tuple[Callable[[Order, User], None], str]] = {
     "try_again": (try_again, "Order {pk}: the creation of its container is tried again."),
     "cancel": (cancel, "Order {pk} is cancelled."),

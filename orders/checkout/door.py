@@ -31,7 +31,7 @@ def locked_for(order: Order, name: str, by: User) -> Order:
 
 
 def why_not(order: Order, name: str) -> str:
-    """One sentence for whoever came too late or may not."""
+    """One sentence that says why this button cannot be pressed."""
     label = f"“{Order.actions()[name].label}”"
     if any(arrow.name == name for arrow in order.get_available_status_transitions()):
         return f"{label} is not for you to do on order {order.pk}."
@@ -55,7 +55,7 @@ def move(order: Order, name: str, *, by: User | None = None, because: str = "") 
 
 
 def note(order: Order, was: str, *, by: User | None, because: str) -> None:
-    """Write a row of history; for what has left the status as it was, too."""
+    """Write a row of history, also where the status has stayed the same."""
     OrderChange.objects.create(
         order=order, from_status=was, to_status=order.status, by=by, because=because
     )

@@ -79,13 +79,14 @@ def at_the_gateway(order: Order, by: User) -> Iterator[Payment]:
 
 
 def _claim(payment: Payment, by: User) -> datetime:
-    """Since when nobody else asks the gateway about it. Raises Refused."""
+    """Claim a payment, so that nobody else asks the gateway about it; waits while somebody else has
+    claimed it. Returns the time of the claim, by which it is given up again. Raises Refused."""
     until = time.monotonic() + PATIENCE
     while True:
         now = timezone.now()
         free = Q(asking_since=None) | Q(asking_since__lt=now - ASKING_TAKES)
         still_open = Payment.objects.open().filter(pk=payment.pk)
-        # It looks first: in SQLite an update that changes nothing waits for its turn, too.
+        # Looks before it writes: in SQLite even an UPDATE of no row waits for its turn to write.
         if still_open.filter(free).exists() and still_open.filter(free).update(asking_since=now):
             return now
         if not still_open.exists():
@@ -121,7 +122,8 @@ def payment_reported(sender: type[Payment], instance: Payment, **_: Any) -> None
 
 
 def _is_what_paid(order: Order, payment: Payment) -> bool:
-    """Whether it is this payment, reported again, that an order in force was paid with."""
+    """Whether this payment, now reported again, is the one that the order was paid with, and the
+    order is still in force."""
     in_force = order.status in {Order.Status.PAID, Order.Status.FULFILLED}
     others = Payment.objects.kept().filter(order=order, is_surplus=False).exclude(pk=payment.pk)
     return in_force and not others.exists()
@@ -135,7 +137,7 @@ def begin_creation(order: Order, *, because: str) -> None:
     except NoNodeFits:
         logger.info("%s: no room yet, to be tried again", order)
     except NotAllowed:
-        # An administrator has not waited for the money.
+        # An administrator has pressed Create before it was paid.
         if not order.container.operations.open().filter(kind="create").exists():
             move(order, "fulfilled", because="its container existed already")
 

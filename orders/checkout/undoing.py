@@ -93,7 +93,7 @@ def give_back(payment: Payment, by: User) -> None:
         # While the gateway took its time, the order may have gone on.
         order = Order.objects.locked(payment.order_id)
         note(order, order.status, by=by, because=f"payment {payment.pk} given back")
-        # And where that was written down meanwhile, the provider has saved what it had read before.
+        # If `was_given_back` has come in between, the provider has saved the amount of before.
         Payment.objects.filter(pk=payment.pk, status=PaymentStatus.REFUNDED).update(
             captured_amount=0
         )
@@ -120,7 +120,7 @@ def nothing_to_give_back(payment: Payment) -> str:
 
 
 def _withdraw(container: Container) -> None:
-    """Off the list. One that has lived and was destroyed stays in the record as what it is."""
+    """Take it off the list. One that was created and destroyed stays on record as that."""
     if container.status == Status.ORDERED:
         container.withdrawn_at, container.create_again_at = timezone.now(), None
         container.save(update_fields=["withdrawn_at", "create_again_at"])

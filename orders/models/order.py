@@ -46,19 +46,19 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
 
 def nothing_created(order: Order) -> bool:
-    """Whether the order can still be undone for nothing."""
+    """Whether nothing of its container is on a node, so that the order can be taken back."""
     return order.container.is_nowhere
 
 
 def what_is_lost(order: Order) -> str:
-    """Told before it is undone; "" where the container was created and destroyed."""
+    """What to say before an order is taken back; "" where its container was destroyed before."""
     if order.container.status == statuses.Status.DESTROYED:
         return ""
     return "The container is not created and leaves the list."
 
 
 def what_goes_back(order: Order) -> str:
-    """Told before a refund: what the gateway is to give back, and to whom."""
+    """What to say before a refund: how much the gateway is to give back, and to whom."""
     back = f"{money(order.kept(), order.currency)} goes back to {order.customer}."
     return f"{back} {what_is_lost(order)}".strip()
 
@@ -66,7 +66,7 @@ def what_goes_back(order: Order) -> str:
 def something_to_pay_for(order: Order) -> bool:
     """Whether its container is neither destroyed nor about to be."""
     container = order.container
-    # While its node is off-line, only the work that waits tells what becomes of it.
+    # Of one that is Off-line, only its open Operation says what will become of it.
     work = container.operation if container.status == statuses.Status.OFFLINE else None
     becomes = work.during if work else container.status
     return becomes not in {statuses.Status.DESTROYING, statuses.Status.DESTROYED}
@@ -75,7 +75,8 @@ def something_to_pay_for(order: Order) -> bool:
 class Order(Lifecycle):  # type: ignore[django-manager-missing]  # Payment's base has no types
     """One purchase of a Plan. The price is fixed when it is made; the record stays for good.
 
-    `token` is the form that it came from, as it was filled in: the same sent twice is one order.
+    `token` stands for the form that made it, as it was filled in: the same form sent twice makes
+    one order.
     """
 
     class Status(models.TextChoices):

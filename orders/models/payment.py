@@ -74,7 +74,7 @@ class Payment(BasePayment):
 
     objects = PaymentQuerySet.as_manager()
 
-    # Whether the money has come, or goes back, by way of this very object.
+    # Whether it was this very object that the money came by, or goes back by.
     _moves_money = False
 
     class Meta:
@@ -125,7 +125,7 @@ class Payment(BasePayment):
             self.save(update_fields=["modified"])
 
     def refund(self, amount: Decimal | None = None) -> None:
-        """Have the gateway give money back; what its provider keeps of that is stored."""
+        """Have the gateway give money back, and store what its provider notes of that."""
         self._check_gateway()
         self._moves_money = True
         super().refund(amount)

@@ -19,8 +19,8 @@ class SystemQuerySet(models.QuerySet["System"]):
 
     def with_availability(self) -> SystemQuerySet:
         """Adds `is_available`: whether a node in service has it, or can fetch it. A node or an
-        image server that does not answer just now counts: an order waits for it. That it would
-        wait for an image server is `is_waiting`."""
+        image server that does not answer just now counts: an order waits for it. And `is_waiting`:
+        whether an order would have to wait for an image server."""
         in_service = Node.objects.filter(in_service=True)
         having = NodeImage.objects.filter(node__in_service=True, name=models.OuterRef("image"))
         served = ServerImage.objects.there().filter(name=models.OuterRef("image"))
@@ -36,7 +36,7 @@ class SystemQuerySet(models.QuerySet["System"]):
         return self.exclude(image__in=here).exclude(image__in=fetched)
 
     def fetched(self) -> ServerImageQuerySet:
-        """Where those come from that nodes fetch."""
+        """The images on image servers that these systems are made of."""
         return ServerImage.objects.filter(name__in=self.values("image"))
 
 

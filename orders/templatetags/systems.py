@@ -20,5 +20,5 @@ def systems_lacking_on(node: Node) -> Iterable[System]:
 
 @register.simple_tag
 def images_to_fetch() -> Iterable[ServerImage]:
-    """Where the systems on offer come from that nodes fetch from image servers."""
+    """The images on image servers that the systems on offer are made of."""
     return System.objects.offered().fetched()
