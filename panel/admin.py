@@ -120,7 +120,8 @@ class SecondFactorAdmin(BoundedAdmin, AuthenticatorAdmin):
 
 
 def _delete_codes_alone(people: list[int]) -> None:
-    """Of these people, by their keys: the codes that stand in for nothing any more."""
+    """Delete the recovery codes of those among these people who have no other second factor left.
+    `people` are their keys."""
     others = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
     alone = Authenticator.objects.filter(user__in=people).exclude(user__in=others.values("user"))
     alone.delete()

@@ -1,4 +1,4 @@
-"""The Django admin, which nobody enters by a door of its own."""
+"""The Django admin, without sign-in and password pages of its own."""
 
 from __future__ import annotations
 

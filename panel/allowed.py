@@ -54,8 +54,8 @@ def address(given: str) -> None:
 
 
 def queue(given: str) -> None:
-    """The address of a queue as the library of its server reads it: that would only say what is
-    wrong once a process wants to wake another."""
+    """The address of a queue, read as the library of that queue reads it: that one would say what
+    is wrong only when the first worker is to be woken."""
     try:
         if given.startswith(("postgres:", "postgresql:")):
             # Further servers may stand behind commas.

@@ -15,7 +15,7 @@ class PanelConfig(AppConfig):
 
         from panel import checks, sessions, staff
 
-        # Who was let in without it may be the one that it is meant to keep out.
+        # Whoever is signed in elsewhere, without it, may be the one whom it is to keep out.
         authenticator_added.connect(sessions.end_others, dispatch_uid="berth")
         post_migrate.connect(staff.make_group, dispatch_uid="berth")
         register(checks.demo_people, deploy=True)

@@ -141,7 +141,7 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
 
 @contextmanager
 def _drafts(keys: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
-    """Written beside their places: nothing but their names is left to be changed."""
+    """The keys, written into files beside their places, which are only to be renamed then."""
     drafts = {kept: kept.with_name(f".{kept.name}.{os.getpid()}") for kept in keys}
     try:
         for kept, draft in drafts.items():

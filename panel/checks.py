@@ -1,4 +1,4 @@
-"""What must not be so where the panel is used in earnest; `manage.py check --deploy` warns."""
+"""System checks: `manage.py check --deploy` warns of what must not be so in production."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The page for an error: for an outage and for a strange host, each one line in the log; for what
-cannot be read; and for a mistake."""
+"""The error pages: 400 for what cannot be read and for a strange host, 503 for an outage, 500 for a
+mistake in the code. Of a strange host and of an outage the log has one line."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ NOT_DONE = "You were signed out. What you pressed last was not done."
 
 class SignInMiddleware(LoginRequiredMiddleware):
     """Django's own, except for htmx, which would put the sign-in page into a table, and for forms:
-    they lead back to the page of the form, and a text that was typed is shown once more."""
+    after signing in, one is back on the page of the form, and a text that was typed is shown once
+    more."""
 
     def handle_no_permission(  # type: ignore[override]  # htmx wants its own kind of redirect
         self, request: HttpRequest, view_func: Callable[..., Any]

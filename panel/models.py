@@ -105,8 +105,8 @@ class Session(AbstractBaseSession):
     `person` is who is signed in there, None where nobody is; both are read in one query.
     """
 
-    # Without a constraint: Django would take a person who was deleted just now for a key that is
-    # taken, and try one key after the other.
+    # Without a constraint: where the person was just deleted, Django would take its violation for a
+    # session key that is taken already, and try one key after the other.
     person = models.ForeignKey(
         User, models.CASCADE, null=True, related_name="sessions", db_constraint=False
     )

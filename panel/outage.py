@@ -1,4 +1,4 @@
-"""What the panel needs and does not have just now: database, queue, disk. Said once, plainly."""
+"""Outages of the database and the disk, told from mistakes in the code, and logged once each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DISK = {
     errno.EDQUOT: "the disk is full",
     errno.EROFS: "the disk is read-only",
 }
-# What SQLite (https://www.sqlite.org/rescode.html) and PostgreSQL (its SQLSTATE) call the same.
+# The same in the codes of SQLite (https://www.sqlite.org/rescode.html) and PostgreSQL (SQLSTATE).
 _CODES = {
     "SQLITE_FULL": "the disk of the database is full",
     "SQLITE_IOERR_SHMSIZE": "the disk of the database is full",

@@ -94,7 +94,7 @@ class _Pipe:
         if self._reader is None:
             with suppress(FileExistsError):
                 os.mkfifo(self._path, 0o600)
-            # For writing as well, or it would be at its end whenever nobody rings.
+            # For writing as well, or it would be at its end whenever no other process has it open.
             self._reader = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
@@ -125,7 +125,7 @@ class SqliteWakeUps(_OneWaits, SqliteStorage):
 
     @property
     def conn(self) -> Any:
-        """A file that was deleted or replaced is let go of: others look into the new one."""
+        """Opened anew where the file was deleted or replaced: other processes use the new one."""
         if self._conn is not None and self._file() != self._opened:
             self._conn.close()
             self._conn = None

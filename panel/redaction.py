@@ -13,13 +13,14 @@ _KEY = re.compile(r"(/reset/key/|/confirm-email/|/payments/process/(?![a-z-]+/?\
 
 
 def without_keys(text: str) -> str:
-    """An address, or what ends with one, without what lets anybody in. Whether it leads anywhere
-    makes no difference: a key is good for as long as nobody has used it."""
+    """An address, or a text that ends with one, without the keys in it that let anybody in. They
+    are left out of an address that leads nowhere, too: a key is good until somebody uses it."""
     return _KEY.sub(r"\1-", text)
 
 
 class KeyFilter(logging.Filter):
-    """Django writes the address as it came, with an error and where a form is refused."""
+    """Takes the keys out of what Django itself logs: the whole address, with an error and where a
+    form is refused."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -30,7 +31,8 @@ class KeyFilter(logging.Filter):
 
 
 class ReportFilter(SafeExceptionReporterFilter):
-    """Passwords stand in addresses, too, and every gateway calls its keys what it likes."""
+    """Hides more settings than Django does: those with a password in an address, and those of the
+    gateways, which call their keys what they like."""
 
     hidden_settings = re.compile(
         f"{SafeExceptionReporterFilter.hidden_settings.pattern}|{_NAMES}", re.IGNORECASE

@@ -24,7 +24,7 @@ SLOW_THREADS = 4
 # them.
 PATIENCE = 20.0
 PACE = 4 * 1024
-# Seconds that a request is taken to be at work, and not to wait for a node or a database.
+# Seconds for which a request counts as at work; after that, as waiting for a node or a database.
 MOMENT = 0.03
 # Seconds for a browser to close its end: closed at once, it might lose the end of the answer.
 LINGER = 2.0
@@ -33,9 +33,9 @@ _FIELDS = re.compile(rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\
 
 
 class Client(socket.socket):
-    """The panel's end of a connection. The event loop never waits for it. A thread waits PATIENCE
-    seconds, of which each wait takes its time away and each PACE bytes give one back; when none are
-    left, the connection counts as broken."""
+    """The panel's end of a connection. The event loop never waits for it. A thread may wait for it
+    PATIENCE seconds in all: each wait uses them up, each PACE bytes give one second back, and when
+    none is left, the connection counts as broken."""
 
     def __init__(self, accepted: socket.socket) -> None:
         super().__init__(fileno=accepted.detach())

@@ -1,5 +1,5 @@
-"""Every request has an id, which each line of the log that comes of it bears, and one line of
-its own, unless it is a poll with nothing new; its answer says the id to whoever asks for help."""
+"""Gives every request an id, which is in each line of the log that comes of it, and in the answer,
+for whoever asks for help; and logs each request, unless it is a poll with nothing new."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a past of the demo ends in, put on its simulated node: instance, work under way, files."""
+"""Puts on simulated nodes what each past of the demo ends in: instance, work under way, files."""
 
 from __future__ import annotations
 

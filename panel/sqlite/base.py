@@ -1,8 +1,9 @@
-"""Whoever waits to write into SQLite waits about as long as everybody else; and nobody keeps a
-connection that was opened while nothing could be written: it would stay read-only.
+"""Django's backend for SQLite, in which no writer waits much longer than the others, and no
+connection is kept that was opened while nothing could be written: it would stay read-only.
 
-SQLite's own way to wait (sqliteDefaultBusyCallback in its main.c) asks ever more seldom: who has
-just come overtakes who has waited long. Here, the longer one has waited, the more often one asks.
+SQLite's own way to wait (sqliteDefaultBusyCallback in its main.c) tries more and more seldom, so
+that newcomers overtake those who have waited long. Here, a writer tries the more often, the longer
+it has waited.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-# Seconds between two tries of somebody who has just come, and of somebody who has waited long;
-# and in how many they halve.
+# Seconds between two tries of a writer that has just come, and of one that has waited long; and the
+# seconds of waiting in which they halve.
 FIRST, LAST = 0.01, 0.001
 HALF = 0.1
 
 
 def pause(waited: float) -> float:
-    """How long to wait until the next try, in seconds, for somebody who has waited so long. By
-    chance, so that those who came together do not try together."""
+    """Seconds until the next try of a writer that has waited so many already. Random, so that those
+    that came together do not try together."""
     return max(LAST, FIRST * exp2(-waited / HALF)) * random.uniform(0.5, 1)  # noqa: S311
 
 
