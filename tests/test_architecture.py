@@ -1,4 +1,4 @@
-"""The way through the house: imports point one way, and the table of statuses lives once."""
+"""The architecture: imports point one way, and the table of statuses lives once."""
 
 from __future__ import annotations
 
