@@ -10,7 +10,6 @@ from copy import copy
 from django.db.models import Q
 
 from containers.models import Container, Node, Operation, Stray
-from containers.models.node import NodeQuerySet
 from containers.room import with_room
 
 NO_ROOM = (
@@ -33,7 +32,7 @@ def candidates(container: Container) -> list[Node]:
     creation has failed before come last."""
     if container.node is not None:
         return targets([container])
-    able = with_room(_at_work().able_to_create(container.image))
+    able = with_room(Node.objects.taking_containers().able_to_create(container.image))
     fit = _most_room_first(node for node in able if _fits(container, node))
     failed = container.operations.filter(kind="create", outcome=Operation.Outcome.FAILED)
     failures = Counter(failed.values_list("node", flat=True))
@@ -45,7 +44,7 @@ def targets(containers: Iterable[Container]) -> list[Node]:
     moving = list(containers)
     return _most_room_first(
         node
-        for node in with_room(_at_work())
+        for node in with_room(Node.objects.taking_containers())
         if any(
             each.node is not None
             and each.node_id != node.pk
@@ -75,10 +74,6 @@ def that_fit(containers: Iterable[Container], nodes: Iterable[Node]) -> list[Con
             able[0].disk_promised += container.disk_gb
             fit.append(container)
     return fit
-
-
-def _at_work() -> NodeQuerySet:
-    return Node.objects.filter(online=True, in_service=True)
 
 
 def place(container: Container, *, wanted: int | None = None) -> Node:
@@ -141,7 +136,8 @@ def _listed(nodes: Iterable[Node]) -> str:
 def _why_none(container: Container) -> NoNodeFits:
     if container.node_id is not None:
         return NoNodeFits(f"No other node in service has room for {container.name} now.")
-    if _at_work() and not _at_work().able_to_create(container.image):
+    taking = Node.objects.taking_containers()
+    if taking and not taking.able_to_create(container.image):
         return NoNodeFits(
             f"No node has {container.system} just now. It is tried again by itself, "
             "and created as soon as one has it."

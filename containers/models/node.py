@@ -20,6 +20,10 @@ class NodeQuerySet(models.QuerySet["Node"]):
         """Nodes are the administrators' business alone."""
         return self if user.administers else self.none()
 
+    def taking_containers(self) -> NodeQuerySet:
+        """The nodes on which containers can be put now: on-line and in service."""
+        return self.filter(online=True, in_service=True)
+
     def able_to_create(self, image: str) -> NodeQuerySet:
         """The nodes that have this image; all nodes where an image server has it, since they fetch
         it from there."""

@@ -161,8 +161,8 @@ def move(request: Request, pk: int) -> HttpResponse:
     moving = able[:AT_ONCE]
     context: dict[str, Any] = {"section": "nodes", "node": found, "later": len(able) - len(moving)}
     if request.method != "POST":
-        at_work = Node.objects.visible_to(request.user).filter(online=True, in_service=True)
-        elsewhere = with_room(at_work.filter(kind=found.kind).exclude(pk=pk))
+        taking = Node.objects.visible_to(request.user).taking_containers()
+        elsewhere = with_room(taking.filter(kind=found.kind).exclude(pk=pk))
         fitting = that_fit(moving, elsewhere)
         context |= {
             "able": fitting,
