@@ -10,11 +10,11 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
-from django_fsm import GET_STATE, FSMField, transition
+from django_fsm import FSMField, Transition, transition
 
 from containers import who
 from containers.models.indexes import INDEXES, KEPT, LISTED
-from containers.models.lifecycle import Action, Lifecycle
+from containers.models.lifecycle import Action, Lifecycle, as_reported
 from containers.statuses import NOWHERE, TRANSIENT, Status
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ host_name = RegexValidator(
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z",
     "Use small letters, digits and hyphens, 63 at most; begin and end with a letter or digit.",
 )
-
-
-def as_reported(*statuses: Status) -> GET_STATE:
-    """The target of a transition where the node decides: whichever of these is passed as `now`."""
-    return GET_STATE(lambda self, now: now, states=statuses)
 
 
 class ContainerQuerySet(models.QuerySet["Container"]):
@@ -197,6 +192,11 @@ class Container(Lifecycle):
         """The node that it is on its way to."""
         operation = self.operation
         return operation.target if operation else None
+
+    def outcome(self, *, ok: bool) -> Transition:
+        """The arrow out of this transient status that ends its work well, or not."""
+        arrows = self.get_available_status_transitions()
+        return next(arrow for arrow in arrows if arrow.custom.get("ok") is ok)
 
     @classmethod
     def kinds(cls) -> list[str]:

@@ -8,12 +8,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db import models
-from django_fsm import FSMField, FSMModelMixin, Transition
+from django_fsm import GET_STATE, FSMField, FSMModelMixin, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from panel.models import User
+
+
+def as_reported(*statuses: str) -> GET_STATE:
+    """The target of a transition where the node decides: whichever of these is passed as `now`."""
+    return GET_STATE(lambda self, now: now, states=statuses)
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,7 @@ def end(operation: Operation, verdict: Verdict) -> None:
     if verdict.ok and fresh.target and not Node.objects.lock_online(fresh.target.pk):
         raise Unreachable(f"{fresh.target} is off-line")
     was, at = container.status, timezone.now()
-    arrow = next(
-        t for t in container.get_available_status_transitions() if t.custom.get("ok") is verdict.ok
-    )
+    arrow = container.outcome(ok=verdict.ok)
     # Where the table has no arrow to what the node reports, the container goes back to what
     # it was, and the watcher's next look sets it right.
     allowed = getattr(arrow.target, "allowed_states", [verdict.now])

@@ -190,13 +190,9 @@ class Story:
         self.at = began + timedelta(seconds=took)
         boots = operation.kind in {"start", "restart"} and ok
         stays = operation.kind == "migrate" and operation.was == Status.RUNNING
-        arrow = next(
-            arrow
-            for arrow in container.get_available_status_transitions()
-            if arrow.custom.get("ok") is ok
-        )
         was = container.status
-        getattr(container, arrow.name)(now=at_rest(operation.was, running=boots or stays))
+        outcome = getattr(container, container.outcome(ok=ok).name)
+        outcome(now=at_rest(operation.was, running=boots or stays))
         container.problem = failure.sentence if failure else ""
         operation.outcome = Operation.Outcome.DONE if ok else Operation.Outcome.FAILED
         operation.started_at, operation.ended_at, operation.attempts = began, self.at, 1
