@@ -135,12 +135,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Web, worker and watcher write at once: without these one write in four fails, and without a
     # backend of our own some wait for seconds while others write.
     DATABASES["default"]["ENGINE"] = "panel.sqlite"
-    # A connection keeps to what was known of the indexes when it was opened.
+    # A connection plans by the statistics of the indexes that there were when it was opened.
     DATABASES["default"]["CONN_MAX_AGE"] = 3600
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        # As much of the file as SQLite can is read where the system has it in memory already.
+        # mmap_size: the file is read from the system's page cache, as much of it as SQLite can.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
         "PRAGMA mmap_size=2147418112;",
     }
@@ -151,9 +151,9 @@ else:
     DATABASES["default"]["OPTIONS"] = {
         # For panel/compiled.py alone: all other statements are planned each time.
         "prepare_threshold": 5,
-        # What is looked up is in memory, or on a disk that seeks no longer than it reads.
+        # Indexes are in memory or on an SSD, where a random read costs about as much as any other.
         "options": "-c random_page_cost=1.1",
-        # One that goes without a word, with its machine or the way to it, is not waited for.
+        # A server that is gone without a word, as its machine or the network is, is noticed soon.
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,
         "keepalives_idle": 5,
@@ -253,7 +253,7 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
-# A text that is too large for the editor must still arrive to be shown again with a word.
+# A text that is too large for the editor is received all the same, to be shown again with an error.
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(2_621_440, 8 * EDIT_LIMIT)
 
 # What Prometheus has to say to read /metrics (Authorization: Bearer …); without, nobody may.
@@ -279,7 +279,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 # Otherwise anybody could have mail sent to strangers by asking to reset their passwords.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
-# A browser that was left open gives nobody a new address, to which a password would be sent.
+# Addresses are changed only after signing in anew: whoever finds a browser that was left open could
+# otherwise add their own, and have a new password sent there.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_FORMS = {
     "add_email": "panel.accounts.AddAddressForm",
@@ -288,7 +289,7 @@ ACCOUNT_FORMS = {
 # Each address that somebody adds is sent a mail, whoever it belongs to.
 ACCOUNT_MAX_EMAIL_ADDRESSES = 3
 ACCOUNT_SESSION_REMEMBER = True
-# Whoever has lost a session or a password to somebody hears what is done with it.
+# Mail tells people of every change to their account, in case it was somebody else's.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 
@@ -315,8 +316,8 @@ ASKED_A_MINUTE = env.int("BERTH_ASKED_A_MINUTE", 120, validate=allowed.none_or_m
 UNPAID_ORDERS = env.int("BERTH_UNPAID_ORDERS", 10, validate=allowed.none_or_more)
 
 # Mail goes to the console unless an address like submission://user:password@host is given, which
-# means port 587 and STARTTLS; smtp:// encrypts nothing. Some wait for what is sent: a server has
-# ten seconds for each answer, unless ?timeout= says otherwise.
+# means port 587 and STARTTLS; smtp:// encrypts nothing. Some people wait for a mail to go out, so a
+# server has ten seconds for each answer, unless ?timeout= says otherwise.
 EMAIL = env.dj_email_url("BERTH_EMAIL_URL", "console:")
 if "EMAIL_BACKEND" not in EMAIL:
     raise ImproperlyConfigured("BERTH_EMAIL_URL must be console: or start with smtp: or the like")

@@ -1,1 +1,2 @@
-"""The pages of containers and nodes, one file a page. A view is: scope, act, answer."""
+"""The pages of containers and nodes, one file for each. A view begins with what the person may see
+(`visible_to`), does what is asked, and answers."""
