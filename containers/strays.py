@@ -38,17 +38,17 @@ def note(node: Node, found: Iterable[Instance], *, began: datetime, known: set[i
     whole = {n: Kind(each.by_hand) for n, each in numbered.items() if each.known}
     silent = numbered.keys() - whole.keys()
     unknown = {n: whole[n] for n in _lowest(whole.keys() - known)}
-    others = _others({n: numbered[n] for n, kind in unknown.items() if not kind.by_hand})
-    unknown |= {n: unknown[n]._replace(another=True) for n in others}
+    for n in _others({n: numbered[n] for n, kind in unknown.items() if not kind.by_hand}):
+        unknown[n] = unknown[n]._replace(another=True)
     noted = {
         stray.number: Kind(stray.by_hand, stray.another, stray.unfinished)
         for stray in node.strays.all()
     }
-    # `found` holds whole instances only: of an unfinished one it says nothing.
-    wanted = {
+    # Of these `found` says nothing: it holds what is unfinished only once that is whole.
+    staying = {
         n: kind for n, kind in noted.items() if n in silent or (kind.unfinished and n not in whole)
     }
-    wanted |= _unexplained(node, unknown, began)
+    wanted = staying | _unexplained(node, unknown, began)
     wanted = {n: wanted[n] for n in _lowest(wanted)}
     if outdated := [n for n in noted if wanted.get(n) != noted[n]]:
         node.strays.filter(number__in=outdated).delete()

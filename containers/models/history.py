@@ -1,4 +1,4 @@
-"""What happened to a container. Rows are never changed; none is ever deleted, but a FileChange that
+"""What happened to a container. Rows are never changed, and never deleted, except a FileChange that
 the node is sure did not happen."""
 
 from __future__ import annotations

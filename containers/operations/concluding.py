@@ -97,8 +97,8 @@ def _not_as_asked(seen: work.Seen) -> Conflict:
 
 
 def _given_up(operation: Operation, failure: DriverError) -> DriverError:
-    """The failure that is written down for an Operation that has failed for good. Raises the one
-    given where there is to be another try."""
+    """The failure that is written down for an Operation that has failed for good. Raises `failure`
+    where there is to be another try."""
     if failure.final:
         return failure
     overdue = _is_overdue(operation)

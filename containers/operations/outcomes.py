@@ -95,7 +95,7 @@ def half_way(operation: Operation) -> None:
 @transaction.atomic
 def end(operation: Operation, verdict: Verdict) -> None:
     """Write down what came of an Operation. Raises LeaseLost; and Unreachable where a container was
-    moved to a node that has gone off-line since: it would not be Off-line, as the others there."""
+    moved to a node that has gone off-line since: it would not be Off-line like the others there."""
     container, fresh = _held(operation)
     if verdict.ok and fresh.target and not Node.objects.lock_online(fresh.target.pk):
         raise Unreachable(f"{fresh.target} is off-line")

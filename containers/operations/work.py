@@ -215,6 +215,6 @@ def reached(job: Job, seen: Seen) -> bool:
 
 
 def complete(job: Job, seen: Seen) -> bool:
-    """Whether it is reached, and nothing is left to do: what ran before a move has to run again."""
-    resting = job.kind != "migrate" or not job.was_running or seen.power is Power.RUNNING
-    return resting and reached(job, seen)
+    """Whether it is `reached`, with nothing left to do: what ran before a move has to run again."""
+    runs_as_before = job.kind != "migrate" or not job.was_running or seen.power is Power.RUNNING
+    return runs_as_before and reached(job, seen)
