@@ -30,7 +30,7 @@ from panel.metrics import REGISTRY
 
 # Rows of each list on the dashboard; the whole list is a click away.
 FEW = 8
-# As many failures count as having happened lately.
+# How many of the newest failures are looked at.
 LATELY = 100
 
 
@@ -111,13 +111,13 @@ def _failed_lately(work: QuerySet[Operation]) -> list[tuple[Operation, int]]:
 
 
 def _shown_counts(found: Any) -> list[tuple[Status, Count]]:
-    """What comes and goes by itself is left out while there is none of it."""
+    """How many there are in each status, without the transient ones in which there is none."""
     counts = counts_by_status(found, Status.values)
     return [(each, counts[each]) for each in LINED_UP if counts[each] or each not in TRANSIENT]
 
 
 def _fingerprint(value: object) -> object:
-    """The part of a value that changes whenever the page shows it otherwise."""
+    """The part of a value that is different whenever the page would show something else for it."""
     if isinstance(value, list | tuple):
         return [_fingerprint(item) for item in value]
     if isinstance(value, Node):

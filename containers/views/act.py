@@ -39,7 +39,7 @@ def act(request: Request, pk: int) -> HttpResponse:
         messages.error(request, reason.sentence)
         return _answer(request, container, status=429 if isinstance(reason, TooFast) else 409)
     if not request.htmx:
-        # What comes of it the page shows, which is looked at while it goes on.
+        # No more than that: what comes of it is seen on the page itself.
         label = Container.actions()[name].label.lower()
         messages.info(request, f"You asked to {label} {container.name}.")
     return _answer(request, container)
@@ -64,7 +64,7 @@ def _target(request: Request) -> int | None:
 
 
 def _ask(request: Request, container: Container, action: Action, question: str) -> HttpResponse:
-    """Say what will be lost, or speaks against it, and ask. Asked again with a wrong name, say
+    """Ask for confirmation, and say what will be lost or speaks against it; after a wrong name, say
     that it was wrong."""
     wrong = action.typed and "name" in request.POST
     context = {

@@ -74,7 +74,7 @@ def seen(container: Container) -> str:
 
 
 def _technical(container: Container, last: Operation | None) -> str:
-    """What is behind the problem of a container; "" where no more is known of it."""
+    """The technical reason for the problem of a container; "" where none is known."""
     node = container.node
     if node is not None and not node.online:
         return f"node {node.name}: {node.problem}"
@@ -84,7 +84,7 @@ def _technical(container: Container, last: Operation | None) -> str:
 
 
 def _as_logged(operation: Operation) -> str:
-    """By what the log knows it."""
+    """The ids under which the log tells of an Operation."""
     asked = f", request {operation.request_id}" if operation.request_id else ""
     return f"operation {operation.pk}{asked}"
 

@@ -38,7 +38,7 @@ DOORS: dict[str, Callable[..., str]] = {
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def settle(request: Request, pk: int, number: int, name: str) -> HttpResponse:
-    """One of the doors for one difference. Whatever comes of it leads back to the node."""
+    """Settle a difference by the door of this name. Whatever comes of it leads back to the node."""
     node = get_object_or_404(Node.objects.visible_to(request.user), pk=pk)
     difference = next((each for each in differences_on(node) if each.number == number), None)
     actions = difference.actions if difference else ()

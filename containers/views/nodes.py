@@ -62,8 +62,8 @@ class Room:
 
 
 def administrators_only(view: View) -> View:
-    """A view that is not there for anybody else. Where a node is asked for by its key, starting at
-    `visible_to` says as much."""
+    """Makes a view a 404 for everybody else. A view of one node does not need this: it begins with
+    `visible_to`."""
 
     @wraps(view)
     def answer(request: Request) -> HttpResponse:

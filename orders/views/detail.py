@@ -43,7 +43,7 @@ def order(request: Request, pk: int) -> HttpResponse:
 
 
 def _seen(order: Order) -> str:
-    """What the page has shown of it."""
+    """A digest of what the page shows of an order."""
     payments = list(order.payments.values_list("pk", "status", "is_surplus"))
     return digest(order.pk, order.status, order.container.revision, payments)
 

@@ -41,7 +41,7 @@ class Step:
 
 
 def steps(order: Order, reader: User) -> list[Step]:
-    """The time line as this person reads it, oldest first; the order must not be older than the
+    """The time line as this person reads it, oldest first. The order must have been read for this
     page."""
     changes = list(order.changes.select_related("by"))
     payments = list(order.payments.all())
