@@ -1,4 +1,5 @@
-"""Counts that cost the same however much there is: exact up to a bound, and honest beyond it."""
+"""Counts that take the same time however many rows there are: exact up to a bound, beyond which
+they say that there are more."""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ _JOIN = {"sqlite": "group_concat", "postgresql": "string_agg"}
 
 @dataclass(frozen=True)
 class Count:
-    """How many there are; with `more`, that and some more. As text "17" or "1,000+"."""
+    """A number of rows; with `more`, at least that number. As text "17" or "1,000+"."""
 
     number: int = 0
     more: bool = False
 
     @classmethod
     def of(cls, number: int) -> Count:
-        """What was counted with the bound one above `FAR_ENOUGH`."""
+        """Of a query that counted up to `FAR_ENOUGH` + 1."""
         return cls(min(number, FAR_ENOUGH), number > FAR_ENOUGH)
 
     def __str__(self) -> str:
@@ -44,13 +45,13 @@ class Count:
 
 
 def how_many(found: QuerySet[Any]) -> Count:
-    """How much was found, in one query; exact up to `FAR_ENOUGH`."""
+    """The number of rows, in one query; exact up to `FAR_ENOUGH`."""
     return Count.of(found.order_by()[: FAR_ENOUGH + 1].count())
 
 
 def counts_as_text(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
-    """How much of what was found is in each of the statuses, as one text that `counts_in` reads.
-    One subquery for all: planning eleven takes longer than counting."""
+    """The number of rows in each of the statuses, as an expression: one text, which `counts_in`
+    reads. One subquery for all statuses, as planning eleven takes longer than counting."""
     wanted = list(statuses)
     in_one = found.filter(status=RawSQL("wanted.status", ())).order_by()
     # Skipping rows is quicker than counting them.
@@ -72,14 +73,13 @@ def counts_as_text(found: QuerySet[Any], statuses: Iterable[str]) -> RawSQL:
 
 
 def counts_in(text: str, statuses: Iterable[str]) -> dict[str, Count]:
-    """What `counts_as_text` has counted, for the same statuses."""
+    """The counts in a text of `counts_as_text`, for the same statuses."""
     numbers = dict(pair.split(":") for pair in text.split(","))
     return {status: Count.of(int(numbers[status])) for status in statuses}
 
 
 class CountsByStatus:
-    """How many of what was found are in each status; none is left out. Compiled once, counted in
-    one query each time."""
+    """Counts the rows in each status, none left out, in one query that is compiled once."""
 
     def __init__(self, found: QuerySet[Any], statuses: Iterable[str]) -> None:
         self._alias, self._statuses = found.db, list(statuses)
@@ -93,19 +93,19 @@ class CountsByStatus:
 
 
 def counts_by_status(found: QuerySet[Any], statuses: Iterable[str]) -> dict[str, Count]:
-    """The same, counted once."""
+    """The number of rows in each status, counted once."""
     return CountsByStatus(found, statuses)()
 
 
 def counts_among(first: Sequence[str], statuses: Iterable[str]) -> dict[str, Count]:
-    """By status, from the statuses of up to `FAR_ENOUGH` + 1 rows. Where there are that many, the
-    last is not counted, and each count says that there may be more."""
+    """The counts by status of up to `FAR_ENOUGH` + 1 rows, from their statuses. If there are that
+    many, the last is not counted, and each count says that there may be more."""
     counted = Counter(first[:FAR_ENOUGH])
     more = len(first) > FAR_ENOUGH
     return {status: Count(counted[status], more) for status in statuses}
 
 
 def total(counts: Mapping[str, Count], *, but: Iterable[str] = ()) -> Count:
-    """All of them together, without those of the statuses named."""
+    """The sum of the counts, without those of the statuses in `but`."""
     left_out = set(but)
     return sum((count for status, count in counts.items() if status not in left_out), Count())

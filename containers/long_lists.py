@@ -1,5 +1,5 @@
-"""What makes a database read a list that is too long to be counted off the index of its sort; the
-rows and their order are the same without."""
+"""Forms of a query that make the database use the right index for a long list. They change which
+index it reads, never the rows or their order."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from panel.models import User
 def of_plan_row_by_row(
     found: QuerySet[Container], plan: str, sorting: Sorting, *, in_one_status: bool
 ) -> QuerySet[Container]:
-    """Those of a plan. Keeps SQLite from finding them by an index of the plan, since sorting so
-    many takes long; but not where the index of the sort begins with the plan."""
+    """The containers of one plan, read along the sort. SQLite would find them by an index of plans
+    and sort them all, so the plan is hidden from it; except where the index of the sort begins with
+    the plan."""
     by = sorting.fields[0].removeprefix("-")
     by_another_table = "__" in by
     sqlite = connections[found.db].vendor == "sqlite"
@@ -29,8 +30,9 @@ def of_plan_row_by_row(
 
 
 def terms_on_one_node(sorting: Sorting, alias: str) -> list[Any]:
-    """The few thousand containers of one node are soon sorted. PostgreSQL would rather look for
-    them along the index of the sort, among those of all nodes; expressions keep it from that."""
+    """The order of the containers of one node, of which a few thousand are soon sorted. PostgreSQL
+    would look for them along the index of the sort, which holds those of all nodes; it cannot if
+    the order is by expressions."""
     if connections[alias].vendor == "sqlite":
         return list(sorting.fields)
     return [
@@ -40,17 +42,17 @@ def terms_on_one_node(sorting: Sorting, alias: str) -> list[Any]:
 
 
 def _by_itself(field: str) -> Any:
-    """The field as an expression. A customer's name is looked up for each row: PostgreSQL would
-    rather read the names of all customers there are."""
+    """The field as an expression. A customer's name becomes a subquery for each row: in a join
+    PostgreSQL would read the names of all customers."""
     if field == "customer__last_name":
         return Subquery(User.objects.filter(pk=OuterRef("customer")).values("last_name"))
     return Coalesce(F(field), F(field))
 
 
 def terms_on_no_node(sorting: Sorting, alias: str, *, in_one_status: bool) -> list[str]:
-    """Those on no node, which are sorted by node first. Beginning with columns that are equal in
-    all of them makes PostgreSQL read them off an index of just this order, and not look for them
-    through all containers, newest first."""
+    """The order of the containers on no node in a list that is sorted by node. It begins with
+    columns that are equal in all of them: so PostgreSQL reads them off an index of just this order,
+    instead of looking for them among all containers, newest first."""
     among_them = list(sorting.fields[1:])
     if connections[alias].vendor == "sqlite":
         return among_them

@@ -1,4 +1,4 @@
-"""Pages of a list that may be too long to count: from the front, and from the end."""
+"""Pages of a list that may be too long to count, numbered from its beginning and from its end."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROWS_PER_PAGE = 50
 
 @dataclass(frozen=True)
 class Sorting:
-    """Fields to sort by; the last must be unique, so that no row is on two pages.
+    """The fields to sort by. The last must be unique, so that no row is on two pages.
 
-    Of the field `nullable`, rows without a value come last; in descending order first.
+    `nullable` names a field that may have no value: such rows come last, in descending order first.
     """
 
     fields: tuple[str, ...]
@@ -62,19 +62,20 @@ class Page:
 
     @property
     def sorting(self) -> Sorting:
-        """The order in which its rows are read: from the end of the list in reverse."""
+        """The order in which its rows are read: that of the list, reversed for a page that counts
+        from the end."""
         sorting = self.paginator.sorting
         return sorting if self.number > 0 else sorting.reversed()
 
     @property
     def stop(self) -> int:
-        """How many rows are read up to its end."""
+        """The number of rows from where it counts, up to and with its own."""
         return abs(self.number) * self.paginator.per_page
 
     @cached_property
     def found(self) -> Any:
-        """The query for its rows. A view may put another in its place, which finds the same rows
-        with more columns, before they are read."""
+        """The query for its rows. Before they are read, a view may replace it by one that finds the
+        same rows with more columns."""
         return self.paginator.rows_of(self)
 
     @cached_property

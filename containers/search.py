@@ -30,16 +30,17 @@ from containers.models import Container, Operation
 from containers.models.history import FAILURE
 from panel.models import User
 
-# What a trigram index can find anywhere in a name.
+# The shortest text that an index of trigrams finds.
 SHORTEST = 3
 LARGEST_ID = 2**63 - 1
-# How many rows of a sorted list are looked through for a search that finds much, and how many that
-# the indexes find are sorted. Either takes less time than the page around it.
+# A search with many matches looks first through this many rows of the sorted list. That takes less
+# time than the page around it.
 LOOKED_THROUGH = 1_000
-SORTED = 50_000
-# How many of the rows looked through have to match for a page full to be found soon behind them.
+# If so many of them match, reading on along the sort fills a page soon.
 SOME = 5
-# What a search compares, and what its list may be sorted by.
+# Otherwise its matches are looked up and sorted, if there are no more than these.
+SORTED = 50_000
+# The columns that a search compares, and those that its list can be sorted by.
 _COLUMNS = (
     "pk", "name", "customer", "address", "plan", "node", "status", "status_since", "withdrawn_at",
 )  # fmt: skip
@@ -48,8 +49,8 @@ _COLUMNS = (
 def matching(
     found: QuerySet[Container], text: str, whose: Sequence[int] | None = None
 ) -> QuerySet[Container]:
-    """Those that match, by conditions that are checked row by row: for a text that matches many.
-    `whose` are the people whom it finds, where they are known already."""
+    """The containers that match, by conditions that the database checks row by row: quick if there
+    are many. `whose` are the people who match, if the caller has looked them up already."""
     condition = name_has(text) | Q(customer__in=people(text) if whose is None else whose)
     for meaning in _other_meanings(text, found.db):
         condition |= meaning
@@ -64,8 +65,9 @@ def looked_up(
     *,
     of_few: bool = False,
 ) -> QuerySet[Container]:
-    """The same, looked up in the indexes: at most so many for each meaning of the text. `of_few`:
-    those of one customer or node, whose names are compared one by one."""
+    """The same containers, looked up in the indexes: at most `most` for each meaning of the text.
+    With `of_few`, for the containers of one customer or node, names are compared one by one: the
+    index of names would bring everybody's."""
     name = name_has(text) if of_few else indexed_name_has(text, found.db)
     keys = keys_of_any(found, _meanings(name, text, found.db, whose), most)
     return Container.objects.filter(pk__in=keys).order_by()
@@ -74,7 +76,7 @@ def looked_up(
 def among_the_first(
     listed: QuerySet[Container], text: str, whose: Sequence[int] | None = None
 ) -> QuerySet[Container]:
-    """Those that match among the first `LOOKED_THROUGH` of a sorted list. No more are read."""
+    """The matches among the first `LOOKED_THROUGH` rows of a sorted list; no more are read."""
     first = CTE(listed.only(*_COLUMNS)[:LOOKED_THROUGH], name="first")
     return matching(with_cte(first, select=first.queryset()), text, whose)
 
@@ -82,12 +84,12 @@ def among_the_first(
 def all_if_few(
     found: QuerySet[Container], text: str, whose: Sequence[int] | None = None
 ) -> QuerySet[Container]:
-    """All that match, looked up in the indexes, to be sorted; none where there are more than
-    `SORTED`."""
+    """All matches, looked up in the indexes, for the caller to sort; none at all if there are more
+    than `SORTED`."""
     if connections[found.db].vendor == "sqlite":
         rows = looked_up(found, text, SORTED + 1, whose)
     else:
-        # Not by their keys: PostgreSQL would look for these along the index of the sort.
+        # Given only their keys, PostgreSQL would look for these along the index of the sort.
         columns = found.order_by().only(*_COLUMNS)
         meanings = _meanings(name_has(text), text, found.db, whose)
         first, *others = (columns.filter(meaning)[: SORTED + 1] for meaning in meanings)
@@ -102,7 +104,8 @@ def _meanings(name: Q, text: str, alias: str, whose: Sequence[int] | None) -> li
 
 
 def _other_meanings(text: str, alias: str) -> list[Q]:
-    """An address, a number ("104" or "ct-104"), that of its order ("order 104")."""
+    """Beside a name the text may be an address, a number ("104" or "ct-104"), or the number of an
+    order ("order 104")."""
     meanings = []
     if re.fullmatch(r"[0-9a-f.:]+", text):
         sqlite = connections[alias].vendor == "sqlite"
@@ -115,18 +118,18 @@ def _other_meanings(text: str, alias: str) -> list[Q]:
 
 
 def number_in(text: str, prefix: str = "") -> int | None:
-    """The number that a text says, with or without these letters before it; None for another
-    text, and where no row has so large a number."""
+    """The number in a text of digits, with or without `prefix` before it; None for any other text,
+    and for a number that is larger than any key."""
     digits = text.lower().removeprefix(prefix).strip(" #")
-    # Python takes no number of thousands of digits out of a text.
+    # int() refuses thousands of digits.
     if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_ID))):
         return None
     return number if (number := int(digits)) <= LARGEST_ID else None
 
 
 def keys_of_any(found: QuerySet[Any], meanings: Iterable[Q], most: int) -> QuerySet[Any, Any]:
-    """The keys of the rows that one of the meanings fits. Each is looked up in an index of its own,
-    and finds at most so many."""
+    """The keys of the rows that meet one of the conditions `meanings`. Each of these is looked up
+    in an index of its own, and finds at most `most` rows."""
     keys = [found.filter(meaning).order_by().values("pk")[:most] for meaning in meanings]
     if not connections[found.db].features.supports_slicing_ordering_in_compound:
         everything: QuerySet[Any] = found.model._default_manager.order_by()
@@ -140,15 +143,15 @@ def few_or_many(
     looked_up: Callable[[Any, str, int], QuerySet[Any]],
     matching: Callable[[Any, str], QuerySet[Any]],
 ) -> QuerySet[Any]:
-    """Those of the rows that the text finds, to be listed newest first: looked up where they are
-    few, or where none of many is soon found; else checked row by row."""
+    """The rows that match, which the caller lists newest first. They are looked up if there are
+    few, or if there are many and hardly any among the newest; otherwise checked row by row."""
     return _narrowed(rows, "pk", partial(looked_up, rows, text), matching(rows, text))
 
 
 def of_found(
     rows: QuerySet[Any], containers: QuerySet[Container], text: str, *, of_few: bool = False
 ) -> QuerySet[Any]:
-    """The same for rows that belong to containers, of which the text finds some."""
+    """The rows that belong to a container that matches, found in the same ways."""
     one = Container.objects.filter(pk=OuterRef("container"))
     row_by_row = rows.filter(Exists(matching(one, text)))
     theirs = partial(looked_up, containers, text, of_few=of_few)
@@ -168,7 +171,8 @@ def _narrowed(
     looked_up: Callable[[int], QuerySet[Any]],
     row_by_row: QuerySet[Any],
 ) -> QuerySet[Any]:
-    """Those whose column is the key of one that is looked up: `row_by_row` finds the same."""
+    """The rows whose `column` is one of the keys that `looked_up` finds (at most as many as it is
+    told); or `row_by_row`, which has to find the same rows, if that is quicker."""
     first = list(looked_up(FAR_ENOUGH + 1).values_list("pk", flat=True)[: FAR_ENOUGH + 1])
     if len(first) <= FAR_ENOUGH:
         return rows.filter(**{f"{column}__in": first})
@@ -180,15 +184,15 @@ def _narrowed(
 
 
 def name_has(text: str, of: str = "") -> Q:
-    """Containers with this in their name, checked row by row; or, `of="container__"`, rows that
-    belong to such a container."""
+    """The name contains the text; of two letters or less, it begins with it. Checked row by row.
+    With `of="container__"`, for rows that belong to a container."""
     part = text.lower()
     where = "contains" if len(part) >= SHORTEST else "startswith"
     return Q(**{f"{of}name__{where}": part})
 
 
 def indexed_name_has(text: str, alias: str, of: str = "") -> Q:
-    """The same, looked up in the index of the names."""
+    """The same condition, looked up in the index of names."""
     part = text.lower()
     if connections[alias].vendor != "sqlite":
         return name_has(text, of)
@@ -198,13 +202,13 @@ def indexed_name_has(text: str, alias: str, of: str = "") -> Q:
 
 
 def people(text: str) -> QuerySet[User, Any]:
-    """The keys of the people whose name has the text in it, or whose address it is. Only what the
-    text can mean is compared: without the index, or with an address, all people are read."""
+    """The keys of the people whose name contains the text, or whose address it is. For an
+    address, and for a text without a word of three letters, all people are read."""
     words = [word for word in text.split() if len(word) >= SHORTEST]
     meant = Q(username__icontains=text)
     if " " in text:
         whole = Q(whole_name__icontains=text)
-        # What is in the whole name, its index finds in one of the two.
+        # There is an index for each of the two names, and none for the whole.
         for word in words:
             whole &= Q(first_name__icontains=word) | Q(last_name__icontains=word)
         meant |= whole
@@ -219,19 +223,19 @@ def people(text: str) -> QuerySet[User, Any]:
 
 
 def _phrase(text: str) -> str:
-    """As FTS5 takes it for what it is."""
+    """The text as a string of FTS5's query language, in which nothing has a meaning of its own."""
     return '"{}"'.format(text.replace('"', '""'))
 
 
 def people_once(text: str, most: int) -> Sequence[int] | None:
-    """The same looked up, for queries that are made one after the other; None where there are more
-    than that."""
+    """The same keys as a list, to be used in several queries; None if there are more than
+    `most`."""
     found = list(people(text).values_list("pk", flat=True)[: most + 1])
     return found if len(found) <= most else None
 
 
 def of_people(text: str, alias: str) -> Q:
-    """What belongs to customers whom the text finds, looked up customer by customer."""
+    """Rows of the customers who match, looked up customer by customer."""
     return one_of("customer", people(text), alias)
 
 
@@ -239,7 +243,7 @@ def one_of(column: str, keys: QuerySet[Any, Any], alias: str) -> Q:
     """Rows whose column is one of the keys, looked up key by key."""
     if connections[alias].vendor == "sqlite":
         return Q(**{f"{column}__in": keys})
-    # As an array: of a subquery PostgreSQL assumes that it finds many, and reads everything.
+    # As an array: PostgreSQL assumes that a subquery returns many rows, and would read everything.
     among = Func(
         F(column), _AnyOf(keys), arg_joiner=" = ", template="(%(expressions)s)",
         output_field=BooleanField(),

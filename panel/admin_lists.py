@@ -63,8 +63,8 @@ class GuardedAdmin(ModelAdmin):
 
 
 class BoundedAdmin(GuardedAdmin):
-    """Rows of which there may be millions: no query of their list reads all of them, unless somebody
-    sorts it by another column."""
+    """Rows of which there may be millions: no query of their list reads all of them, unless it is
+    sorted by a column without an index."""
 
     paginator = BoundedPaginator
     show_full_result_count = False

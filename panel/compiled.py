@@ -14,8 +14,8 @@ from django.db.models import Model, QuerySet
 
 
 class CompiledQuery:
-    """A queryset of `values_list()`, compiled to SQL when this is made. Its parameters are compiled
-    in: a time or a person in it never changes."""
+    """A queryset of `values_list()`, compiled to SQL when the object is made. Its parameters are
+    part of that: a moment or a person in the query stays the same."""
 
     def __init__(self, rows: QuerySet[Any, Any]) -> None:
         self._alias = rows.db
@@ -29,8 +29,8 @@ class CompiledQuery:
         self._columns = _Columns([column for column, *_ in compiler.select])
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """The rows that there are now, in one query; in none where Django knows that the result is
-        always empty."""
+        """The rows that the query finds now. Nothing is asked if Django knows that it never finds
+        any."""
         if not self._sql:
             return []
         # No connection is kept: each belongs to a thread, and ends with it.
@@ -70,8 +70,8 @@ def instances(
 
 
 class _Columns:
-    """Makes of what the database has sent in these columns what Django makes of it. What converts
-    them is kept for the connection of each thread."""
+    """Converts the values of these columns as Django does. The converters are kept for the
+    connection of each thread."""
 
     def __init__(self, columns: Iterable[Any]) -> None:
         self._columns = list(columns)
@@ -91,7 +91,8 @@ class _Columns:
         return tuple(row)
 
     def _converters(self, connection: Any) -> list[tuple[int, Any, list[Any]]]:
-        """Of the columns that have any, in the order of Django's compiler."""
+        """The converters of the columns that have some, in the order in which Django applies
+        them."""
         if getattr(self._kept, "connection", None) is not connection:
             self._kept.connection, ops = connection, connection.ops
             made = [
@@ -111,15 +112,15 @@ Compiled = TypeVar("Compiled")
 
 
 class Kept(Generic[Compiled]):
-    """What this process has compiled, each by a key that says all it depends on. When there are
-    `most`, it begins anew."""
+    """Queries that this process has compiled, by keys that hold everything that they depend on.
+    When there are `most`, all are forgotten."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._compiled: dict[object, Compiled] = {}
 
     def get(self, key: object, compiled: Callable[[], Compiled]) -> Compiled:
-        """The one of this key, which is made if there is none."""
+        """The query of this key; `compiled` makes it if there is none."""
         kept = self._compiled.get(key)
         if kept is None:
             if len(self._compiled) >= self._most:
@@ -129,8 +130,8 @@ class Kept(Generic[Compiled]):
 
 
 def inlined(connection: Any, statement: str, params: Any) -> tuple[str, Any]:
-    """The statement and what is left of its parameters: on PostgreSQL they are written into it.
-    With LIMIT as a parameter it plans for an unknown limit."""
+    """The statement and the parameters to execute it with. On PostgreSQL they are written into the
+    statement: it plans badly for a LIMIT that it does not know."""
     if connection.vendor != "postgresql":
         return statement, params
     with connection.cursor() as cursor:
@@ -139,7 +140,7 @@ def inlined(connection: Any, statement: str, params: Any) -> tuple[str, Any]:
 
 def execute(connection: Any, statement: str, params: Any) -> Sequence[Sequence[Any]]:
     """The rows of a statement. On PostgreSQL psycopg prepares it after a few executions
-    (`prepare_threshold`): to plan it takes as long as to answer it."""
+    (`prepare_threshold`), as planning takes as long as answering."""
     if connection.vendor == "postgresql":
         try:
             with _preparing(connection) as cursor:

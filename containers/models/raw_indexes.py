@@ -1,8 +1,8 @@
 """Indexes that a model cannot declare for one database alone: made by SQL after the migrations,
 wherever they are missing.
 
-Both databases keep the trigrams of the names of containers and people: PostgreSQL by pg_trgm, SQLite
-by FTS5.
+Both databases keep the trigrams of the names of containers and people: PostgreSQL by pg_trgm,
+SQLite by FTS5.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The query behind the list of containers: filters, search, sort and page, as the address has them.
 
-A list short enough to be counted is filtered, then sorted; of a longer one the rows are read off
-the index of its sort. A search that finds much tries first whether a page of it comes early in the
-sort, then whether what it finds can be looked up and sorted. All `Way`s give the same rows. A poll
-takes the way that its page took, and so needs one query.
+A list that is short enough to be counted is filtered, then sorted; a longer one is read along the
+index of its sort. A search with many matches looks first whether enough of them come early in the
+sort, and otherwise looks them all up. Each `Way` gives the same rows. A poll takes the way that its
+page took, and so needs one query.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ SORTINGS = {
 }
 
 
-# Of the rows that a page needs, how many are found among the first of the sort where it takes less
-# to go on along the sort than to look up and sort all that there are.
+# If fewer of the rows that a page needs match among the first of the sort, all matches are looked
+# up and sorted: to read on along the sort would take longer.
 SELDOM = 0.1
 
 
@@ -68,10 +68,12 @@ class ContainerList:
         self.filters = FilterForm(request.GET).filters()
         self._asked = _rights(request.user), *self.filters.items()
         found: QuerySet[Container] = Container.objects.visible_to(request.user)
+        everybodys = request.user.sees_everything
+        self._is_of_few = not everybodys
         if (node := self.filters.get("node")) and request.user.administers:
-            found = found.filter(node=node)
+            found, self._is_of_few = found.filter(node=node), True
         if customer := self.filters.get("customer"):
-            found = found.filter(customer=customer)
+            found, self._is_of_few = found.filter(customer=customer), True
         self._of_all_plans = found
         plan = self.filters.get("plan")
         self._filtered = found.filter(plan=plan) if plan else found
@@ -84,14 +86,12 @@ class ContainerList:
             self._sorting = self._sorting.reversed()
         status = request.GET.get("status", "")
         self.status = status if status in Status.values else ""
-        everybodys = request.user.sees_everything
-        self._is_of_few = bool(node or customer) or not everybodys
         narrowed = [*self.filters.values(), self.status, self.sort]
         self._is_whole = everybodys and not any(narrowed)
 
     @cached_property
     def counts(self) -> dict[str, Count]:
-        """By status; where a search finds too much, among the first that it finds."""
+        """By status; of a search with too many matches, among the first that it finds."""
         if self.text:
             return counts_of(self._matches)
         return _counts.get(self._asked, self._counting)()
@@ -118,9 +118,8 @@ class ContainerList:
         return digest_of_list(shown, self.counts, self._way)
 
     def poll(self, way: Way) -> Poll:
-        """The query that tells whether the page has changed. The page says itself in which `way`
-        it was read: so one query is enough."""
-        # It is kept, and people are renamed: it asks anew each time whom the text finds.
+        """The query that tells whether the page has changed since it was read in this `way`."""
+        # The query is kept, and people are renamed: it looks for them anew each time.
         self._people = None
         matches = self._looked_up().values_list(*FINGERPRINT)
         counts = self._counting()
@@ -130,7 +129,8 @@ class ContainerList:
         page = self._page_of(count, way)
         shown = page.found
         if self._is_whole and page.stop == ROWS_PER_PAGE:
-            # Most looked at; and where no rows are skipped, their keys need no query of their own.
+            # The page that is looked at most. No rows are skipped before it, so that to find their
+            # keys first would save nothing.
             shown = self._in_parts(page.sorting, self._matching)[0][: page.stop]
         if not self.text:
             in_one_text = counts_as_text(self._filtered, Status.values)
@@ -168,7 +168,8 @@ class ContainerList:
         return Way.ALONG_THE_SORT if self._count.more else Way.COUNTED
 
     def _page_of_search(self) -> Page:
-        """The first that is full, or the last. Its query is not kept: what was found is in it."""
+        """The first of `_pages_of_search` that is full, or the last. Its query is not kept, as the
+        keys of matches are in it."""
         for way, page in self._pages_of_search():
             self._way, page.found = way, Listed(page.found)
             if len(page.object_list) == ROWS_PER_PAGE:
@@ -176,7 +177,7 @@ class ContainerList:
         return page
 
     def _pages_of_search(self) -> Iterator[tuple[Way, Page]]:
-        """The page in the ways that it may be read, the likeliest to be quick first."""
+        """The page, in each of the ways to read it that are worth a try."""
         way = self._way
         page = self._page_of(self._count, way)
         if self._count.more:
@@ -205,7 +206,7 @@ class ContainerList:
         return [self._in_status(found).order_by(*sorting.terms())]
 
     def _early(self, sorting: Sorting) -> list[QuerySet[Container]]:
-        """Of the first part alone: those of others come later."""
+        """The rows of other parts come after all of the first."""
         first, *_ = self._in_parts(sorting, lambda found: found)
         found = search.among_the_first(first, self.text, self._people)
         return [found.order_by(*sorting.terms())]

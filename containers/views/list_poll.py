@@ -13,33 +13,33 @@ from containers.statuses import Status
 from containers.views.polling import digest
 from panel.compiled import CompiledQuery
 
-# As much of a container as tells whether it has changed.
+# The columns of a container that tell whether its row has changed.
 FINGERPRINT = ("pk", "revision", "status", STOPPING_SINCE)
 Fingerprint = tuple[int, int, str, datetime | None]
 
 
 class Way(StrEnum):
-    """How the rows of a page were read; the first letter of its digest, so that its polls read them
-    the same way. All find the same rows, but each fits other lists."""
+    """How the rows of a page were read. All ways find the same rows; each is the quickest for other
+    lists. A digest begins with it, so that the polls of a page read it in the same way."""
 
     COUNTED = "s"
-    "All that was found is counted, and sorted: of what is soon counted to its end."
+    "The list is short enough to be counted: all its rows are found, then sorted."
     ALONG_THE_SORT = "l"
-    "Off the index of the sort: of a longer list."
+    "Along the index of the sort, until the page is full."
     EARLY = "e"
-    "Among the first rows of the sort: of a search that finds much."
+    "A search: among the first rows of the sort, where there were enough matches."
     LOOKED_UP = "u"
-    "By the indexes that the search goes by, and sorted: where nothing of it comes early."
+    "A search with hardly any matches there: all are looked up by its own indexes, then sorted."
 
 
 @dataclass(frozen=True)
 class Poll:
-    """The query of one page's polls. Its rows are fingerprints, of
+    """The query of one page's polls. It returns the fingerprints
 
-    - a list without a search: the rows on the page, each followed by all counts as one text;
-    - a search that can be counted: all rows that match;
-    - a search that finds more: the rows that match and those on the page, each followed by a flag,
-      true for those on the page.
+    - for a list without a search: of the rows on the page, each followed by all counts as one text;
+    - for a search that can be counted: of all matches;
+    - for a search with more matches: of the first matches and of the rows on the page, each
+      followed by a flag, which is true for those on the page.
 
     `counts` asks for the counts alone."""
 
@@ -49,7 +49,7 @@ class Poll:
     way: Way
 
     def digest(self) -> str:
-        """What the page would show now, in one query; in two where no row is on it."""
+        """The digest of what the page would show now, in one query; in two if it has no row."""
         rows = self.query.rows()
         if self.is_search and self.way is Way.COUNTED:
             return digest_of_search([], first(rows), self.way)
@@ -61,24 +61,25 @@ class Poll:
 
 
 def first(matches: Iterable[Fingerprint]) -> list[Fingerprint]:
-    """As many as are counted, and one more; always the same of the same matches."""
+    """As many matches as are counted, and one more; for the same matches always the same ones."""
     return sorted(matches)[: FAR_ENOUGH + 1]
 
 
 def counts_of(matches: Iterable[Fingerprint]) -> dict[str, Count]:
-    """By status, of what `first` has left."""
+    """The counts by status of what `first` returns."""
     return counts_among([status for _, _, status, _ in matches], Status.values)
 
 
 def digest_of_search(shown: Iterable[Fingerprint], matches: Sequence[Fingerprint], way: Way) -> str:
-    """Of the rows on a page, and of the first that match; where these are all matches, of them
+    """The digest of the rows on a page and of the first matches; if these are all matches, of them
     alone."""
     all_match = len(matches) <= FAR_ENOUGH
     return digest_of_list(matches if all_match else shown, counts_of(matches), way)
 
 
 def digest_of_list(shown: Iterable[Fingerprint], counts: dict[str, Count], way: Way) -> str:
-    """Of the rows on a page, in whichever order they were read, and of the counts above them."""
+    """The digest of the rows on a page, in whichever order they come, and of the counts above
+    them."""
     parts = [
         (key, revision, stops_too_long(stopping_since))
         for key, revision, _, stopping_since in sorted(shown)
