@@ -342,6 +342,7 @@ CURRENCY = env.str("BERTH_CURRENCY", "EUR", validate=allowed.currency)
 LANGUAGE_CODE = "en"
 TIME_ZONE = env.str("BERTH_TIME_ZONE", "UTC", validate=allowed.time_zone)
 USE_I18N = False
+FORMAT_MODULE_PATH = "panel.formats"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA / "static"

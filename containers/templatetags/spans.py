@@ -12,10 +12,10 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-# Formats of Django's `date` filter. A time that is shown in full names its zone.
-DAY, DAY_OF_ANOTHER_YEAR = "j M", "j M Y"
+# Formats of Django's `date` filter, two of them by their names in panel/formats.
+DAY, DAY_OF_ANOTHER_YEAR = "j M", "DATE_FORMAT"
 MINUTE, SECOND = "H:i", "H:i:s"
-IN_FULL, CLOCK = "j M Y, H:i:s T", "H:i:s T"
+IN_FULL, CLOCK = "DATETIME_FORMAT", "H:i:s T"
 
 UNITS = [
     (timedelta(days=1), "d"),

@@ -1,4 +1,5 @@
-/* Light, dark or as the system: applied before the first paint, remembered in this browser. */
+/* Light, dark or as the system: applied before the first paint, remembered in this browser under
+   the name and in the words of the Django admin. */
 'use strict';
 {
   const root = document.documentElement;
@@ -7,9 +8,9 @@
   // Storage may be forbidden; the page then simply follows the system.
   const remembered = () => {
     try {
-      return localStorage.getItem('theme') ?? 'system';
+      return localStorage.getItem('theme') ?? 'auto';
     } catch {
-      return 'system';
+      return 'auto';
     }
   };
   const remember = (theme) => {
