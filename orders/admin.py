@@ -150,9 +150,8 @@ class OrderAdmin(ActionsAdmin):
         container = order.container
         return "withdrawn" if container.withdrawn_at else container.get_status_display()
 
-    @admin.display(empty_value="none")
     def problem(self, order: Order) -> str:
-        return order.container.problem
+        return order.container.problem or "none"
 
     def found(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
         return few_or_many(rows, text, search.looked_up, search.matching)

@@ -314,3 +314,10 @@ def test_a_price_that_its_currency_does_not_have_is_refused_beside_the_field(
     assert errors == {"price": ["JPY has no decimals. Enter a whole number."]}
     assert as_sten.post(url, sent | {"price": "950"}).status_code == 302
     assert Plan.objects.get().price == 950
+
+
+def test_of_an_order_that_is_well_its_page_says_that_there_is_no_problem(
+    as_sten: Client, order: Order
+) -> None:
+    page = as_sten.get(f"{ADMIN}/order/{order.pk}/change/").content.decode()
+    assert "none" in page[page.index("Problem:") : page.index("Ordered at:")]
