@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 class Overdue(DriverError):
     """The deadline has passed; the node is asked what became of it."""
 
-    sentence = "This took longer than it should and was given up. Try again."
+    sentence = "This took longer than it should and was given up. It can be tried again."
     final = True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from containers import operations
 from containers.connect import simulated
@@ -41,6 +42,34 @@ def test_what_takes_longer_than_its_deadline_is_given_up_and_the_node_is_asked(
     assert not went_on
     assert container.status == Status.STOPPED
     assert container.problem == concluding.Overdue.sentence
+
+
+@pytest.mark.parametrize("action", ["create", "migrate"])
+def test_a_customer_is_not_told_to_try_again_what_only_an_administrator_can(
+    action: str,
+    lena: User,
+    ada: User,
+    as_lena: Client,
+    node: Node,
+    other_node: Node,
+    worker: Worker,
+    clock: Clock,
+    instead: Any,
+    every_step: None,
+) -> None:
+    def steps(job: work.Job) -> work.Steps:
+        clock.advance(by=Container.deadline_of(action))
+        yield Progress(1)
+
+    instead(action, steps)
+    where = None if action == "create" else node
+    status = Container.sources_of(action)[0]
+    container = ContainerFactory.create(customer=lena, node=where, status=status)
+    container = ask_and_wait(container, action, worker, ada)
+    assert container.problem == concluding.Overdue.sentence
+    page = as_lena.get(container.get_absolute_url()).content.decode()
+    assert container.problem in page
+    assert "Try again" not in page
 
 
 def test_what_was_done_just_before_the_deadline_counts(
