@@ -24,6 +24,7 @@ from containers.differences import (
 )
 from containers.forms import AdoptForm
 from containers.models import Action, Node
+from containers.paging import ROWS_PER_PAGE
 from containers.settling import NotPossible
 from panel.http import Request, dialog, go_to
 
@@ -38,45 +39,58 @@ DOORS: dict[str, Callable[..., str]] = {
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def settle(request: Request, pk: int, number: int, name: str) -> HttpResponse:
-    """Settle a difference by the door of this name. Whatever comes of it leads back to the node."""
+    """Settle a difference by the door of this name. Whatever comes of it leads back to the node, to
+    the page of its differences that this one is on."""
     node = get_object_or_404(Node.objects.visible_to(request.user), pk=pk)
-    difference = next((each for each in differences_on(node) if each.number == number), None)
-    actions = difference.actions if difference else ()
-    action = next((each for each in actions if each.name == name), None)
-    if difference is None or action is None:
+    found = next(
+        (
+            (place, each, action)
+            for place, each in enumerate(differences_on(node))
+            for action in each.actions
+            if (each.number, action.name) == (number, name)
+        ),
+        None,
+    )
+    if found is None:
         messages.info(request, "This is settled already, or cannot be settled now.")
         return go_to(request, node)
+    place, difference, action = found
+    back = f"{node.get_absolute_url()}?differences={place // ROWS_PER_PAGE + 1}"
     answer = _adopt if action is ADOPT else _confirm
     try:
-        return answer(request, node, difference, action)
+        return answer(request, node, difference, action, back)
     except NotPossible as reason:
         messages.error(request, reason.sentence)
-        return go_to(request, node)
+        return go_to(request, back)
 
 
-def _confirm(request: Request, node: Node, difference: Difference, action: Action) -> HttpResponse:
+def _confirm(
+    request: Request, node: Node, difference: Difference, action: Action, back: str
+) -> HttpResponse:
     typed = request.POST.get("name", "").strip()
     name = difference.container.name if difference.container else None
     if request.method == "POST" and (typed == name or not action.typed):
         done = DOORS[action.name](node, difference.number, by=request.user)
         messages.success(request, done)
-        return go_to(request, node)
+        return go_to(request, back)
     wrong = request.method == "POST"
-    return _ask(request, "confirm", node, difference, action, typed=typed, wrong=wrong)
+    return _ask(request, "confirm", node, difference, action, back=back, typed=typed, wrong=wrong)
 
 
-def _adopt(request: Request, node: Node, difference: Difference, action: Action) -> HttpResponse:
+def _adopt(
+    request: Request, node: Node, difference: Difference, action: Action, back: str
+) -> HttpResponse:
     if request.method == "POST":
         form = AdoptForm(request.POST)
         if form.is_valid():
             done = settling.adopt(node, difference.number, by=request.user, **form.cleaned_data)
             messages.success(request, done)
-            return go_to(request, node)
+            return go_to(request, back)
     found = settling.proposal(node, difference.number)
     if request.method != "POST":
         name = found.spec.hostname.partition(".")[0] or found.spec.name
         form = AdoptForm(initial={"name": name})
-    return _ask(request, "adopt", node, difference, action, found=found, form=form)
+    return _ask(request, "adopt", node, difference, action, back=back, found=found, form=form)
 
 
 def _ask(

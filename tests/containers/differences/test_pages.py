@@ -123,7 +123,7 @@ def test_what_will_happen_is_said_first_and_done_when_confirmed(
     assert action.warning in question.content.decode()
     assert fresh(missing).status == Status.OFFLINE
     answer = as_ada.post(url(node, missing.pk, name), {"name": missing.name}, follow=True)
-    assert answer.redirect_chain == [(f"/nodes/{node.pk}/", 302)]
+    assert answer.redirect_chain == [(f"/nodes/{node.pk}/?differences=1", 302)]
     assert "web-01 is" in answer.content.decode()
     assert fresh(missing).status != Status.OFFLINE
 
@@ -175,7 +175,26 @@ def test_what_cannot_be_done_leads_back_with_a_sentence_out_of_the_dialog_too(
     plain = as_ada.get(url(node, stray, "adopt"), follow=True)
     assert "node-a cannot be asked now" in plain.content.decode()
     dialog = as_ada.get(url(node, stray, "adopt"), headers={"HX-Request": "true"})
-    assert dialog["HX-Redirect"] == f"/nodes/{node.pk}/"
+    assert dialog["HX-Redirect"] == f"/nodes/{node.pk}/?differences=1"
+
+
+def test_whatever_comes_of_it_leads_back_to_the_page_that_it_is_on(
+    node: Node, stray: int, as_ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("containers.views.nodes.ROWS_PER_PAGE", 1)
+    monkeypatch.setattr("containers.views.differences.ROWS_PER_PAGE", 1)
+    put(node, stray + 1)
+    look()
+    second = f"/nodes/{node.pk}/?differences=2"
+    assert f'id="difference-{stray + 1}"' in as_ada.get(second).content.decode()
+    where = url(node, stray + 1, "adopt")
+    assert f'href="{second}" data-close' in as_ada.get(where).content.decode()
+    data = {"customer": "lena", "name": "old"}
+    simulated(node).set_faults(Faults(unplugged=True))
+    assert as_ada.post(where, data)["Location"] == second
+    simulated(node).set_faults(Faults())
+    assert as_ada.post(where, data | {"customer": "ada"})["Location"] == second
+    assert f'id="difference-{stray}"' in as_ada.get(second).content.decode()
 
 
 def test_a_replayed_form_is_told_that_it_is_settled(
