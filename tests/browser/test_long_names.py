@@ -52,7 +52,7 @@ def its_order(sign_in: SignIn, ordered: list[str]) -> str:
     return ordered[0]
 
 
-@pytest.mark.parametrize("width", [360, 721, 1000, 1024, 1280, 1440])
+@pytest.mark.parametrize("width", [360, 741, 1000, 1024, 1280, 1440])
 def test_an_administrators_lists_hold_it(sign_in: SignIn, its_order: str, width: int) -> None:
     page = sign_in("admin", width=width)
     for address in ("/", "/containers/", "/orders/", "/activity/", its_order):
@@ -112,7 +112,7 @@ def nodes_with_one_out_of_service(sign_in: SignIn) -> Iterator[Page]:
     expect(page.get_by_role("button", name="Take out of service")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [320, 721, 1001, 1024])
+@pytest.mark.parametrize("width", [320, 741, 1001, 1024])
 def test_the_list_of_nodes_holds_it_with_one_out_of_service(
     nodes_with_one_out_of_service: Page, width: int
 ) -> None:
@@ -124,13 +124,36 @@ def test_the_list_of_nodes_holds_it_with_one_out_of_service(
     assert page.evaluate(STICKS_OUT) == []
 
 
-@pytest.mark.parametrize("width", [320, 360, 721, 861])
+@pytest.mark.parametrize("width", [320, 360, 741, 861])
 def test_the_list_of_nodes_holds_text_that_is_set_wide(
     nodes_with_one_out_of_service: Page, width: int
 ) -> None:
     page = nodes_with_one_out_of_service
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate(SPACED)
+    assert page.evaluate(STICKS_OUT) == []
+
+
+@pytest.mark.parametrize("width", [360, 741])
+@pytest.mark.parametrize("address", ["/containers/", "/orders/"])
+def test_a_list_holds_names_that_are_long_and_set_wide(
+    sign_in: SignIn, address: str, width: int
+) -> None:
+    page = sign_in("admin", width=width)
+    page.goto(address)
+    page.evaluate(SPACED)
+    page.locator("td[data-label=Node], td[data-label=Plan]").evaluate_all(
+        "(cells, long) => { for (const cell of cells) cell.textContent = long; }", LONG
+    )
+    assert page.evaluate(STICKS_OUT) == []
+
+
+def test_the_head_of_a_card_holds_it(sign_in: SignIn) -> None:
+    page = sign_in("admin", width=360)
+    page.goto("/nodes/1/")
+    page.locator(".card > header > h2").first.evaluate(
+        "(head, long) => { head.textContent = `Migrate to ${long}`; }", LONG
+    )
     assert page.evaluate(STICKS_OUT) == []
 
 
