@@ -65,6 +65,8 @@ class Unanswered(FileProblem):
     """The node did not answer: a change may have happened or not."""
 
 
+NO_SUCH_PATH = "There is no such file or folder, or a link leads to one that is not there."
+
 # After these the node is sure that nothing was changed.
 _NOTHING_DONE = (BadPath, FileChanged, NoRoom, NoSuchInstance, Conflict)
 
@@ -204,7 +206,7 @@ def _driver(container: Container) -> Driver:
 
 
 @contextmanager
-def _plainly(bad_path: str = "There is no such file or folder.") -> Iterator[None]:
+def _plainly(bad_path: str = NO_SUCH_PATH) -> Iterator[None]:
     """Turn what a node says while it is read from into a FileProblem."""
     try:
         yield

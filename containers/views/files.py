@@ -79,7 +79,7 @@ def about_files(view: View) -> Callable[[Request, int], HttpResponseBase]:
             return view(request, get_object_or_404(visible, pk=pk), path)
         except FileProblem as problem:
             # Read again: its status may have changed meanwhile.
-            return _refusal(request, get_object_or_404(visible, pk=pk), problem)
+            return _refusal(request, get_object_or_404(visible, pk=pk), path, problem)
 
     return answer
 
@@ -178,7 +178,9 @@ def ask(
     return page(request, container, template, path, context, status=status)
 
 
-def _refusal(request: Request, container: Container, problem: FileProblem) -> HttpResponse:
+def _refusal(
+    request: Request, container: Container, path: str, problem: FileProblem
+) -> HttpResponse:
     """What is the matter, and how to get on."""
     context = {
         "problem": problem,
@@ -188,7 +190,7 @@ def _refusal(request: Request, container: Container, problem: FileProblem) -> Ht
     status = 404 if isinstance(problem, NotThere) else status_of(problem)
     # htmx would not show any other in its dialog.
     status = 409 if request.htmx else status
-    return ask(request, container, "_refused.html", "/", context, status=status)
+    return ask(request, container, "_refused.html", path, context, status=status)
 
 
 def status_of(problem: FileProblem) -> int:

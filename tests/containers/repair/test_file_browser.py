@@ -42,6 +42,17 @@ def test_a_link_shows_where_it_points_and_leads_there(disk: Disk, as_lena: Clien
     assert to_file["Location"] == disk.url("file_edit", "/etc/conf")
 
 
+def test_a_link_that_leads_nowhere_says_so_and_leads_back_to_its_folder(
+    disk: Disk, as_lena: Client
+) -> None:
+    (disk.root / "etc/adrift").symlink_to("../proc/self/mounts")
+    answer = as_lena.get(disk.url("files", "/etc/adrift"))
+    page = answer.content.decode()
+    assert answer.status_code == 404
+    assert "a link leads to one that is not there" in page
+    assert f'id="to-files" href="{disk.url("files", "/etc")}"' in page
+
+
 def test_the_path_leads_back_up(disk: Disk, as_lena: Client) -> None:
     page = page_of(as_lena, disk, "/etc/nginx")
     assert f'href="{disk.url("files", "/")}"' in page
