@@ -114,7 +114,8 @@ class OrderForm(forms.Form):
         label="SSH public key",
         required=False,
         max_length=8192,
-        help_text="Lets you sign in as root. From a file such as ~/.ssh/id_ed25519.pub.",
+        help_text="Lets you sign in as root. From a file such as ~/.ssh/id_ed25519.pub. "
+        "It can be added later: in repair, to /root/.ssh/authorized_keys.",
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "mono"}),
     )
     customer = PersonField()
