@@ -25,7 +25,7 @@ class PeopleAdmin(BoundedAdmin, UserAdmin):
     form = AccountForm
     add_form = NewAccountForm
     list_display = [
-        "username", "first_name", "last_name", "email", "role_label", "is_active", "last_login"
+        "username", "first_name", "last_name", "email", "role", "is_active", "last_login"
     ]  # fmt: skip
     list_filter = ["is_administrator", "is_staff", "is_active", "groups"]
     fieldsets = [
@@ -42,6 +42,10 @@ class PeopleAdmin(BoundedAdmin, UserAdmin):
         ("Person", {"fields": ["first_name", "last_name", "email"]}),
     ]
     readonly_fields = ["last_login", "date_joined"]
+
+    @admin.display
+    def role(self, person: User) -> str:
+        return person.role_label
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         """Only a superuser hands out rights: staff could otherwise give them to themselves."""

@@ -197,6 +197,12 @@ def test_the_list_of_accounts_names_staff_no_one_who_has_rights(
     assert f"/admin/panel/user/{ada.pk}/change/" not in text
 
 
+def test_the_list_of_accounts_says_what_each_is(lena: User, as_sten: Client) -> None:
+    text = as_sten.get("/admin/panel/user/").content.decode()
+    assert "Role</span>" in text
+    assert '<td class="field-role">customer</td>' in text
+
+
 @pytest.mark.parametrize("key", ["0", "abc", "9" * 30, "%00"])
 def test_who_is_not_there_is_not_found(key: str, as_sten: Client) -> None:
     assert as_sten.get(f"/admin/panel/user/{key}/change/")["Location"] == "/admin/"
