@@ -65,6 +65,16 @@ def test_owner_administrator_and_staff_see_an_order(
     assert list(client.get("/orders/").context["page_obj"]) == [order]
 
 
+@pytest.mark.parametrize(("browser", "leads"), [("as_sten", True), ("as_lena", False)])
+def test_what_is_somebody_elses_leads_to_all_that_they_have(
+    browser: str, leads: bool, order: Order, lena: User, request: pytest.FixtureRequest
+) -> None:
+    client: Client = request.getfixturevalue(browser)
+    for thing in (order, order.container):
+        page = client.get(thing.get_absolute_url()).content.decode()
+        assert (f'href="/containers/?customer={lena.pk}">Lena Fischer</a>' in page) == leads
+
+
 def test_a_customer_lists_only_their_own(as_lena: Client, order: Order, omar: User) -> None:
     OrderFactory.create(customer=omar)
     page = as_lena.get("/orders/")
