@@ -24,3 +24,16 @@ def test_what_is_picked_holds_on_the_pages_and_in_the_django_admin(sign_in: Sign
     menu.click()
     picked = page.locator(".themes [aria-pressed=true]")
     expect(picked).to_have_text("As the system")
+
+
+def test_steps_differ_where_the_system_chooses_the_colours(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.emulate_media(forced_colors="active")
+    page.goto("/orders/33/")
+    marks = {
+        state: page.locator(f"[data-step={state}]").first.evaluate(
+            "step => getComputedStyle(step, '::before').background"
+        )
+        for state in ("done", "current", "todo")
+    }
+    assert len(set(marks.values())) == len(marks)
