@@ -45,6 +45,13 @@ def test_what_failed_is_marked_in_every_history(
     assert as_lena.get(f"{page}activity/").content.decode().count(MARK) == 2
 
 
+def test_only_those_who_see_everybodys_are_told_whose_each_was(
+    as_ada: Client, as_lena: Client, mixed: Container
+) -> None:
+    for browser, told in ((as_ada, True), (as_lena, False)):
+        assert ("Customer</th>" in browser.get("/activity/").content.decode()) == told
+
+
 WAYS = [(1000, 1000), (0, 1000), (0, 0)]
 
 
