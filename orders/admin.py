@@ -19,6 +19,8 @@ from orders.checkout import Refused
 from orders.currencies import money
 from orders.forms import PlanForm, SystemsField
 from orders.models import Order, OrderChange, Payment, Plan, System
+from orders.models.order import OrderQuerySet
+from orders.models.payment import PaymentQuerySet
 from panel.admin_lists import GuardedAdmin
 
 if TYPE_CHECKING:
@@ -80,17 +82,26 @@ class PlanAdmin(GuardedAdmin):
         return not ordered and super().has_delete_permission(request, obj)
 
 
-class PaidNotCreatedFilter(admin.SimpleListFilter):
-    """The orders on which somebody has to act."""
+class ToBeActedOnFilter(admin.SimpleListFilter):
+    """The rows on which somebody has to act: `narrowed` returns those among all."""
 
-    title = "paid, not created"
-    parameter_name = "stuck"
+    narrowed: staticmethod[[Any], Any]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("yes", "Somebody has to act")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.paid_not_created() if self.value() == "yes" else queryset
+        return self.narrowed(queryset) if self.value() == "yes" else queryset
+
+
+class PaidNotCreatedFilter(ToBeActedOnFilter):
+    title, parameter_name = "paid, not created", "stuck"
+    narrowed = staticmethod(OrderQuerySet.paid_not_created)
+
+
+class ToBeGivenBackFilter(ToBeActedOnFilter):
+    title, parameter_name = "to be given back", "owed"
+    narrowed = staticmethod(PaymentQuerySet.to_be_given_back)
 
 
 class RecordInline(admin.TabularInline):
@@ -116,7 +127,7 @@ class ChangeInline(RecordInline):
 class PaymentInline(RecordInline):
     model = Payment
     fields: ClassVar[tuple[str, ...]] = (
-        "id", "status", "costs", "variant", "modified", "is_surplus", "message"
+        "id", "status", "costs", "variant", "modified", "is_to_be_given_back", "message"
     )  # fmt: skip
     readonly_fields = fields
     show_change_link = True
@@ -180,15 +191,15 @@ class GatewayFilter(ChoiceFilter):
 @admin.register(Payment)
 class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
     list_display = [
-        "__str__", "status", "is_surplus", "order", "whose", "costs", "variant", "modified"
+        "__str__", "status", "is_to_be_given_back", "order", "whose", "costs", "variant", "modified"
     ]  # fmt: skip
-    list_filter = ["is_surplus", "status", GatewayFilter, "created"]
+    list_filter = [ToBeGivenBackFilter, "status", GatewayFilter, "created"]
     list_select_related = ["order__customer"]
     search_help_text = (
         "Number (“payment 12”), number at the gateway; or order, its container, plan or customer"
     )
     fields: ClassVar[tuple[str, ...]] = (
-        "order", "whose", "status", "is_surplus", "giving_back_since", "costs",
+        "order", "whose", "status", "is_to_be_given_back", "giving_back_since", "costs",
         "arrived", "variant", "transaction_id", "message", "fraud_status",
         "fraud_message", "created", "modified",
     )  # fmt: skip

@@ -23,7 +23,7 @@ from containers.room import with_room
 from containers.statuses import LINED_UP, TRANSIENT, Status
 from containers.views.polling import digest, poll_seconds
 from containers.views.rows import as_shown
-from orders.models import Order
+from orders.models import Order, Payment
 from panel import health
 from panel.http import Request
 from panel.metrics import REGISTRY
@@ -72,6 +72,7 @@ def _for_running_it(request: Request) -> dict[str, Any]:
     late = work.open().filter(Q(deadline_at__lt=timezone.now()) | Q(attempts__gt=3))
     waiting = visible.filter(status=Status.ORDERED, create_again_at__isnull=False)
     orders = Order.objects.visible_to(request.user).select_related("container", "customer")
+    owed = Payment.objects.to_be_given_back()
     nodes = Node.objects.visible_to(request.user)
     differing = counts_on(nodes)
     return {
@@ -86,6 +87,7 @@ def _for_running_it(request: Request) -> dict[str, Any]:
         "late": list(late.select_related("container__customer", "container__node")[:FEW]),
         "waiting": list(waiting.select_related("customer", "order")[:FEW]),
         "paid_not_created": list(orders.paid_not_created()[:FEW]),
+        "owing": list(orders.filter(pk__in=owed.values("order"))[:FEW]),
         "unpaid": how_many(orders.filter(status=Order.Status.UNPAID)),
         "changes": list(
             StatusChange.objects.visible_to(request.user).select_related(

@@ -66,7 +66,7 @@ def give_back(payment: Payment, by: User) -> None:
     came, it is not known what the gateway did, and nobody can ask it again for GIVING_BACK_TAKES.
     """
     free = Q(giving_back_since=None) | Q(giving_back_since__lt=timezone.now() - GIVING_BACK_TAKES)
-    mine = Payment.objects.kept().filter(free, pk=payment.pk, is_surplus=True)
+    mine = Payment.objects.to_be_given_back().filter(free, pk=payment.pk)
     if not mine.update(giving_back_since=timezone.now()):
         raise Refused(nothing_to_give_back(payment))
     payment = Payment.objects.get(pk=payment.pk)

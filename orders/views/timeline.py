@@ -27,7 +27,7 @@ UNDECIDED = {*OPEN, PaymentStatus.PREAUTH}
 @dataclass(frozen=True)
 class Step:
     """One entry. `text` is for everybody, `detail` the technical reason for staff; `work` is
-    the open Operation whose progress it shows."""
+    the open Operation whose progress it shows, `payment` what its reader can give back."""
 
     state: str
     title: str
@@ -36,6 +36,7 @@ class Step:
     text: str = ""
     detail: str = ""
     work: Operation | None = None
+    payment: Payment | None = None
     again_at: datetime | None = None
     shows_container: bool = False
 
@@ -55,7 +56,9 @@ def steps(order: Order, reader: User) -> list[Step]:
     ]
     past.sort(key=lambda step: step.at or order.ordered_at)
     under_way = next((work for work in creations if work.is_open), None)
-    owed = [_to_be_given_back(payment) for payment in payments if payment.is_to_be_given_back()]
+    owed = [
+        _to_be_given_back(payment, reader) for payment in payments if payment.is_to_be_given_back()
+    ]
     return [*past, *owed, *_now_and_next(order, reader, payments, under_way)]
 
 
@@ -81,10 +84,15 @@ def _not_paid(payment: Payment) -> list[Step]:
     return []
 
 
-def _to_be_given_back(payment: Payment) -> Step:
+def _to_be_given_back(payment: Payment, reader: User) -> Step:
     amount = money(payment.captured_amount, payment.currency)
-    text = f"This order does not need payment {payment.pk}."
-    return Step(FAILED, f"{amount} to be given back", text=text)
+    may = reader.is_staff and reader.has_perm("orders.change_payment")
+    return Step(
+        FAILED,
+        f"{amount} to be given back",
+        text=f"This order does not need payment {payment.pk}.",
+        payment=payment if may else None,
+    )
 
 
 def _hint(order: Order, reader: User) -> str:

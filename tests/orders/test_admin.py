@@ -241,6 +241,23 @@ def test_a_surplus_is_given_back(as_sten: Client, order: Order, lena: User) -> N
     assert Payment.objects.get().status == PaymentStatus.REFUNDED
 
 
+def test_what_was_given_back_is_not_listed_as_to_be_given_back(
+    as_sten: Client, order: Order, lena: User, sten: User
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+
+    def owed() -> tuple[list[Payment], bool]:
+        listed = as_sten.get(f"{ADMIN}/payment/").content.decode()
+        found = as_sten.get(f"{ADMIN}/payment/?owed=yes").context["cl"].queryset
+        return list(found), 'alt="True"' in listed
+
+    assert owed() == ([payment], True)
+    checkout.give_back(payment, sten)
+    assert owed() == ([], False)
+
+
 def test_what_was_given_back_at_the_gateway_is_written_down_once_the_question_is_answered(
     as_sten: Client, order: Order, lena: User, sten: User
 ) -> None:

@@ -156,6 +156,18 @@ def test_money_that_is_to_be_given_back_is_told_as_it_is_now_after_all_that_happ
     assert titles(as_lena, order)[-1] == f"done: Payment {payment.pk} given back"
 
 
+def test_whoever_can_give_money_back_is_led_to_where_that_is_done(
+    as_lena: Client, as_ada: Client, as_sten: Client, order: Order, lena: User
+) -> None:
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    payment.change_status(PaymentStatus.CONFIRMED)
+    to = f"/admin/orders/payment/?q=payment+{payment.pk}"
+    for browser, leads in ((as_lena, False), (as_ada, False), (as_sten, True)):
+        assert (to in browser.get(f"/orders/{order.pk}/").content.decode()) == leads
+    assert list(as_sten.get(to).context["cl"].queryset) == [payment]
+
+
 def test_what_is_being_destroyed_says_so(as_lena: Client, created_unpaid: Order, ada: User) -> None:
     operations.request(created_unpaid.container_id, "destroy", by=ada)
     [*_, last] = as_lena.get(f"/orders/{created_unpaid.pk}/").context["steps"]

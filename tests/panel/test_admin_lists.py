@@ -64,7 +64,7 @@ def test_a_list_tells_of_no_column_that_it_does_not_show(address: str, as_sten: 
         "orders/order/?plan__id__exact=1",
         "orders/order/?stuck=yes",
         "orders/order/?id__in=1,2",
-        "orders/payment/?is_surplus__exact=1",
+        "orders/payment/?owed=yes",
         "containers/container/?node__isnull=True",
         "panel/user/?is_active__exact=1",
     ],

@@ -13,10 +13,12 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from payments import PaymentStatus
 
 from containers.models import Container, Node, Operation
 from containers.reports import lose
 from containers.statuses import Status
+from orders import checkout
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, OrderFactory, UserFactory
 
@@ -98,6 +100,21 @@ def test_an_administrators_dashboard_shows_what_needs_somebody(
     for text in ("Stuck", "stuck", "It did not boot.", "Paid, not created", f"order {paid.pk}"):
         assert text in page
     assert node.name in page
+
+
+def test_money_that_is_to_be_given_back_is_there_until_it_was(
+    as_sten: Client, as_lena: Client, lena: User, sten: User
+) -> None:
+    order = OrderFactory.create(customer=lena)
+    payment = checkout.open_payment(order, lena)
+    checkout.cancel(order, lena)
+    assert as_sten.get("/").context["owing"] == []
+    payment.change_status(PaymentStatus.CONFIRMED)
+    assert "Money to be given back" in as_sten.get("/").content.decode()
+    assert as_sten.get("/").context["owing"] == [order]
+    assert "Money to be given back" not in as_lena.get("/").content.decode()
+    checkout.give_back(payment, sten)
+    assert as_sten.get("/").context["owing"] == []
 
 
 def test_of_what_fails_again_and_again_the_last_try_is_shown_and_how_many_there_were(
