@@ -157,6 +157,22 @@ def test_the_head_of_a_card_holds_it(sign_in: SignIn) -> None:
     assert page.evaluate(STICKS_OUT) == []
 
 
+def test_what_came_of_it_keeps_its_shape_beside_it(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.goto("/containers/?q=dns")
+    page.get_by_role("checkbox", name="Tick dns").check()
+    page.locator("#bulk").get_by_role("button", name="Restart").click()
+    dialog = page.locator("#dialog")
+    dialog.get_by_role("button", name="Restart 1").click()
+    mark = dialog.locator(".status")
+    before = mark.bounding_box()
+    dialog.locator("a.name").evaluate("(name, long) => { name.textContent = long; }", LONG)
+    after = mark.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["height"] == before["height"]
+
+
 def test_a_reason_has_the_whole_width_of_a_telephone(sign_in: SignIn) -> None:
     page = sign_in("admin", width=360)
     page.goto("/activity/")
