@@ -14,7 +14,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from panel.admin_lists import BoundedAdmin
-from panel.forms import AccountForm, NewAccountForm
+from panel.forms import AccountForm, NewAccountForm, PasswordForm
 from panel.models import User
 
 
@@ -24,6 +24,7 @@ class PeopleAdmin(BoundedAdmin, UserAdmin):
 
     form = AccountForm
     add_form = NewAccountForm
+    change_password_form = PasswordForm
     list_display = [
         "username", "first_name", "last_name", "email", "role", "is_active", "last_login"
     ]  # fmt: skip

@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    UserChangeForm,
+)
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.db.models.functions import Trim
 
 from panel.accounts import is_anothers
 from panel.models import User
+
+# Django speaks of other ways to sign in here, of which there are none.
+ITS_OWNER_CHOOSES = (
+    "Disabled: whoever it is for chooses one, by “Forgot your password?” on the sign-in page."
+)
 
 
 class PersonField(forms.ModelChoiceField):
@@ -60,3 +69,13 @@ class AccountForm(KnownForm, UserChangeForm):
 
 class NewAccountForm(KnownForm, AdminUserCreationForm):
     """An account, as staff make it."""
+
+    usable_password = AdminUserCreationForm.create_usable_password_field(
+        f"{ITS_OWNER_CHOOSES} The link goes to the e-mail address below."
+    )
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """The password of an account, as staff change it."""
+
+    usable_password_help_text = f"{ITS_OWNER_CHOOSES} The one of now is lost."

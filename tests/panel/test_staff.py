@@ -116,6 +116,15 @@ def test_whoever_has_a_new_account_chooses_its_password(as_sten: Client) -> None
     assert browser.post("/account/login/", sign_in)["Location"] == "/"
 
 
+@pytest.mark.parametrize("form", ["add", "{lena.pk}/password"])
+def test_staff_are_told_how_that_is_done_and_of_no_other_way(
+    form: str, lena: User, as_sten: Client
+) -> None:
+    text = as_sten.get(f"/admin/panel/user/{form.format(lena=lena)}/").content.decode()
+    assert "Forgot your password?" in text
+    assert "LDAP" not in text
+
+
 def test_more_than_one_account_may_have_no_address(lena: User, omar: User, as_sten: Client) -> None:
     User.objects.filter(pk=omar.pk).update(email="")
     as_sten.post(f"/admin/panel/user/{lena.pk}/change/", {"username": "lena", "email": ""})
