@@ -29,6 +29,17 @@ def test_the_plans_on_offer_are_shown_with_what_they_hold(as_lena: Client, plan:
     assert f"/orders/new/?plan={plan.pk}" in page
 
 
+@pytest.mark.parametrize("address", ["/plans/", "/orders/new/"])
+def test_where_nothing_is_on_offer_whoever_can_is_led_to_add_a_plan(
+    address: str, as_lena: Client, as_sten: Client
+) -> None:
+    for browser, leads in ((as_sten, True), (as_lena, False)):
+        page = browser.get(address).content.decode()
+        assert "Nothing is on offer" in page
+        assert ('href="/admin/orders/plan/add/"' in page) == leads
+        assert ("ask us" in page) != leads
+
+
 @pytest.mark.parametrize(
     ("currency", "price", "shown"),
     [("EUR", "1250", "€1,250.00"), ("CHF", "9", "CHF 9.00"), ("JPY", "1250", "JPY 1,250<")],

@@ -162,6 +162,13 @@ def test_of_many_nodes_the_dashboard_shows_a_few_those_off_line_first(as_ada: Cl
     assert "8 of 10, off-line first" in as_ada.get("/").content.decode()
 
 
+def test_a_panel_without_nodes_leads_whoever_can_to_add_one(
+    as_ada: Client, as_sten: Client
+) -> None:
+    for browser, leads in ((as_ada, True), (as_sten, False)):
+        assert ('href="/nodes/add/"' in browser.get("/").content.decode()) == leads
+
+
 def test_the_dashboard_polls_like_every_live_page(as_ada: Client, container: Container) -> None:
     page = as_ada.get("/").content.decode()
     address = page.split('id="dashboard" data-poll hx-get="')[1].split('"')[0]
