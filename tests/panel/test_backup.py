@@ -154,8 +154,8 @@ def _broken_off(database: bytes) -> bytes:
 
 
 def _overwritten(database: bytes) -> bytes:
-    middle = len(database) // 2
-    return database[:middle] + bytes(8192) + database[middle + 8192 :]
+    quarter = len(database) // 4
+    return database[:quarter] + bytes(quarter) + database[2 * quarter :]
 
 
 @pytest.mark.parametrize("spoil", [_broken_off, _overwritten])
