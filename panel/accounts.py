@@ -15,7 +15,7 @@ from allauth.account.models import EmailAddress
 from allauth.account.views import EmailView, LoginView, LogoutView
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.core.internal.ratelimit import RateLimitUsage
+from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -42,7 +42,7 @@ class AccountAdapter(DefaultAccountAdapter):
     """Nobody signs up. Neither the links in mails nor the count of failed tries depend on the Host
     header, which everybody can set."""
 
-    _login_failed_rl_usage: RateLimitUsage
+    _login_failed_rl_usage: ratelimit.RateLimitUsage
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
@@ -88,10 +88,11 @@ class AccountAdapter(DefaultAccountAdapter):
         for key in _counted_on(credentials):
             super().pre_authenticate(request, counted_on=key)
             used += self._login_failed_rl_usage.usage
-        self._login_failed_rl_usage = RateLimitUsage(used)
+        self._login_failed_rl_usage = ratelimit.RateLimitUsage(used)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        return str(credentials.get("counted_on") or _counted_on(credentials)[0])
+        """Of an address alone, as allauth asks for it after a reset, nothing is counted."""
+        return str(credentials.get("counted_on", ""))
 
 
 class Backend(AuthenticationBackend):
@@ -131,8 +132,19 @@ def _counted_on(credentials: dict[str, Any]) -> list[str]:
     """The keys that a try to sign in is counted under: one for each account that the typed name may
     mean, so that its user name and its addresses count together. A name that means nobody is
     counted as well: otherwise a guess would show whether the account exists."""
-    keys = sorted(person.pk for person in _meant(credentials))
-    return [f"account {pk}" for pk in keys] or [f"text {''.join(_typed(credentials)[:1]).lower()}"]
+    people = sorted(_meant(credentials), key=lambda person: person.pk)
+    unknown = f"text {''.join(_typed(credentials)[:1]).lower()}"
+    return [_key_of(person) for person in people] or [unknown]
+
+
+def _key_of(person: User) -> str:
+    return f"account {person.pk}"
+
+
+def forget_failures(*, request: HttpRequest, user: User, **_: Any) -> None:
+    """Whoever has chosen a new password by mail is not held up by tries with the old one. Allauth
+    goes by the address, which may be another's as well."""
+    ratelimit.clear(request, app="allauth.account", action="login_failed", key=_key_of(user))
 
 
 def _meant(credentials: dict[str, Any]) -> list[User]:

@@ -11,12 +11,14 @@ class PanelConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
+        from allauth.account.signals import password_reset
         from allauth.mfa.signals import authenticator_added
 
-        from panel import checks, sessions, staff
+        from panel import accounts, checks, sessions, staff
 
         # Whoever is signed in elsewhere, without it, may be the one whom it is to keep out.
         authenticator_added.connect(sessions.end_others, dispatch_uid="berth")
+        password_reset.connect(accounts.forget_failures, dispatch_uid="berth")
         post_migrate.connect(staff.make_group, dispatch_uid="berth")
         register(checks.demo_people, deploy=True)
         register(checks.dummy_gateway, deploy=True)

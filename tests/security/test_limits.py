@@ -7,6 +7,7 @@ import time
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.core.mail import EmailMessage
 from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
@@ -120,6 +121,34 @@ def test_behind_a_proxy_nobody_pays_for_the_guesses_of_others(
 
 def test_signing_in_again_and_again_is_nobodys_failure(lena: User) -> None:
     assert all(came_in(sign_in("lena", PASSWORD)) for _ in range(12))
+
+
+def test_signing_in_is_no_failure_of_another_who_has_the_same_address(
+    lena: User, omar: User
+) -> None:
+    User.objects.update(email="office@example.com")
+    omar.set_password("another-Word-17")
+    omar.save(update_fields=["password"])
+    for _ in range(6):
+        assert came_in(sign_in("office@example.com", PASSWORD))
+    assert came_in(sign_in("lena", PASSWORD))
+    assert came_in(sign_in("omar", "another-Word-17"))
+
+
+def test_whoever_chooses_a_new_password_by_mail_comes_in_with_it_and_guessers_gain_nothing(
+    lena: User, omar: User, mailoutbox: list[EmailMessage]
+) -> None:
+    User.objects.update(email="office@example.com")
+    for _ in range(5):
+        sign_in("lena", "a guess")
+        sign_in("omar", "forgotten")
+    Client().post("/account/password/reset/", {"email": "office@example.com"})
+    [letter] = [str(each.body) for each in mailoutbox if "the account omar" in str(each.body)]
+    [link] = re.findall(r"/account/password/reset/key/\S+", letter)
+    browser, new = Client(), "kelp-and-barnacles"
+    browser.post(browser.get(link)["Location"], {"password1": new, "password2": new})
+    assert came_in(sign_in("omar", new))
+    assert TOO_MANY in sign_in("lena", PASSWORD).content.decode()
 
 
 def test_a_limit_can_be_lifted(lena: User, settings: Settings) -> None:
