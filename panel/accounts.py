@@ -22,7 +22,6 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.views.generic import FormView
 
 from panel.http import is_ours
@@ -56,9 +55,9 @@ class AccountAdapter(DefaultAccountAdapter):
         """Only a person who confirms an address of their own waits for the mail, and is told if it
         cannot be sent. Anybody else would learn, from the time that the answer takes, for which
         address there is an account."""
-        site = {"name": "Berth", "domain": at_home("")}
+        site = {"domain": at_home("")}
         send = partial(super().send_mail, template_prefix, email, {**context, "current_site": site})
-        if "confirmation" not in template_prefix or self.request.path != reverse(OWN_ADDRESSES):
+        if "confirmation" not in template_prefix:
             send_behind(send)
             return
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import BoundedSemaphore, Event
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
@@ -92,7 +93,7 @@ def test_mails_beyond_what_may_wait_are_only_logged(
 @pytest.mark.usefixtures("no_mail_server")
 @pytest.mark.parametrize("action", ["action_send", "action_add"])
 def test_whoever_looks_after_their_addresses_is_told_that_no_mail_was_sent(
-    action: str, lena: User, as_lena: Client
+    action: str, lena: User, as_lena: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = lena.email if action == "action_send" else "other@example.com"
     answer = as_lena.post("/account/email/", {"email": address, action: ""}, follow=True)
@@ -101,6 +102,18 @@ def test_whoever_looks_after_their_addresses_is_told_that_no_mail_was_sent(
         answer = as_lena.post(again, {"password": PASSWORD}, follow=True)
     assert answer.redirect_chain == [("/account/email/", 302)]
     assert [str(said) for said in answer.context["messages"]] == [NOT_SENT]
+    assert "a mail could not be sent: ConnectionRefusedError" in caplog.text
+
+
+@pytest.mark.usefixtures("no_mail_server")
+def test_an_address_is_removed_though_no_mail_tells_of_it(lena: User, as_lena: Client) -> None:
+    EmailAddress.objects.create(user=lena, email="second@example.com")
+    form = {"email": "second@example.com", "action_remove": ""}
+    answer = as_lena.post("/account/email/", form, follow=True)
+    again = answer.redirect_chain[-1][0]
+    answer = as_lena.post(again, {"password": PASSWORD}, follow=True)
+    assert not EmailAddress.objects.filter(email="second@example.com").exists()
+    assert NOT_SENT not in [str(said) for said in answer.context["messages"]]
 
 
 @pytest.mark.parametrize(
