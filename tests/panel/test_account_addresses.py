@@ -115,12 +115,17 @@ def test_nobody_adds_an_address_by_which_another_is_known(
 
 
 def test_who_follows_a_link_that_another_had_sent_to_them_loses_nothing(
-    lenas_claim: EmailAddress, as_lena: Client, omar: User, mailoutbox: list[EmailMessage]
+    lenas_claim: EmailAddress,
+    as_lena: Client,
+    as_omar: Client,
+    omar: User,
+    mailoutbox: list[EmailMessage],
 ) -> None:
     as_lena.post("/account/email/", {"email": omar.email, "action_send": ""})
     [link] = re.findall(r"/account/confirm-email/\S+", str(mailoutbox[0].body))
-    answer = Client().post(link, follow=True)
+    answer = as_omar.post(link, follow=True)
     assert NOT_FOR_THIS_ACCOUNT in answer.content.decode()
+    assert "_auth_user_id" in as_omar.session
     lenas_claim.refresh_from_db()
     assert not lenas_claim.verified
     assert sign_in(omar.email)

@@ -81,10 +81,10 @@ def test_whoever_was_read_with_the_session_nobody_is_taken_for_another(
 ) -> None:
     session = SessionStore()
     session.person = {"lena": lena, "omar": omar}.get(known)
-    assert asked_with(session, lena) == lena
-    lena.is_active = False
-    lena.save()
-    assert asked_with(session, lena) is None
+    assert asked_with(session, omar) == omar, "and not the first that there is"
+    omar.is_active = False
+    omar.save()
+    assert asked_with(session, omar) is None
 
 
 def test_a_session_names_nobody_once_they_have_signed_out(as_lena: Client, lena: User) -> None:
