@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from payments import PaymentError, PaymentStatus
 from payments.dummy import DummyProvider
@@ -408,3 +409,24 @@ def test_what_is_written_down_while_the_gateway_is_asked_ends_as_given_back(
     checkout.give_back(surplus, sten)
     now = Payment.objects.get()
     assert (now.status, now.captured_amount) == (PaymentStatus.REFUNDED, 0)
+
+
+def test_what_is_written_down_just_before_the_gateway_is_asked_it_is_not_asked_for(
+    surplus: Payment, sten: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_down: list[str] = []
+
+    def other_is_faster(execute: Any, sql: str, *rest: Any) -> Any:
+        claimed = execute(sql, *rest)
+        if sql.startswith("UPDATE") and not written_down:
+            written_down.append(sql)
+            checkout.was_given_back(surplus, sten)
+        return claimed
+
+    monkeypatch.delattr(DummyProvider, "refund")
+    with (
+        connection.execute_wrapper(other_is_faster),
+        pytest.raises(Refused, match="nothing to be given back"),
+    ):
+        checkout.give_back(surplus, sten)
+    assert Payment.objects.get().status == PaymentStatus.REFUNDED
