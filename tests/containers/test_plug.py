@@ -386,6 +386,7 @@ def test_the_second_try_of_a_move_asks_its_system_to_shut_down_as_the_first_did(
         monkeypatch.setattr(SimulatedDriver, "move", real)
         yield Progress(1, "Copying")
         clock.advance(by=settings.STOP_LIMIT * 2)
+        yield Progress(2, "Copying")
         simulated(node).power(name, Power.RUNNING)
         raise Conflict("the copy is not the same")
 
