@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,11 +15,13 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
-from containers import observe, operations
+from containers import observe, operations, reports
 from containers.models import Container, Node, Operation, StatusChange
 from containers.operations import NotAllowed, asking, work
+from containers.operations.claiming import claim
 from containers.placement import NoNodeFits, place
 from containers.statuses import Status
 from panel.models import User
@@ -25,6 +29,8 @@ from tests.cast import ContainerFactory, NodeFactory, UserFactory, effects_on, r
 from tests.conftest import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+Meanwhile = Callable[[Callable[[], Any]], Callable[[], Any]]
 
 
 def all_at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -182,6 +188,85 @@ def test_a_node_that_goes_off_line_and_requests_on_it_do_not_block_each_other(
         assert changes[-1].to_status == Status.OFFLINE
         if len(changes) == 2:
             assert changes[-1].from_status == changes[0].to_status == Status.MIGRATING
+
+
+@pytest.fixture
+def as_it_is_written_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meanwhile]:
+    """`as_it_is_written_down(do)`: somebody else begins to do it when the rows of an outcome have
+    been read, and nothing is written yet. Returns what gives its result."""
+    with ThreadPoolExecutor(1) as others:
+
+        def begin(do: Callable[[], Any]) -> Callable[[], Any]:
+            begun: list[Future[Any]] = []
+
+            def on_its_own_connection() -> Any:
+                try:
+                    return do()
+                finally:
+                    connection.close()
+
+            def late(container: Container) -> Any:
+                monkeypatch.setattr(Container, name, as_it_is)
+                begun.append(others.submit(on_its_own_connection))
+                wait(begun, timeout=0.5)
+                return getattr(container, name)()
+
+            name = "get_available_status_transitions"
+            as_it_is = vars(Container)[name]
+            monkeypatch.setattr(Container, name, late)
+            return lambda: begun[0].result(30)
+
+        yield begin
+
+
+def test_where_a_node_goes_off_line_as_work_ends_there_its_container_is_off_line(
+    container: Container, lena: User, node: Node, as_it_is_written_down: Meanwhile
+) -> None:
+    operation = operations.request(container.pk, "start", by=lena)
+    assert operation is not None
+    lost = as_it_is_written_down(partial(reports.lose, node, "no answer"))
+    operations.carry_out(operation.pk)
+    lost()
+    ends = list(container.changes.order_by("pk").values_list("to_status", flat=True))
+    assert ends == [Status.BOOTING, Status.RUNNING, Status.OFFLINE]
+    assert Container.objects.get().status == Status.OFFLINE
+
+
+def test_where_a_node_goes_off_line_as_a_move_ends_there_its_container_is_off_line(
+    container: Container,
+    ada: User,
+    other_node: Node,
+    as_it_is_written_down: Meanwhile,
+) -> None:
+    operation = operations.request(container.pk, "migrate", by=ada)
+    assert operation is not None
+    lost = as_it_is_written_down(partial(reports.lose, other_node, "no answer"))
+    operations.carry_out(operation.pk)
+    lost()
+    moved = Container.objects.get()
+    assert (moved.node, moved.status) == (other_node, Status.OFFLINE)
+
+
+def test_work_that_ends_as_its_lease_does_is_taken_by_nobody_else(
+    container: Container,
+    lena: User,
+    as_it_is_written_down: Meanwhile,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    operation = operations.request(container.pk, "start", by=lena)
+    assert operation is not None
+    long_ago = timezone.now() - timedelta(days=1)
+
+    def steps(job: work.Job) -> work.Steps:
+        yield from job.node.start(job.name)
+        Operation.objects.update(held_until=long_ago)
+
+    monkeypatch.setitem(work.STEPS, "start", steps)
+    taken = as_it_is_written_down(partial(claim, operation.pk))
+    operations.carry_out(operation.pk)
+    assert taken() is None
+    operation.refresh_from_db()
+    assert (operation.attempts, operation.outcome) == (1, "done")
 
 
 def test_two_sweeps_and_a_wake_up_at_once_do_the_work_once(
