@@ -18,7 +18,7 @@ def last_given(model: type[models.Model]) -> int:
 
 
 _LAST = {
-    "postgresql": "SELECT last_value FROM {table}_id_seq",
+    "postgresql": "SELECT last_value - (NOT is_called)::int FROM {table}_id_seq",
     "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = '{table}'",
 }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from html import unescape
 from typing import Any
 
 import pytest
+from django.core.management.color import no_style
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -270,6 +273,32 @@ def test_no_new_container_is_given_the_number_of_an_instance_that_is_there(
     node: Node, stray: int, lena: User
 ) -> None:
     assert ContainerFactory.create(customer=lena, on_node=False).pk > stray
+
+
+def test_the_very_first_number_is_kept_free_like_any_other(node: Node, lena: User) -> None:
+    sequence = {"table": Container._meta.db_table, "column": "id"}
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_by_name_sql(no_style(), [sequence]):
+            cursor.execute(statement)
+    put(node, 1)
+    look()
+    assert ContainerFactory.create(customer=lena, on_node=False).pk == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_numbers_are_reserved_none_is_given(lena: User) -> None:
+    def another() -> int:
+        try:
+            return ContainerFactory.create(customer=lena, on_node=False).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as others:
+        with transaction.atomic():
+            reserve(Container, 1)
+            given = others.submit(another)
+            assert not wait([given], timeout=0.5).done
+        assert given.result() > 1
 
 
 def test_numbers_go_on_from_where_they_were_beyond_a_reserved_one(lena: User) -> None:
