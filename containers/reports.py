@@ -157,8 +157,8 @@ def correct(node: Node, look: Look, containers: Iterable[int]) -> None:
     """Look again with the rows locked, and make each say what its node reports of it."""
     rows = Container.objects.filter(pk__in=list(containers), node=node)
     locked = list(rows.only(*COMPARED).select_for_update().order_by("pk"))
-    work = Operation.objects.open().filter(container__in=[row.pk for row in locked])
-    work_on = {work.container_id: work for work in work.select_for_update().order_by("pk")}
+    open_work = Operation.objects.open().filter(container__in=[row.pk for row in locked])
+    work_on = {work.container_id: work for work in open_work}
     cases: dict[Correction, list[Container]] = defaultdict(list)
     for row in locked:
         operation = work_on.get(row.pk)
