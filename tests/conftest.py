@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
+from inspect import getattr_static
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +165,40 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(timezone, "now", clock.now)
     return clock
+
+
+JustThen = Callable[[Any, str, Callable[[], Any]], Callable[[], Any]]
+
+
+@pytest.fixture
+def just_then(monkeypatch: pytest.MonkeyPatch) -> Iterator[JustThen]:
+    """`just_then(Payment, "save", do)`: when this method, or function of a module, has been called
+    next, somebody else begins to do it, on a connection of their own, before its caller goes on.
+    Returns what gives the result. For tests whose transactions other threads can see."""
+    with ThreadPoolExecutor(1) as others:
+
+        def begin(place: Any, name: str, do: Callable[[], Any]) -> Callable[[], Any]:
+            begun: list[Future[Any]] = []
+            as_it_is = getattr_static(place, name)
+
+            def on_its_own_connection() -> Any:
+                try:
+                    return do()
+                finally:
+                    connection.close()
+
+            def once(*given: Any, **more: Any) -> Any:
+                monkeypatch.setattr(place, name, as_it_is)
+                answer = getattr(place, name)(*given, **more)
+                begun.append(others.submit(on_its_own_connection))
+                # Whoever finds a row locked is still waiting then.
+                wait(begun, timeout=0.5)
+                return answer
+
+            monkeypatch.setattr(place, name, once)
+            return lambda: begun[0].result(30)
+
+        yield begin
 
 
 @pytest.fixture

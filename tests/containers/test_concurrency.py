@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -19,6 +18,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from containers import observe, operations, reports
+from containers.drivers import Power
 from containers.models import Container, Node, Operation, StatusChange
 from containers.operations import NotAllowed, asking, work
 from containers.operations.claiming import claim
@@ -26,11 +26,13 @@ from containers.placement import NoNodeFits, place
 from containers.statuses import Status
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, UserFactory, effects_on, room_on
-from tests.conftest import Worker
+from tests.conftest import JustThen, Worker
+from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Meanwhile = Callable[[Callable[[], Any]], Callable[[], Any]]
+# What the end of an Operation asks the table, with its rows read and nothing written yet.
+DECIDED = "get_available_status_transitions"
 
 
 def all_at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -190,41 +192,12 @@ def test_a_node_that_goes_off_line_and_requests_on_it_do_not_block_each_other(
             assert changes[-1].from_status == changes[0].to_status == Status.MIGRATING
 
 
-@pytest.fixture
-def as_it_is_written_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meanwhile]:
-    """`as_it_is_written_down(do)`: somebody else begins to do it when the rows of an outcome have
-    been read, and nothing is written yet. Returns what gives its result."""
-    with ThreadPoolExecutor(1) as others:
-
-        def begin(do: Callable[[], Any]) -> Callable[[], Any]:
-            begun: list[Future[Any]] = []
-
-            def on_its_own_connection() -> Any:
-                try:
-                    return do()
-                finally:
-                    connection.close()
-
-            def late(container: Container) -> Any:
-                monkeypatch.setattr(Container, name, as_it_is)
-                begun.append(others.submit(on_its_own_connection))
-                wait(begun, timeout=0.5)
-                return getattr(container, name)()
-
-            name = "get_available_status_transitions"
-            as_it_is = vars(Container)[name]
-            monkeypatch.setattr(Container, name, late)
-            return lambda: begun[0].result(30)
-
-        yield begin
-
-
 def test_where_a_node_goes_off_line_as_work_ends_there_its_container_is_off_line(
-    container: Container, lena: User, node: Node, as_it_is_written_down: Meanwhile
+    container: Container, lena: User, node: Node, just_then: JustThen
 ) -> None:
     operation = operations.request(container.pk, "start", by=lena)
     assert operation is not None
-    lost = as_it_is_written_down(partial(reports.lose, node, "no answer"))
+    lost = just_then(Container, DECIDED, partial(reports.lose, node, "no answer"))
     operations.carry_out(operation.pk)
     lost()
     ends = list(container.changes.order_by("pk").values_list("to_status", flat=True))
@@ -236,21 +209,36 @@ def test_where_a_node_goes_off_line_as_a_move_ends_there_its_container_is_off_li
     container: Container,
     ada: User,
     other_node: Node,
-    as_it_is_written_down: Meanwhile,
+    just_then: JustThen,
 ) -> None:
     operation = operations.request(container.pk, "migrate", by=ada)
     assert operation is not None
-    lost = as_it_is_written_down(partial(reports.lose, other_node, "no answer"))
+    lost = just_then(Container, DECIDED, partial(reports.lose, other_node, "no answer"))
     operations.carry_out(operation.pk)
     lost()
     moved = Container.objects.get()
     assert (moved.node, moved.status) == (other_node, Status.OFFLINE)
 
 
+def test_what_the_watcher_finds_stopped_is_not_being_stopped_at_the_same_time(
+    lena: User, node: Node, just_then: JustThen
+) -> None:
+    container = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+    # So that its address is no news any more.
+    observe.record_looks({node: observe.look_at(node)})
+    simulated(node).power(container.instance_name, Power.STOPPED)
+    stop = partial(operations.refusal, container.pk, "stop", by=lena)
+    refused = just_then(Container, "found_stopped", stop)
+    observe.record_looks({node: observe.look_at(node)})
+    assert "Stop is not possible" in refused()
+    assert Container.objects.get().status == Status.STOPPED
+    assert not Operation.objects.exists()
+
+
 def test_work_that_ends_as_its_lease_does_is_taken_by_nobody_else(
     container: Container,
     lena: User,
-    as_it_is_written_down: Meanwhile,
+    just_then: JustThen,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     operation = operations.request(container.pk, "start", by=lena)
@@ -262,7 +250,7 @@ def test_work_that_ends_as_its_lease_does_is_taken_by_nobody_else(
         Operation.objects.update(held_until=long_ago)
 
     monkeypatch.setitem(work.STEPS, "start", steps)
-    taken = as_it_is_written_down(partial(claim, operation.pk))
+    taken = just_then(Container, DECIDED, partial(claim, operation.pk))
     operations.carry_out(operation.pk)
     assert taken() is None
     operation.refresh_from_db()

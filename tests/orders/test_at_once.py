@@ -25,6 +25,7 @@ from orders import checkout
 from orders.checkout import NameTaken, Refused, TooManyUnpaid, paying
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
+from tests.conftest import JustThen
 from tests.soak.audit import at_any_moment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +97,23 @@ def test_eight_notices_at_once_pay_once(order: Order, node: Node) -> None:
     assert Operation.objects.filter(kind="create").count() == 1
     assert order.changes.filter(to_status="paid").count() == 1
     assert not Payment.objects.get().is_surplus
+
+
+def test_a_row_that_is_saved_whole_as_the_money_comes_leaves_where_it_came_from(
+    order: Order, node: Node, just_then: JustThen
+) -> None:
+    read_earlier = checkout.open_payment(order, order.customer)
+
+    def notice() -> None:
+        payment = Payment.objects.get()
+        payment.transaction_id = "cs_1"
+        payment.change_status(PaymentStatus.CONFIRMED)
+        payment.save()
+
+    came = just_then(Payment, "_known_status", notice)
+    read_earlier.save()
+    came()
+    assert Payment.objects.get().transaction_id == "cs_1"
 
 
 @pytest.mark.parametrize("turn", range(5))

@@ -21,7 +21,7 @@ from orders.checkout import Refused, paying
 from orders.models import NoticeCount, Order, Payment
 from orders.stripe import ANSWERS_WITHIN, StripeGateway
 from panel.models import User
-from tests.conftest import Clock
+from tests.conftest import Clock, JustThen
 from tests.orders.conftest import LONG, Clicks, read
 from tests.stripe_server import SECRET, Stripe, notice, signature, stripe_server
 
@@ -164,6 +164,7 @@ def test_one_that_fails_after_days_lets_the_customer_begin_anew(
     assert [p.status for p in Payment.objects.order_by("pk")] == ["rejected", "waiting"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_session_of_which_nothing_was_told_is_asked_for_once_it_has_run_out(
     as_lena: Client, order: Order, server: Stripe, clock: Clock
 ) -> None:
@@ -321,6 +322,17 @@ def test_a_second_session_that_is_paid_as_well_is_to_be_given_back_once(
     checkout.give_back(surplus, sten)
     [refund] = server.refunds
     assert (refund["payment_intent"], refund["amount"]) == ("pi_2", "490")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_sessions_that_are_paid_at_once_one_is_to_be_given_back(
+    as_lena: Client, order: Order, node: Node, server: Stripe, just_then: JustThen
+) -> None:
+    begin(as_lena, order)
+    second = server.sessions[0] | {"id": "cs_0"}
+    other = just_then(Payment, "refresh_from_db", lambda: tell(notice(COMPLETED, second, **PAID)))
+    assert (tell(notice(COMPLETED, server.sessions[0], **PAID)), other()) == (200, 200)
+    assert sorted(Payment.objects.values_list("is_surplus", flat=True)) == [False, True]
 
 
 def test_a_session_that_expires_after_another_was_paid_leaves_that_one(

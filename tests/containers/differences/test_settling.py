@@ -24,7 +24,7 @@ from tests.cast import (
     power_of,
     room_on,
 )
-from tests.conftest import Worker
+from tests.conftest import JustThen, Worker
 from tests.containers.test_concurrency import all_at_once
 
 from .conftest import NUMBER, fresh, look, put, strays, told
@@ -332,3 +332,16 @@ def test_of_different_wishes_at_once_one_is_granted(
     assert sum(isinstance(result, NotPossible) for result in results) == 5
     assert missing.changes.count() == 2
     assert Operation.objects.count() == (fresh(missing).status == Status.CREATING)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_forgets_nobody_creates_again_just_then(
+    missing: Container, node: Node, ada: User, just_then: JustThen
+) -> None:
+    again = partial(create_again, node, missing.pk, by=ada)
+    other = just_then(missing_door, "_locked_while_gone", again)
+    forget(node, missing.pk, by=ada)
+    with pytest.raises(NotPossible, match="nothing to be settled"):
+        other()
+    assert fresh(missing).status == Status.DESTROYED
+    assert not Operation.objects.exists()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 
 from containers import operations
 from containers.connect import simulated
@@ -23,10 +25,12 @@ from containers.drivers import (
 )
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node
-from containers.repair.files import Closed, Files, Unanswered
+from containers.repair import files
+from containers.repair.files import Closed, Files, TooFast, Unanswered
 from containers.statuses import TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory
+from tests.conftest import JustThen
 from tests.containers.repair.conftest import Disk
 
 READS = ["files", "file_download", "file_edit", "file_new", "file_upload", "folder_new",
@@ -294,3 +298,28 @@ def test_an_unanswered_change_is_not_called_done(disk: Disk, node: Node, lena: U
     with pytest.raises(Unanswered, match="no route"):
         files.remove(CONF)
     assert disk.history() == [("deleted", CONF)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_stops_it_just_then_finds_the_change_in_the_history_before_the_stop(
+    disk: Disk, lena: User, ada: User, just_then: JustThen
+) -> None:
+    container = disk.container
+    stop = partial(operations.request, container.pk, "stop", by=ada)
+    stopped = just_then(files, "is_too_fast", stop)
+    Files(container, lena).make_folder("/srv/new")
+    stopped()
+    assert container.file_changes.get().at < container.changes.get().at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_changes_at_once_the_one_above_the_limit_waits_its_turn(
+    disk: Disk, lena: User, settings: Settings, just_then: JustThen
+) -> None:
+    settings.ASKED_A_MINUTE = 1
+    elsewhere = ContainerFactory.create(customer=lena, status=Status.REPAIRING)
+    other = just_then(files, "is_too_fast", partial(Files(elsewhere, lena).make_folder, "/srv/new"))
+    Files(disk.container, lena).make_folder("/srv/new")
+    with pytest.raises(TooFast):
+        other()
+    assert not elsewhere.file_changes.exists()
