@@ -275,6 +275,28 @@ def test_a_node_with_its_hands_full_gets_no_more_work(
     assert {fresh(container).status for container in containers} == {Status.RUNNING}
 
 
+def test_a_node_that_is_off_line_or_has_its_hands_full_holds_up_no_other(
+    container: Container, lena: User, other_node: Node, settings: Any
+) -> None:
+    settings.NODE_CONCURRENCY = 1
+    elsewhere = ContainerFactory.create(customer=lena, node=other_node)
+    ContainerFactory.create(customer=lena, status=Status.OFFLINE)
+    for each in (container, elsewhere):
+        asked = operations.request(each.pk, "start", by=lena)
+        assert asked is not None
+        assert claim(asked.pk) is not None
+
+
+def test_nobody_takes_what_waits_for_a_node_that_is_off_line(
+    container: Container, lena: User
+) -> None:
+    asked = operations.request(container.pk, "start", by=lena)
+    assert asked is not None
+    Container.objects.update(status=Status.OFFLINE)
+    assert claim(asked.pk) is None
+    assert last_operation(container).attempts == 0
+
+
 def test_a_node_with_a_hand_free_goes_on_with_what_waits(
     lena: User, node: Node, worker: Worker, instead: Any, settings: Any
 ) -> None:
