@@ -9,7 +9,7 @@ import pytest
 
 from containers import operations
 from containers.connect import spec_of
-from containers.drivers import Power, Refused
+from containers.drivers import Power, Progress, Refused
 from containers.models import Container, Node, Operation
 from containers.operations import NotAllowed, asking, outcomes, work
 from containers.placement import NO_ROOM, NoNodeFits
@@ -160,6 +160,21 @@ def test_where_no_node_has_room_it_waits_says_so_and_is_tried_again(
     operations.sweep()
     worker.carry_out_all()
     assert fresh(ordered).status == Status.STOPPED
+
+
+def test_a_creation_that_is_given_up_leaves_nothing_half_made(
+    ordered: Container, node: Node, worker: Worker, instead: Any
+) -> None:
+    def breaks_off(job: work.Job) -> work.Steps:
+        simulated(node).seed(job.spec, Power.BUSY, pace=10_000)
+        yield Progress()
+        raise Refused("the image is damaged")
+
+    instead("create", breaks_off)
+    operations.request(ordered.pk, "create", by=None)
+    worker.carry_out_all()
+    assert fresh(ordered).status == Status.ORDERED
+    assert simulated(node).unfinished() == {}
 
 
 def test_a_creation_that_fails_deletes_nothing_that_another_panel_has_begun(

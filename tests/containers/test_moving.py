@@ -235,6 +235,25 @@ def test_a_move_that_fails_half_way_leaves_nothing_on_the_target(
     assert not simulated(other_node).unfinished()
 
 
+def test_what_cannot_be_cleared_away_on_the_target_does_not_keep_it_from_running_again(
+    lena: User, ada: User, node: Node, other_node: Node, worker: Worker, instead: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def breaks_off(job: work.Job) -> work.Steps:
+        yield from job.node.stop(job.name)
+        raise Refused("the disk is full")
+
+    def refuses(*_: object, **__: object) -> NoReturn:
+        raise Refused("in use")
+
+    container = ContainerFactory.create(customer=lena, status=Status.RUNNING, node=node)
+    instead("migrate", breaks_off)
+    monkeypatch.setattr(SimulatedDriver, "give_up_move", refuses)
+    container = ask_and_wait(container, "migrate", worker, ada)
+    assert (container.status, container.node) == (Status.RUNNING, node)
+    assert power_of(container) is Power.RUNNING
+
+
 def too_busy(*_: object, **__: object) -> NoReturn:
     raise Conflict('Instance is busy running a "restart" operation')
 

@@ -8,8 +8,9 @@ from django.test import Client
 from containers import operations
 from containers.connect import spec_of
 from containers.differences import differences_on
-from containers.drivers import Power
+from containers.drivers import Power, Refused
 from containers.models import Container, Node
+from containers.operations import work
 from containers.settling import NotPossible, adopt, forget, take_over
 from containers.statuses import Status
 from panel.models import User
@@ -103,6 +104,43 @@ def test_no_work_reaches_another_container(
     look()
     ended = fresh(container)
     assert ended.status == (Status.DESTROYED if action == "destroy" else Status.OFFLINE)
+
+
+def test_what_takes_its_name_just_before_it_is_deleted_is_not(
+    container: Container, omars: Container, node: Node, ada: User, worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    real = work.STEPS["destroy"]
+
+    def late(job: work.Job) -> work.Steps:
+        simulated(node).lose(container.instance_name)
+        simulated(node).give_name(omars.instance_name, container.instance_name)
+        yield from real(job)
+
+    monkeypatch.setitem(work.STEPS, "destroy", late)
+    operations.request(container.pk, "destroy", by=ada)
+    worker.carry_out_all()
+    assert simulated(node).describe(container.instance_name).hostname == "shop"
+
+
+def test_a_move_that_fails_where_it_leads_starts_no_other_container_where_it_came_from(
+    lena: User, omars: Container, node: Node, other_node: Node, ada: User, worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    moving = ContainerFactory.create(customer=lena, node=node, status=Status.RUNNING)
+
+    def boots_not(job: work.Job) -> work.Steps:
+        assert job.target is not None
+        yield from job.node.stop(job.name)
+        yield from job.node.move(job.name, job.target)
+        simulated(node).give_name(omars.instance_name, moving.instance_name)
+        raise Refused("no boot here")
+
+    monkeypatch.setitem(work.STEPS, "migrate", boots_not)
+    operations.request(moving.pk, "migrate", by=ada)
+    worker.carry_out_all()
+    assert (fresh(moving).status, fresh(moving).node) == (Status.STOPPED, other_node)
+    assert simulated(node).instances()[moving.instance_name].power is Power.STOPPED
 
 
 def test_a_move_starts_no_other_container_where_it_leads(
