@@ -174,6 +174,15 @@ def test_a_second_address_is_a_name_once_it_is_confirmed(
     assert [letter.to for letter in mailoutbox] == [["second@example.com"]]
 
 
+def test_an_address_that_nobody_has_is_nobodys_name(
+    lena: User, mailoutbox: list[EmailMessage]
+) -> None:
+    EmailAddress.objects.create(user=lena, email="second@example.com", verified=True)
+    assert not sign_in("third@example.com")
+    Client().post("/account/password/reset/", {"email": "third@example.com"})
+    assert not mailoutbox
+
+
 def test_one_account_has_mail_sent_to_few_strangers(
     as_lena: Client, lena: User, mailoutbox: list[EmailMessage]
 ) -> None:
