@@ -78,6 +78,15 @@ def test_a_late_notice_about_another_session_leaves_that_of_the_money(
     assert (now.transaction_id, now.attrs.session["id"]) == ("cs_1", "cs_1")
 
 
+def test_nor_does_it_where_the_money_came_after_its_own_was_refused(payment: Payment) -> None:
+    refused = fresh(payment)
+    refused.change_status(PaymentStatus.REJECTED)
+    paid(payment)
+    refused.transaction_id = "cs_2"
+    refused.save()
+    assert fresh(payment).transaction_id == "cs_1"
+
+
 def test_nor_does_it_once_the_money_was_given_back(payment: Payment, ada: User) -> None:
     late = fresh(payment)
     paid(payment)

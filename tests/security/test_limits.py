@@ -10,11 +10,13 @@ from allauth.account.models import EmailAddress
 from django.core.mail import EmailMessage
 from django.http import HttpResponse
 from django.test import Client
+from payments import PaymentStatus
 from pytest_django import Settings
 
 from containers.models import Container, Node, Operation
 from containers.statuses import Status
 from containers.throttle import TOO_FAST
+from orders.checkout import open_payment, place_order
 from orders.models import Order, Plan, System
 from panel.models import User
 from tests.cast import PASSWORD, ContainerFactory
@@ -261,3 +263,13 @@ def test_a_customer_has_only_so_many_orders_unpaid(
     clock.advance(3601)
     as_lena.post(f"/orders/{Order.objects.get(container__name='web-03').pk}/cancel/")
     assert order(as_lena, "web-02").status_code == 302
+
+
+def test_what_is_paid_counts_no_longer_among_the_unpaid(
+    lena: User, plan: Plan, system: System, settings: Settings
+) -> None:
+    settings.UNPAID_ORDERS = 1
+    for name in ("web-01", "web-02"):
+        order = place_order(customer=lena, by=lena, plan=plan, system=system, name=name)
+        open_payment(order, lena).change_status(PaymentStatus.CONFIRMED)
+    assert lena.orders.count() == 2
