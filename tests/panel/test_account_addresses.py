@@ -11,7 +11,7 @@ from django.core.mail import EmailMessage
 from django.http import HttpResponse
 from django.test import Client
 
-from panel.accounts import NOT_FOR_THIS_ACCOUNT
+from panel.accounts import NOT_FOR_THIS_ACCOUNT, known_by
 from panel.models import User
 from tests.cast import PASSWORD
 
@@ -169,6 +169,7 @@ def test_a_second_address_is_a_name_once_it_is_confirmed(
     Client().post("/account/password/reset/", {"email": "second@example.com"})
     assert not mailoutbox
     EmailAddress.objects.update(verified=True)
+    assert known_by("Second@Example.COM") == [lena]
     assert sign_in("second@example.com")
     Client().post("/account/password/reset/", {"email": "second@example.com"})
     assert [letter.to for letter in mailoutbox] == [["second@example.com"]]
