@@ -19,7 +19,7 @@ from orders.models import NoticeCount
 logger = logging.getLogger(__name__)
 
 # Whether the notice that is being answered has changed a payment.
-_is_news: ContextVar[bool] = ContextVar("is_news", default=False)
+_is_news: ContextVar[bool] = ContextVar("is_news")
 
 
 def notice(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
