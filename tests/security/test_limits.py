@@ -65,6 +65,12 @@ def test_a_guesser_does_not_see_who_has_an_account(lena: User, settings: Setting
     assert said("lena@example.com")[-1] == said("nora@example.com")[-1]
 
 
+def test_a_name_that_nobody_has_is_counted_however_it_is_written(db: None) -> None:
+    for name in ("nora", "NORA", "nora", "Nora", "nora"):
+        assert TOO_MANY not in sign_in(name, "a guess").content.decode()
+    assert TOO_MANY in sign_in("NORA", "a guess").content.decode()
+
+
 def test_a_name_that_nobody_has_spends_nobodys_tries(lena: User, settings: Settings) -> None:
     settings.ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key"}
     for name in (str(lena.pk), f"account {lena.pk}"):
