@@ -245,12 +245,32 @@ def test_an_answer_that_is_missing_leaves_a_gap_and_no_average_across_it(
     assert [row[:3] for row in values(running.usage.all())] == [(NOON + 5 * MINUTE, 1, 1.0)]
 
 
-@pytest.mark.parametrize("odd", [2**64, -(2**64), inf, nan, 2**62])
+@pytest.mark.parametrize("passed", [timedelta(0), timedelta(minutes=-2)])
+def test_where_the_clock_was_set_back_nothing_is_known_of_the_minute(
+    running: Container, told: Told, sampler: Sampler, clock: Time, passed: timedelta
+) -> None:
+    for cpu in (0.0, 60.0):
+        told.says(running, cpu, 5000, 800, 0, 0)
+        sampler.sample()
+        clock.passes(passed)
+    assert not UsageSample.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [*({"memory_bytes": odd} for odd in (2**64, -(2**64), inf, nan, 2**62)),
+     {"cpu_seconds": inf}, {"received_bytes": nan}],
+)  # fmt: skip
 def test_a_node_that_says_what_cannot_be_costs_no_other_its_samples(
-    running: Container, other_node: Node, told: Told, sampler: Sampler, clock: Time, odd: Any
+    running: Container,
+    other_node: Node,
+    told: Told,
+    sampler: Sampler,
+    clock: Time,
+    odd: dict[str, Any],
 ) -> None:
     told.says(running, 0.0, 5000, 800, 0, 0)
-    told.by_node["node-b"] = {"": replace(ITSELF, memory_bytes=odd)}
+    told.by_node["node-b"] = {"": replace(ITSELF, **odd)}
     for _ in range(3):
         sampler.sample()
         clock.passes()

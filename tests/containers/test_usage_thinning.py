@@ -79,6 +79,16 @@ def test_an_hour_is_the_average_of_its_minutes(container: Container, minutes: No
     assert UsageSample.objects.filter(span=MINUTE).count() == 240
 
 
+def test_an_hour_of_which_only_its_first_minute_is_known_is_the_average_of_that(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for measured in (MIDNIGHT, MIDNIGHT + HOUR.length):
+        put(container, MINUTE, measured, 1.0)
+    at(monkeypatch, MIDNIGHT + timedelta(hours=3))
+    thin()
+    assert [row[0] for row in rows(HOUR)] == [MIDNIGHT, MIDNIGHT + HOUR.length]
+
+
 def test_an_hour_that_is_not_over_waits_for_its_end_and_for_latecomers(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
