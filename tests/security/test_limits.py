@@ -13,9 +13,10 @@ from django.test import Client
 from payments import PaymentStatus
 from pytest_django import Settings
 
-from containers.models import Container, Node, Operation
+from containers import operations
+from containers.models import Container, FileChange, Node, Operation
 from containers.statuses import Status
-from containers.throttle import TOO_FAST
+from containers.throttle import TOO_FAST, is_too_fast
 from orders.checkout import open_payment, place_order
 from orders.models import Order, Plan, System
 from panel.models import User
@@ -223,6 +224,21 @@ def test_of_many_at_once_those_within_the_limit_are_done(
     answer = as_lena.post("/containers/act/", form)
     assert Operation.objects.count() == 2
     assert TOO_FAST in answer.content.decode()
+
+
+def test_what_one_has_asked_for_counts_for_a_minute_and_holds_up_nobody_else(
+    container: Container, lena: User, omar: User, clock: Clock, settings: Settings
+) -> None:
+    settings.ASKED_A_MINUTE = 1
+    for ask in (
+        lambda: operations.request(container.pk, "start", by=lena),
+        lambda: FileChange.objects.create(container=container, by=lena, at=clock.now()),
+    ):
+        ask()
+        assert is_too_fast(lena)
+        assert not is_too_fast(omar)
+        clock.advance(61)
+        assert not is_too_fast(lena)
 
 
 def test_administrators_are_not_held_up(three: list[Container], as_ada: Client) -> None:
