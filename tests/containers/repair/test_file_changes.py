@@ -105,10 +105,12 @@ def test_an_upload_above_the_limit_is_refused_with_a_word(
 
 
 def test_no_file_is_kept_that_nobody_asked_for(
-    disk: Disk, as_lena: Client, monkeypatch: pytest.MonkeyPatch
+    disk: Disk, as_lena: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stranger's above all: each would take as much room as the largest upload."""
     kept = []
+    stranger = Client(enforce_csrf_checks=True)
+    stranger.get("/account/login/")
     new_file = TemporaryFileUploadHandler.new_file
 
     def noticed(self: TemporaryFileUploadHandler, field: str, *more: Any) -> None:
@@ -121,13 +123,17 @@ def test_no_file_is_kept_that_nobody_asked_for(
     for who, place in [
         (Client(), "/account/login/"),
         (Client(), upload),
+        (stranger, upload),
         (Client(), "/nowhere/"),
         (as_lena, disk.url("folder_new", "/srv")),
         (as_lena, "/orders/new/"),
     ]:
         answer = who.post(place, sent("large", large, login="lena", password="wrong"))
         assert answer.status_code < 500
+    settings.UPLOAD_LIMIT = 1_000_000
+    as_lena.post(upload, sent("large", large))
     assert not kept
+    settings.UPLOAD_LIMIT = len(large)
     as_lena.post(upload, sent("large", large))
     assert kept == ["file"]
 
