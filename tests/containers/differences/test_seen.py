@@ -154,6 +154,15 @@ def test_work_under_way_makes_no_difference(
     assert told(node) == told(other_node) == []
 
 
+def test_work_that_leads_to_another_node_accounts_for_nothing_here(
+    container: Container, other_node: Node, lena: User
+) -> None:
+    put(other_node, container.pk, labels=spec_of(container).labels)
+    operations.request(container.pk, "start", by=lena)
+    look()
+    assert strays() == [("node-b", container.pk)]
+
+
 def test_what_was_destroyed_or_moved_since_the_question_was_asked_is_no_difference(
     container: Container, node: Node, other_node: Node, ada: User, worker: Worker
 ) -> None:
@@ -273,6 +282,14 @@ def test_no_new_container_is_given_the_number_of_an_instance_that_is_there(
     node: Node, stray: int, lena: User
 ) -> None:
     assert ContainerFactory.create(customer=lena, on_node=False).pk > stray
+
+
+def test_the_numbers_of_several_are_all_kept_free(node: Node, lena: User) -> None:
+    before = ContainerFactory.create(customer=lena, on_node=False).pk
+    for ahead in (1, 2):
+        put(node, before + ahead)
+    look()
+    assert ContainerFactory.create(customer=lena, on_node=False).pk == before + 3
 
 
 def test_the_very_first_number_is_kept_free_like_any_other(node: Node, lena: User) -> None:

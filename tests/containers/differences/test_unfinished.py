@@ -15,6 +15,7 @@ from containers.connect import simulated, spec_of
 from containers.drivers import Instance, NoRoom, Power, Progress, Spec
 from containers.drivers.simulated import Faults, SimulatedDriver
 from containers.models import Container, Node, Stray
+from containers.observe import look_at, record_looks
 from containers.placement import place
 from containers.settling import NotPossible, clear_away
 from containers.statuses import Status
@@ -44,6 +45,11 @@ def left(container: Container, other_node: Node) -> Container:
 
 
 def test_what_nobody_is_at_work_on_any_more_is_seen(left: Container, other_node: Node) -> None:
+    assert told(other_node) == [(left.instance_name, True, ["clear_away"])]
+
+
+def test_a_look_at_what_is_whole_leaves_it_noted(left: Container, other_node: Node) -> None:
+    record_looks({other_node: look_at(other_node)})
     assert told(other_node) == [(left.instance_name, True, ["clear_away"])]
 
 
