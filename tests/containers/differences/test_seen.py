@@ -288,7 +288,7 @@ def test_the_numbers_of_several_are_all_kept_free(node: Node, lena: User) -> Non
     before = ContainerFactory.create(customer=lena, on_node=False).pk
     for ahead in (1, 2):
         put(node, before + ahead)
-    look()
+    record_looks({node: look_at(node)})
     assert ContainerFactory.create(customer=lena, on_node=False).pk == before + 3
 
 
