@@ -6,7 +6,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from containers import operations
-from containers.models import Container, Node
+from containers.models import Container, Node, Stray
 from containers.placement import NoNodeFits, candidates, place, that_fit
 from containers.room import with_room
 from containers.statuses import Status
@@ -50,6 +50,16 @@ def test_it_is_the_room_left_that_counts(ordered: Container) -> None:
     fill(a_node("large", memory_mb=8192), 6000)
     small = a_node("small", memory_mb=4096)
     assert place(ordered) == small
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_bears_another_number_says_nothing_of_where_it_goes(
+    by_hand: bool, ordered: Container
+) -> None:
+    first, other = a_node("first"), a_node("other", memory_mb=4096)
+    node = first if by_hand else other
+    Stray.objects.create(node=node, number=ordered.pk + 1, by_hand=by_hand)
+    assert place(ordered) == first
 
 
 def test_the_node_on_which_it_has_failed_less_often_is_tried_next(ordered: Container) -> None:
