@@ -22,7 +22,8 @@ ADMIN = "/plain/containers/container/"
 STAFF = "/admin/containers/container/"
 SEARCHES = {
     "three in ten": "web", "one": "web-4711", "none": "zzzz", "a family": "Gamily7",
-    "one in three hundred, all old": "web-12",
+    "one in three hundred, all old": "web-12", "one in thirty, all old": "web-1",
+    "three in ten, all late in the sort": "web&sort=name",
 }  # fmt: skip
 # Each way to narrow the list, and pairs of them.
 RUNNING, CREATING, ORDERED, DESTROYED = (
