@@ -68,8 +68,7 @@ class ContainerList:
         self.filters = FilterForm(request.GET).filters()
         self._asked = _rights(request.user), *self.filters.items()
         found: QuerySet[Container] = Container.objects.visible_to(request.user)
-        everybodys = request.user.sees_everything
-        self._is_of_few = not everybodys
+        self._is_of_few = not request.user.sees_everything
         if (node := self.filters.get("node")) and request.user.administers:
             found, self._is_of_few = found.filter(node=node), True
         if customer := self.filters.get("customer"):
@@ -86,8 +85,6 @@ class ContainerList:
             self._sorting = self._sorting.reversed()
         status = request.GET.get("status", "")
         self.status = status if status in Status.values else ""
-        narrowed = [*self.filters.values(), self.status, self.sort]
-        self._is_whole = everybodys and not any(narrowed)
 
     @cached_property
     def counts(self) -> dict[str, Count]:
@@ -126,12 +123,7 @@ class ContainerList:
         if self.text and way is Way.COUNTED:
             return Poll(CompiledQuery(matches), counts, is_search=True, way=way)
         count = Count(FAR_ENOUGH * len(Status), more=way is not Way.COUNTED)
-        page = self._page_of(count, way)
-        shown = page.found
-        if self._is_whole and page.stop == ROWS_PER_PAGE:
-            # The page that is looked at most. No rows are skipped before it, so that to find their
-            # keys first would save nothing.
-            shown = self._in_parts(page.sorting, self._matching)[0][: page.stop]
+        shown = self._page_of(count, way).found
         if not self.text:
             in_one_text = counts_as_text(self._filtered, Status.values)
             on_page = CompiledQuery(shown.values_list(*FINGERPRINT, in_one_text))
