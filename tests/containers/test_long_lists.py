@@ -198,10 +198,13 @@ def test_a_search_that_finds_too_much_says_so(as_ada: Client, many: list[Contain
 
 
 @pytest.mark.parametrize(
-    ("narrowed", "numbers"), [("", [1, 2, -2, -1]), ("&status=running&plan=Small", [1, -1])]
+    ("sort", "narrowed", "numbers"),
+    [
+        *((sort, "", [1, 2, -2, -1]) for sort in SORTS),
+        *((sort, "&status=running&plan=Small", [1, -1]) for sort in ("", "-node", "customer")),
+    ],
 )
 @pytest.mark.parametrize("way", [Way.EARLY, Way.LOOKED_UP, Way.ALONG_THE_SORT])
-@pytest.mark.parametrize("sort", SORTS)
 def test_a_search_that_finds_much_is_sorted_like_one_that_finds_little(
     sort: str,
     way: Way,

@@ -62,7 +62,11 @@ def test_a_row_is_found_by_whatever_stands_on_it_however_many_there_are(
     monkeypatch.setattr("containers.search.FAR_ENOUGH", far_enough)
     monkeypatch.setattr("containers.search.SORTED", sorted_)
     User.objects.filter(pk=lena.pk).update(username="k4711")
-    pay(OrderFactory.create(customer=omar, plan=PlanFactory.create(name="Another")))
+    pay(
+        OrderFactory.create(
+            customer=omar, plan=PlanFactory.create(name="Another"), container__name="other"
+        )
+    )
     payment = pay(order)
     Payment.objects.filter(pk=payment.pk).update(transaction_id="pi_3X")
     told = text.format(order=order, payment=payment)
