@@ -93,7 +93,7 @@ def test_a_customers_pages_hold_it(sign_in: SignIn, its_order: str, width: int) 
 
 def test_what_is_the_matter_with_a_container_holds_it(sign_in: SignIn) -> None:
     page = sign_in("admin", width=360)
-    page.goto("/containers/?status=offline")
+    page.goto("/containers/?q=cache")
     page.locator(".problem > span").first.evaluate(
         "(place, name) => { place.textContent = name; }", LONG
     )
@@ -159,8 +159,8 @@ def test_the_head_of_a_card_holds_it(sign_in: SignIn) -> None:
 
 def test_what_came_of_it_keeps_its_shape_beside_it(sign_in: SignIn) -> None:
     page = sign_in("admin")
-    page.goto("/containers/?q=dns")
-    page.get_by_role("checkbox", name="Tick dns").check()
+    page.goto("/containers/?q=tickets")
+    page.get_by_role("checkbox", name="Tick tickets").check()
     page.locator("#bulk").get_by_role("button", name="Restart").click()
     dialog = page.locator("#dialog")
     dialog.get_by_role("button", name="Restart 1").click()
