@@ -32,7 +32,7 @@ def _sorted(
 
 
 INDEXES = [
-    # Few of all: asked for every second, and on each look at the dashboard.
+    # Few rows meet these conditions; the sweep and the dashboard ask for them all the time.
     models.Index(
         fields=["create_again_at"],
         condition=models.Q(create_again_at__isnull=False),

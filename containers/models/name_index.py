@@ -27,8 +27,8 @@ class Match(Lookup):
 
 
 class NameIndex(models.Model):
-    """Of containers. A model, so that queries join it and read no more of it than they need: three
-    letters may be in a third of all names."""
+    """The names of containers. A model, so that queries join it and read no more of it than they
+    need: three letters may be in a third of all names."""
 
     container = models.OneToOneField(
         "containers.Container", models.DO_NOTHING, primary_key=True, db_column="rowid"
@@ -45,7 +45,7 @@ class NameIndex(models.Model):
 
 
 class PeopleIndex(models.Model):
-    """Of people: their user names, first and last names."""
+    """The user names, first and last names of people."""
 
     person = models.OneToOneField(
         "panel.User", models.DO_NOTHING, primary_key=True, db_column="rowid"

@@ -66,7 +66,7 @@ def _wake_what_sleeps() -> None:
 def _create_what_waits() -> None:
     pauses = (*settings.CREATE_PAUSES, settings.ROOM_PAUSE, rejoining.PAUSE.total_seconds())
     time_has_come = has_come("create_again_at", timezone.now(), timedelta(seconds=max(pauses)))
-    # Said as the index says it: SQLite would not see that it follows.
+    # The condition of the partial index, spelled out: SQLite does not infer it.
     waiting = Container.objects.filter(create_again_at__isnull=False)
     due = waiting.filter(time_has_come).order_by("create_again_at", "pk")
     for container_id in list(due.values_list("pk", flat=True)[:AT_ONCE]):
