@@ -27,6 +27,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each of nearly a hundred indexes."""
+    monkeypatch.setattr(statistics, "PAUSE", 0)
+
+
 def known() -> set[str]:
     """The indexes of containers of which SQLite knows what is in them."""
     with connection.cursor() as cursor:
