@@ -1,4 +1,5 @@
-"""Search among containers: what a text may mean, and how it is looked up in the indexes.
+"""Search among containers and the rows that belong to them: what a text may mean, how it is looked
+up in the indexes, and when it is quicker to read along a list instead.
 
 A name is found by three letters or more that stand anywhere in it, or by its first one or two.
 """
