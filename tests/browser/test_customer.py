@@ -54,11 +54,8 @@ def test_an_order_becomes_a_running_container_that_can_be_repaired(
 
     page.get_by_role("link", name=name).first.click()
     if javascript:
-        seen = []
         for status in ("Creating", "Stopped"):
             status_becomes(page, status, live=True)
-            seen.append(status)
-        assert seen == ["Creating", "Stopped"]
         expect(page.locator("#announcer")).to_have_text(f"{name} is Stopped.")
     else:
         status_becomes(page, "Stopped", live=False)
