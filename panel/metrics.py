@@ -25,7 +25,7 @@ from containers.models import Beat, Container, Node, Operation
 from containers.models.beat import WATCHER
 from containers.operations.claiming import busy_nodes
 from containers.statuses import TRANSIENT, Status
-from orders.models import NoticeCount, Order
+from orders.models import NoticeCount, Order, Payment
 
 logger = logging.getLogger(__name__)
 
@@ -183,4 +183,9 @@ def _money() -> Iterator[Metric]:
         "orders_paid_not_created",
         "Orders that were paid, and whose creation has been given up.",
         Order.objects.paid_not_created().count(),
+    )
+    yield _gauge(
+        "payments_to_give_back",
+        "Payments that have arrived and that no order needs: somebody has to give them back.",
+        Payment.objects.to_be_given_back().count(),
     )

@@ -17,6 +17,7 @@ from containers import tally
 from containers.models import Beat, Container, Node, Tally
 from containers.observe import Watcher
 from containers.statuses import Status
+from orders.models import Payment
 from panel.models import User
 from tests.cast import ContainerFactory, OrderFactory
 from tests.conftest import Clock, Worker
@@ -242,6 +243,13 @@ def test_what_was_paid_and_given_up_is_told(lena: User) -> None:
     assert told()["berth_orders_paid_not_created",] == 1
 
 
+def test_money_that_somebody_has_to_give_back_is_told(lena: User) -> None:
+    order = OrderFactory.create(customer=lena, status="fulfilled")
+    for surplus in (False, True):
+        Payment.objects.begin(order, "dummy", status="confirmed", is_surplus=surplus)
+    assert told()["berth_payments_to_give_back",] == 1
+
+
 def test_a_queue_that_is_gone_is_told_and_hides_nothing_else() -> None:
     assert (told()["berth_queue_length",], told()["berth_queue_up",]) == (3, 1)
     with patch.object(HUEY, "pending_count", side_effect=OSError):
@@ -260,5 +268,5 @@ def test_it_costs_the_same_however_much_there_is(
     for _ in range(4):
         container = ContainerFactory.create(customer=lena, node=node)
         ask_and_wait(container, "start", worker, ada)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         told()
