@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +29,16 @@ def node(tmp_path: Path) -> Tampered:
 @pytest.fixture
 def other(tmp_path: Path) -> Tampered:
     return install(tmp_path / "hel-1")
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long anybody has slept, though nobody waits for it. Time passes on the nodes by that
+    alone, however busy the machine is; a process that is forked has a time of its own."""
+    began, slept = time.time(), list[float]()
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "time", lambda: began + sum(slept))
+    return slept
 
 
 def did(driver: Tampered, name: str = "ct-1") -> list[str]:

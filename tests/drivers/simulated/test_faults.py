@@ -22,48 +22,48 @@ from .conftest import did, everything, spec
 
 
 def test_an_unplugged_node_answers_nothing_and_loses_nothing(
-    node: Tampered, other: Tampered
+    node: Tampered, other: Tampered, slept: list[float]
 ) -> None:
     node.set_faults(Faults(unplugged=True))
-    start = time.monotonic()
     for call in everything(node, other):
         with pytest.raises(Unreachable):
             call()
-    assert time.monotonic() - start < 2
+    assert not slept
     node.set_faults(Faults())
     assert whole_once("ct-1", node, other) is node
     assert node.file_info("ct-1", "/root/.bashrc").size
 
 
-def test_work_goes_on_while_a_node_is_unplugged(tmp_path: Path) -> None:
-    node = install(tmp_path / "fsn-1", pace=0.02)
+def test_work_goes_on_while_a_node_is_unplugged(tmp_path: Path, slept: list[float]) -> None:
+    node = install(tmp_path / "fsn-1", pace=1)
     node.seed(spec())
     work = node.start("ct-1")
     next(work)
     node.set_faults(Faults(unplugged=True))
     assert isinstance(refusal(work), Unreachable)
-    time.sleep(0.1)
+    time.sleep(2)
     node.set_faults(Faults())
     found = node.instance("ct-1")
     assert found
     assert found.power is Power.RUNNING
 
 
-def test_a_hanging_node_keeps_one_waiting_no_longer_than_the_time_out(tmp_path: Path) -> None:
+def test_a_hanging_node_keeps_one_waiting_no_longer_than_the_time_out(
+    tmp_path: Path, slept: list[float]
+) -> None:
     install(tmp_path / "fsn-1").set_faults(Faults(hanging=True))
-    node = SimulatedDriver(tmp_path / "fsn-1", timeout=0.05)
-    for call in everything(node, node):
-        start = time.monotonic()
+    node = SimulatedDriver(tmp_path / "fsn-1", timeout=3)
+    calls = everything(node, node)
+    for call in calls:
         with pytest.raises(Unreachable):
             call()
-        assert 0.05 <= time.monotonic() - start < 1
+    assert slept == [3] * len(calls)
 
 
-def test_a_slow_node_still_answers_in_time(node: Tampered) -> None:
+def test_a_slow_node_still_answers_in_time(node: Tampered, slept: list[float]) -> None:
     node.set_faults(Faults(slow=True))
-    start = time.monotonic()
     assert node.instances()
-    assert 0.1 < time.monotonic() - start < node.timeout
+    assert 0.1 < sum(slept) < node.timeout
 
 
 def test_a_failing_node_refuses_all_work_and_says_why(node: Tampered, other: Tampered) -> None:
@@ -90,8 +90,10 @@ def test_a_failing_node_refuses_all_work_and_says_why(node: Tampered, other: Tam
 
 
 @pytest.mark.parametrize("doing", ["create", "start", "delete", "move"])
-def test_work_that_fails_half_way_ends_where_it_began(tmp_path: Path, doing: str) -> None:
-    node, other = install(tmp_path / "fsn-1", pace=0.05), install(tmp_path / "hel-1")
+def test_work_that_fails_half_way_ends_where_it_began(
+    tmp_path: Path, doing: str, slept: list[float]
+) -> None:
+    node, other = install(tmp_path / "fsn-1", pace=1), install(tmp_path / "hel-1")
     node.seed(spec())
     works: dict[str, Callable[[], Iterator[Progress]]] = {
         "create": lambda: node.create(spec("ct-2")),
@@ -126,9 +128,9 @@ def test_a_full_node_takes_nothing_more_in(node: Tampered, other: Tampered) -> N
 
 
 def test_a_move_stays_here_when_its_target_goes_away_meanwhile(
-    tmp_path: Path, other: Tampered
+    tmp_path: Path, other: Tampered, slept: list[float]
 ) -> None:
-    node = install(tmp_path / "fsn-1", pace=0.05)
+    node = install(tmp_path / "fsn-1", pace=1)
     node.seed(spec())
     work = node.move("ct-1", other)
     next(work)
