@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from uuid import uuid4
 
 from containers import connect
 from containers.drivers import NoSuchInstance, Power
 from containers.drivers.simulated import SimulatedDriver
-from containers.drivers.simulated.store import write_config
+from containers.drivers.simulated.store import read_config, read_state, write_config, write_state
 from containers.models import Node
 
 _HAPPENS = {Power.RUNNING: "started", Power.STOPPED: "stopped"}
@@ -23,6 +24,26 @@ class Tampered(SimulatedDriver):
         with self._node.locked():
             lines = self._node.journal.read_text().splitlines()
         return [json.loads(line) for line in lines]
+
+    def set_pace(self, pace: float) -> None:
+        """The pace of what begins from now on. What is under way is done at once, unless it has a
+        pace of its own or no end."""
+        with self._node.locked():
+            self._node.configure(replace(self._node.settings(), pace=pace))
+            for name in self._node.names():
+                for folder in (self._node.creating / name, self._node.instances / name):
+                    state = read_state(folder)
+                    if state is None or state.work is None or state.work.until is None:
+                        continue
+                    if read_config(folder).pace is None:
+                        state.work.until = time.time()
+                        write_state(folder, state)
+
+    def doing(self) -> list[str]:
+        """What is under way on what is whole."""
+        with self._node.locked():
+            states = [self._node.state(name) for name in self._node.names()]
+        return [state.work.doing for state in states if state and state.work]
 
     def power(self, name: str, power: Power) -> None:
         """Start or stop it there, whatever was under way."""

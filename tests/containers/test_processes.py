@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,12 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 # For the processes, in seconds: short, so that a test need not wait for long.
 HURRIED = {
     "BERTH_LEASE": "1.5",
-    "BERTH_NODE_TIMEOUT": "1",
     "BERTH_WATCH_EVERY": "0.5",
     "BERTH_WORKER_THREADS": "4",
 }
-PATIENCE = 25.0
+# How long it takes a busy machine to start a process says nothing of the panel.
+PATIENCE = 120.0
+FOR_EVER = 1000.0
 
 
 def database_url() -> str:
@@ -129,7 +130,19 @@ def is_under_way(container: Container) -> bool:
 
 
 def has_been_tried(container: Container, times: int) -> bool:
-    return operation_of(container).attempts == times
+    """At least so often: on a busy machine a worker may lose a lease though it lives."""
+    return operation_of(container).attempts >= times
+
+
+def are_at(doing: str) -> bool:
+    """Whether this is under way on one of the nodes."""
+    return doing in chain(*(simulated(node).doing() for node in Node.objects.all()))
+
+
+def work_at(pace: float) -> None:
+    """Have the nodes be done with what is under way, and go on at this pace."""
+    for node in Node.objects.all():
+        simulated(node).set_pace(pace)
 
 
 def is_at_rest(container: Container) -> bool:
@@ -150,30 +163,27 @@ def check_that_all_agree(container: Container, ends: str) -> None:
 
 
 KINDS = [
-    pytest.param("create", "ordered", "stopped", 0.25, ["created"], id="create"),
-    pytest.param("start", "stopped", "running", 0.75, ["started"], id="start"),
-    pytest.param("stop", "running", "stopped", 0.6, ["stopped"], id="stop"),
-    pytest.param("restart", "running", "running", 0.6, ["stopped", "started"], id="restart"),
-    pytest.param(
-        "migrate", "stopped", "stopped", 0.3, ["moved_in", "moved_out"], id="migrate-stopped"
-    ),
+    pytest.param("create", "ordered", "stopped", ["created"], id="create"),
+    pytest.param("start", "stopped", "running", ["started"], id="start"),
+    pytest.param("stop", "running", "stopped", ["stopped"], id="stop"),
+    pytest.param("restart", "running", "running", ["stopped", "started"], id="restart"),
+    pytest.param("migrate", "stopped", "stopped", ["moved_in", "moved_out"], id="migrate-stopped"),
     pytest.param(
         "migrate",
         "running",
         "running",
-        0.3,
         ["stopped", "moved_in", "moved_out", "started"],
         id="migrate-running",
     ),
-    pytest.param("destroy", "stopped", "destroyed", 1.0, ["deleted"], id="destroy"),
+    pytest.param("destroy", "stopped", "destroyed", ["deleted"], id="destroy"),
 ]
 
 
 @pytest.fixture
 def a_container(lena: User) -> Callable[..., Container]:
-    """On a node where things take their time, with another to go to."""
+    """On a node where nothing is done before the test says so, with another to go to."""
 
-    def make(status: str, pace: float) -> Container:
+    def make(status: str, pace: float = FOR_EVER) -> Container:
         node, other = NodeFactory.create(name="a", memory_mb=65536), NodeFactory.create(name="b")
         at = {} if status == "ordered" else {"node": node}
         container: Container = ContainerFactory.create(customer=lena, status=status, **at)
@@ -185,18 +195,17 @@ def a_container(lena: User) -> Callable[..., Container]:
     return make
 
 
-@pytest.mark.parametrize(("kind", "status", "ends", "pace", "did"), KINDS)
+@pytest.mark.parametrize(("kind", "status", "ends", "did"), KINDS)
 def test_a_worker_killed_in_the_middle_loses_nothing_and_does_nothing_twice(
     kind: str,
     status: str,
     ends: str,
-    pace: float,
     did: list[str],
     panel: Panel,
     a_container: Callable[..., Container],
     ada: User,
 ) -> None:
-    container = a_container(status, pace)
+    container = a_container(status)
     before = effects_on(*Node.objects.all(), of=container)
     panel.watcher()
     worker = panel.worker()
@@ -208,23 +217,25 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_does_nothing_twice(
     assert container.is_transient
     assert operation_of(container).is_open
     panel.worker()
+    until(lambda: has_been_tried(container, 2), f"{kind} taken up again")
+    work_at(0.1)
     until(lambda: is_at_rest(container), f"{kind} over")
     check_that_all_agree(container, ends)
-    assert operation_of(container).attempts == 2
     assert effects_on(*Node.objects.all(), of=container)[len(before) :] == did
 
 
 def test_a_worker_killed_again_and_again_gets_there(
     panel: Panel, a_container: Callable[..., Container], ada: User
 ) -> None:
-    container = a_container("running", 0.6)
+    container = a_container("running")
     panel.watcher()
     worker = panel.worker()
     operations.request(container.pk, "migrate", by=ada)
-    for attempt in (1, 2, 3):
+    for attempt, doing in enumerate(("stop", "move", "start"), start=1):
         until(partial(has_been_tried, container, attempt), f"try {attempt} begun")
-        time.sleep(0.3)
+        until(partial(are_at, doing), f"{doing} under way")
         panel.kill(worker)
+        work_at(FOR_EVER)
         worker = panel.worker()
     until(lambda: is_at_rest(container), "migration over")
     check_that_all_agree(container, "running")
@@ -242,7 +253,7 @@ def heeds(process: subprocess.Popen[bytes], number: int) -> bool:
 def test_a_worker_that_is_told_to_stop_does_so_soon_and_its_work_goes_on(
     panel: Panel, a_container: Callable[..., Container], ada: User
 ) -> None:
-    container = a_container("stopped", 4.0)
+    container = a_container("stopped")
     panel.watcher()
     worker = panel.worker()
     operations.request(container.pk, "start", by=ada)
@@ -250,7 +261,8 @@ def test_a_worker_that_is_told_to_stop_does_so_soon_and_its_work_goes_on(
     # Its threads work before it listens to signals.
     until(lambda: heeds(worker, signal.SIGTERM), "ready to be told")
     worker.terminate()
-    assert worker.wait(10) == 0
+    assert worker.wait(PATIENCE) == 0
+    work_at(0)
     panel.worker()
     until(lambda: is_at_rest(container), "start over")
     check_that_all_agree(container, "running")
@@ -279,7 +291,7 @@ def test_a_watcher_that_was_killed_goes_on_where_it_was(
 def test_work_on_a_node_that_goes_away_is_taken_up_when_it_is_back(
     panel: Panel, a_container: Callable[..., Container], ada: User
 ) -> None:
-    container = a_container("stopped", 1.0)
+    container = a_container("stopped")
     node = container.node
     assert node is not None
     panel.watcher()
@@ -289,6 +301,7 @@ def test_work_on_a_node_that_goes_away_is_taken_up_when_it_is_back(
     simulated(node).set_faults(Faults(unplugged=True))
     until(lambda: Container.objects.get().status == Status.OFFLINE, "off-line")
     simulated(node).set_faults(Faults())
+    work_at(0)
     until(lambda: is_at_rest(container), "start over")
     check_that_all_agree(container, "running")
     assert effects_on(node, of=container) == ["created", "started"]
@@ -306,4 +319,4 @@ def test_processes_stop_when_they_are_told_to(panel: Panel) -> None:
     until(lambda: all(map(hears_a_signal, processes)), "started")
     for process in processes:
         process.terminate()
-    assert [process.wait(10) for process in processes] == [0, 0]
+    assert [process.wait(PATIENCE) for process in processes] == [0, 0]
