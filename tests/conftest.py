@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
 from inspect import getattr_static
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -23,6 +26,7 @@ from containers.models import Container, Node
 from orders.models import Plan, System
 from panel import mail
 from panel.models import User
+from panel.sqlite import base
 from tests.cast import (
     ContainerFactory,
     NodeFactory,
@@ -167,15 +171,46 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+class Waiting:
+    """Whether somebody waits for a row, or on SQLite to write, since it was told to look."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._tried, pause = Event(), base.pause
+
+        def noted(waited: float) -> float:
+            self._tried.set()
+            return pause(waited)
+
+        monkeypatch.setattr(base, "pause", noted)
+        self._aside = connection.copy()
+
+    def look(self) -> None:
+        self._tried.clear()
+
+    def __bool__(self) -> bool:
+        if connection.vendor == "sqlite":
+            return self._tried.is_set()
+        with self._aside.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return bool(cursor.fetchone()[0])
+
+    def close(self) -> None:
+        self._aside.close()
+
+
 JustThen = Callable[[Any, str, Callable[[], Any]], Callable[[], Any]]
 
 
 @pytest.fixture
 def just_then(monkeypatch: pytest.MonkeyPatch) -> Iterator[JustThen]:
     """`just_then(Payment, "save", do)`: when this method, or function of a module, has been called
-    next, somebody else begins to do it, on a connection of their own, before its caller goes on.
-    Returns what gives the result. For tests whose transactions other threads can see."""
-    with ThreadPoolExecutor(1) as others:
+    next, somebody else does it, on a connection of their own, before its caller goes on; or waits
+    by then for what the caller holds. Returns what gives the result. For tests whose transactions
+    other threads can see."""
+    with ThreadPoolExecutor(1) as others, closing(Waiting(monkeypatch)) as somebody_waits:
 
         def begin(place: Any, name: str, do: Callable[[], Any]) -> Callable[[], Any]:
             begun: list[Future[Any]] = []
@@ -190,13 +225,16 @@ def just_then(monkeypatch: pytest.MonkeyPatch) -> Iterator[JustThen]:
             def once(*given: Any, **more: Any) -> Any:
                 monkeypatch.setattr(place, name, as_it_is)
                 answer = getattr(place, name)(*given, **more)
+                somebody_waits.look()
                 begun.append(others.submit(on_its_own_connection))
-                # Whoever finds a row locked is still waiting then.
-                wait(begun, timeout=0.5)
+                late = time.monotonic() + 60
+                while not begun[0].done() and not somebody_waits:
+                    assert time.monotonic() < late, "it is neither done nor does it wait"
+                    time.sleep(0.01)
                 return answer
 
             monkeypatch.setattr(place, name, once)
-            return lambda: begun[0].result(30)
+            return lambda: begun[0].result(60)
 
         yield begin
 
