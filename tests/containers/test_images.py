@@ -42,9 +42,9 @@ def put_images(node: Node, *images: str) -> SimulatedDriver:
 def look(watcher: Watcher) -> None:
     """A beat of the watcher; and another, in which what nodes say that they have is there."""
     watcher.ask()
-    watcher.collect(seconds=10)
-    wait(watcher._stock._pending, timeout=10)
-    watcher.collect(seconds=10)
+    watcher.collect(seconds=60)
+    wait(watcher._stock._pending, timeout=60)
+    watcher.collect(seconds=60)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_node_that_is_slow_to_say_what_it_has_delays_no_look_and_no_other_node
     put_images(other_node, "alpine/3.20")
     watcher.ask()
     while images_of(other_node) == {IMAGE}:
-        watcher.collect(seconds=10)
+        watcher.collect(seconds=60)
     may_answer.set()
     assert images_of(other_node) == {"alpine/3.20"}
     assert images_of(node) == {IMAGE}

@@ -36,7 +36,7 @@ def test_an_image_has_all_its_names_and_those_with_its_architecture(
 ) -> None:
     server.offer("debian/12,debian/bookworm")
     names = {"debian/12", "debian/12/amd64", "debian/bookworm", "debian/bookworm/amd64"}
-    assert Catalogue(source).aliases(timeout=4) == names
+    assert Catalogue(source).aliases(timeout=30) == names
 
 
 @pytest.mark.parametrize("kind", ["disk-kvm.img", "squashfs"])
@@ -44,7 +44,7 @@ def test_what_is_for_virtual_machines_or_without_a_description_is_not_there(
     server: Streams, source: ImageSource, kind: str
 ) -> None:
     server.offer("debian/12", kind=kind)
-    assert not Catalogue(source).aliases(timeout=4)
+    assert not Catalogue(source).aliases(timeout=30)
 
 
 def test_an_index_that_has_not_changed_is_not_fetched_again(
@@ -52,12 +52,12 @@ def test_an_index_that_has_not_changed_is_not_fetched_again(
 ) -> None:
     server.offer("debian/12")
     catalogue = Catalogue(source)
-    first = catalogue.aliases(timeout=4)
+    first = catalogue.aliases(timeout=30)
     server.asked.clear()
-    assert catalogue.aliases(timeout=4) == first
+    assert catalogue.aliases(timeout=30) == first
     assert [status for _, status in server.asked] == [304, 304]
     server.offer("debian/13")
-    assert "debian/13" in catalogue.aliases(timeout=4)
+    assert "debian/13" in catalogue.aliases(timeout=30)
 
 
 def test_what_keeps_a_server_from_saying_it_is_one_kind_of_failure(
@@ -73,11 +73,11 @@ def test_what_keeps_a_server_from_saying_it_is_one_kind_of_failure(
         (strange, "404"),
     ):
         with pytest.raises(NoImageServer, match=said):
-            Catalogue(broken).aliases(timeout=4)
+            Catalogue(broken).aliases(timeout=30)
     server.files["streams/v1/index.json"] = b"[]"
     server.version += 1
     with pytest.raises(NoImageServer, match="no such index"):
-        Catalogue(source).aliases(timeout=4)
+        Catalogue(source).aliases(timeout=30)
 
 
 @pytest.fixture
@@ -109,14 +109,14 @@ def test_nobody_waits_for_an_index_that_comes_bit_by_bit(
     monkeypatch.setattr(catalogue, "_WAITING", 0.3)
 
     def bits() -> Iterator[bytes]:
-        for _ in range(100):
+        for _ in range(1000):
             time.sleep(0.05)
             yield b"x"
 
     began = time.monotonic()
     with pytest.raises(NoImageServer):
-        Catalogue(says(head, bits())).aliases(timeout=4)
-    assert time.monotonic() - began < 2
+        Catalogue(says(head, bits())).aliases(timeout=30)
+    assert time.monotonic() - began < 25, "it has been waited for to its end"
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -130,10 +130,10 @@ def test_an_index_without_an_end_is_not_kept(
     sent = gzip.compress(content) if packed else content
     head = b"Content-Length: %d\r\n" % len(sent) + packed * b"Content-Encoding: gzip\r\n"
     with pytest.raises(NoImageServer, match="without an end"):
-        Catalogue(says(head + b"\r\n", iter([sent]))).aliases(timeout=4)
+        Catalogue(says(head + b"\r\n", iter([sent]))).aliases(timeout=30)
 
 
 def test_an_index_that_is_nested_without_end_is_none(server: Streams, source: ImageSource) -> None:
     server.files["streams/v1/index.json"] = b"[" * 200_000
     with pytest.raises(NoImageServer, match="no such index"):
-        Catalogue(source).aliases(timeout=4)
+        Catalogue(source).aliases(timeout=30)

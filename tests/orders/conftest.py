@@ -73,7 +73,7 @@ def pay() -> Callable[[Order], Payment]:
 
 
 # For how many seconds a test waits for what another thread does.
-LONG = 10
+LONG = 60
 
 
 class Clicks:

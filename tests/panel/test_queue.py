@@ -83,21 +83,28 @@ def seconds_until_woken(waits: WakeUps, rings: WakeUps) -> float:
     time.sleep(0.3)
     began = time.monotonic()
     rings.enqueue(b"wake up")
-    thread.join(10)
+    thread.join()
     return came[0] - began
 
 
-def test_a_wake_up_on_sqlite_arrives_at_once(tmp_path: Path) -> None:
+@pytest.fixture
+def long_wait(monkeypatch: pytest.MonkeyPatch) -> float:
+    """How long a queue is waited for, if nothing wakes whoever waits."""
+    monkeypatch.setattr(queue, "WAIT", 40.0)
+    return queue.WAIT
+
+
+def test_a_wake_up_on_sqlite_arrives_at_once(tmp_path: Path, long_wait: float) -> None:
     address = str(tmp_path / "queue.sqlite3")
-    took = [seconds_until_woken(storage_at(address), storage_at(address)) for _ in range(5)]
-    assert min(took) < queue.WAIT / 10
+    took = [seconds_until_woken(storage_at(address), storage_at(address)) for _ in range(2)]
+    assert max(took) < long_wait / 2
 
 
-def test_a_wake_up_on_a_server_arrives_at_once(served: tuple[str, Line]) -> None:
+def test_a_wake_up_on_a_server_arrives_at_once(served: tuple[str, Line], long_wait: float) -> None:
     waits, rings = storage_at(served[0]), storage_at(served[0])
     waits.flush_queue()
-    took = [seconds_until_woken(waits, rings) for _ in range(5)]
-    assert min(took) < queue.WAIT / 10
+    took = [seconds_until_woken(waits, rings) for _ in range(2)]
+    assert max(took) < long_wait / 2
 
 
 def test_each_wake_up_reaches_one_of_many_who_wait(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -79,9 +80,8 @@ def connect(port: int, sent: bytes) -> socket.socket:
 def test_many_who_send_or_read_nothing_more_keep_nobody_waiting(port: int, sent: bytes) -> None:
     many = [connect(port, sent) for _ in range(MANY)]
     time.sleep(0.2)
-    began = time.monotonic()
-    assert httpx.get(f"http://127.0.0.1:{port}/", timeout=10).text == "0"
-    assert time.monotonic() - began < 1.5
+    soon = serving.PATIENCE / 2
+    assert httpx.get(f"http://127.0.0.1:{port}/", timeout=soon).text == "0"
     for browser in many:
         browser.close()
 
@@ -104,16 +104,19 @@ def test_what_is_read_bit_by_bit_arrives_whole(port: int, size: int) -> None:
     assert len(answer.partition(b"\r\n\r\n")[2]) == size
 
 
-def nap(port: int, seconds: float) -> str:
-    return httpx.get(f"http://127.0.0.1:{port}/?nap={seconds}", timeout=20).text
+def nap(port: int, seconds: float, says: Path | str = "") -> str:
+    address = f"http://127.0.0.1:{port}/?nap={seconds}&says={says}"
+    return httpx.get(address, timeout=60).text
 
 
-def test_while_a_request_is_at_work_the_next_one_waits_for_whoever_has_time() -> None:
+def test_while_a_request_is_at_work_the_next_one_waits_for_whoever_has_time(
+    tmp_path: Path,
+) -> None:
     with serve("tests.panel.counted:at_work_for(5.0)") as port, ThreadPoolExecutor(4) as people:
-        first = people.submit(nap, port, 1.0)
+        first = people.submit(nap, port, 1.0, tmp_path / "naps")
         # The others come while it is at work. Of two that are accepted before they have sent
         # anything, one could not be left to another process any more.
-        time.sleep(0.3)
+        wait_until((tmp_path / "naps").exists)
         assert [*people.map(nap, [port] * 3, [0.1] * 3), first.result()] == ["1"] * 4
 
 
@@ -124,9 +127,9 @@ def test_a_request_that_waits_for_something_keeps_no_other_from_beginning(port: 
 
 @pytest.fixture
 def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Client, socket.socket]]:
-    """The panel's end of a connection, and a browser's, where a thread waits a quarter of a second
+    """The panel's end of a connection, and a browser's, where a thread waits a second and a half
     and a hundred bytes a second keep it waiting."""
-    monkeypatch.setattr(serving, "PATIENCE", 0.25)
+    monkeypatch.setattr(serving, "PATIENCE", 1.5)
     monkeypatch.setattr(serving, "PACE", 100)
     ours, theirs = socket.socketpair()
     with theirs, Client(ours) as client:
@@ -136,7 +139,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Client, socket.socke
 def send_every(seconds: float, piece: bytes, to: socket.socket) -> None:
     def send() -> None:
         with suppress(OSError):  # the test may be over
-            for _ in range(10):
+            for _ in range(20):
                 time.sleep(seconds)
                 to.sendall(piece)
 
@@ -147,13 +150,15 @@ def test_who_sends_a_byte_now_and_then_is_given_up(ends: tuple[Client, socket.so
     client, browser = ends
     send_every(0.1, b"a", browser)
     with pytest.raises(ConnectionResetError):
-        all(client.recv(10) for _ in range(10))
+        all(client.recv(10) for _ in range(20))
 
 
 def test_who_is_slow_and_goes_on_is_waited_for(ends: tuple[Client, socket.socket]) -> None:
     client, browser = ends
     send_every(0.1, b"a" * 20, browser)
-    assert [len(client.recv(20)) for _ in range(10)] == [20] * 10
+    received = 0
+    while received < 20 * 20:
+        received += len(client.recv(400))
 
 
 def test_who_does_not_read_a_large_answer_is_given_up(

@@ -120,7 +120,7 @@ def test_a_node_fetches_what_it_does_not_have(
 
 
 def test_a_server_tells_a_stranger_what_is_public_and_no_more(incus_server: ImageSource) -> None:
-    assert Catalogue(incus_server).aliases(timeout=4) == {"open/1"}
+    assert Catalogue(incus_server).aliases(timeout=30) == {"open/1"}
 
 
 @pytest.mark.parametrize("alias", ["none/1", "shut/1"])

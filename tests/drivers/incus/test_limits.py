@@ -49,7 +49,7 @@ def says(tmp_path: Path) -> Iterator[Says]:
 
         def say(pieces: Iterable[bytes]) -> Client:
             threading.Thread(target=answer, args=[pieces], daemon=True).start()
-            return Client(Server(str(tmp_path / "socket"), timeout=2))
+            return Client(Server(str(tmp_path / "socket"), timeout=60))
 
         yield say
 
@@ -73,7 +73,7 @@ def test_an_answer_that_never_comes_to_its_end_is_given_up(says: Says, begin: by
     began = time.monotonic()
     with pytest.raises(Unreachable):
         asking.get("/1.0", within=0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_an_answer_without_an_end_is_not_kept(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_what_is_told_of_files_has_an_end(says: Says, told: Iterable[bytes]) -> 
 FILE = struct.pack(">IQIIIII", 0xF, 10, 0, 0, 0o100644, 0, 0)
 FOLDER = struct.pack(">IQIIIII", 0xF, 0, 0, 0, 0o40755, 0, 0)
 HANDLE = struct.pack(">I", 1) + b"h"
-BIT_BY_BIT = [struct.pack(">I", 1000), *[b"x", b""] * 100]
+BIT_BY_BIT = [struct.pack(">I", 5000), *[b"x", b""] * 1000]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_nobody_waits_for_files_that_come_bit_by_bit(
     asked = says(chain(SFTP, begin, BIT_BY_BIT))
     with pytest.raises(Unreachable), session(asked, "ct-1") as sftp:
         asks(sftp)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 25, "it has been waited for to its end"
 
 
 def test_a_folder_without_an_end_is_not_kept(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
