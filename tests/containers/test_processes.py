@@ -37,7 +37,7 @@ HURRIED = {
     "BERTH_WORKER_THREADS": "4",
 }
 # How long it takes a busy machine to start a process says nothing of the panel.
-PATIENCE = 120.0
+PATIENCE = 300.0
 FOR_EVER = 1000.0
 
 

@@ -39,7 +39,7 @@ def test_a_launch_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     )
     try:
         for part in ("gunicorn", "run_huey", "watch"):
-            wait_until(lambda: any(part in each for each in started_with(tmp_path)), 120)  # noqa: B023
+            wait_until(lambda: any(part in each for each in started_with(tmp_path)))  # noqa: B023
     finally:
         launch.kill()
         launch.wait()
