@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
-from itertools import pairwise
 
 import pytest
 
@@ -42,14 +40,11 @@ def test_what_was_created_is_there_once_and_stopped(nodes: Nodes, name: str) -> 
     assert nodes.there.instance(name) is None
 
 
-def test_progress_comes_every_second_or_less_than_one_late_in_percent_and_in_words(
-    nodes: Nodes, name: str
-) -> None:
-    times, seen = [time.monotonic()], []
-    for progress in nodes.here.create(nodes.spec(name)):
-        times.append(time.monotonic())
-        seen.append(progress)
-    assert max(after - before for before, after in pairwise(times)) < 2
+def test_progress_comes_in_percent_and_in_words(nodes: Nodes, name: str) -> None:
+    """How often it comes, each kind of driver has tests of its own for: here it depends on how busy
+    the machine is."""
+    seen = finish(nodes.here.create(nodes.spec(name)))
+    assert seen
     for progress in seen:
         assert progress.percent is None or 0 <= progress.percent <= 100
         assert isinstance(progress.step, str)

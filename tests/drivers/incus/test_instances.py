@@ -6,11 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from containers.drivers import NoRoom, NoSuchInstance, Power, Unreachable
-from containers.drivers.incus import IncusDriver
+from containers.drivers.incus import Client, IncusDriver
 from containers.drivers.incus.operations import under_way
 from tests.drivers.conftest import eventually, finish, refusal, walk_away
 from tests.incus_node import IMAGE, PROJECT, IncusNode, wait_until
@@ -74,6 +75,22 @@ def test_who_clears_away_is_told_beforehand_that_the_work_is_no_longer_its_own(
             break
     wait_until(lambda: not under_way(driver.client, name))
     assert driver.look(name)
+
+
+def test_there_is_progress_every_second(
+    driver: IncusDriver, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited, get = [], Client.get
+
+    def noted(client: Client, path: str, **asked: Any) -> Any:
+        if path.endswith("/wait"):
+            waited.append(asked["timeout"])
+        return get(client, path, **asked)
+
+    monkeypatch.setattr(Client, "get", noted)
+    seen = finish(driver.create(spec(name)))
+    assert set(waited) == {1}
+    assert len(seen) >= len(waited)
 
 
 def test_limits_labels_and_key_are_what_was_ordered(

@@ -17,7 +17,7 @@ from containers.drivers.incus import IncusDriver, Server
 from containers.drivers.incus.about import describe
 from containers.drivers.incus.news import Event, events
 from tests.drivers.conftest import PATIENCE, finish, refusal
-from tests.incus_node import PROJECT, IncusNode
+from tests.incus_node import PROJECT, IncusNode, wait_until
 
 from .conftest import power, questions, spec
 
@@ -33,7 +33,7 @@ def test_containers_of_a_killed_daemon_run_on_and_are_seen_again(
     for question in questions(driver, running):
         with pytest.raises(Unreachable):
             question()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < driver.timeout
     assert Path(f"/proc/{pid}").exists()
     node.start()
     assert driver.instances()[running].power is Power.RUNNING
@@ -56,7 +56,7 @@ def test_a_daemon_that_hangs_keeps_one_waiting_no_longer_than_the_time_out(
         start = time.monotonic()
         with pytest.raises(Unreachable):
             question()
-        assert time.monotonic() - start < 2.5
+        assert time.monotonic() - start < 2 * impatient.timeout
     node.resume()
     assert impatient.instances()[running].power is Power.RUNNING
 
@@ -137,12 +137,13 @@ def test_a_member_that_hangs_or_dies_does_not_hold_up_the_others(
     finally:
         members[1].resume()
         members[1].start()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+
+    def are_seen_again() -> bool:
         with suppress(DriverError):
-            if second.instances() and through_first.instances():
-                break
-        time.sleep(0.2)
+            return bool(second.instances() and through_first.instances())
+        return False
+
+    wait_until(are_seen_again)
     assert power(second, name) is Power.STOPPED
     for driver, there in ((second, name), (second, f"{name}-elsewhere"), (first, f"{name}-first")):
         finish(driver.delete(there))

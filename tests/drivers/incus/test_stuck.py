@@ -62,13 +62,14 @@ def test_a_container_that_hangs_does_not_take_its_node_away(
     servers: list[IncusNode], incus_drivers: list[IncusDriver]
 ) -> None:
     with several_running(incus_drivers[0]) as names:
-        watching = IncusDriver(replace(incus_drivers[0].server, timeout=3))
+        # A quarter of it is all that each of the others gets.
+        watching = IncusDriver(replace(incus_drivers[0].server, timeout=8))
         before = watching.instances()
         assert all(before[name].power is Power.RUNNING for name in names)
         with stuck(servers[0], names[0]):
             start = time.monotonic()
             seen = watching.instances()
-            assert time.monotonic() - start < 3
+            assert time.monotonic() - start < watching.timeout
             assert [seen[name].power for name in names] == [
                 Power.ERROR,
                 Power.RUNNING,
@@ -76,7 +77,7 @@ def test_a_container_that_hangs_does_not_take_its_node_away(
             ]
             start = time.monotonic()
             used = watching.usage()
-            assert time.monotonic() - start < 6
+            assert time.monotonic() - start < 2 * watching.timeout
             assert {"", *names[1:]} <= used.keys()
             assert names[0] not in used
             assert watching.unfinished() == {names[0]: False}
@@ -89,7 +90,7 @@ def test_a_member_of_a_cluster_is_there_with_a_container_that_hangs(
     with several_running(member_drivers[0]) as names, stuck(members[0], names[1]):
         start = time.monotonic()
         seen = member_drivers[0].instances()
-        assert time.monotonic() - start < member_drivers[0].timeout + 1
+        assert time.monotonic() - start < 2 * member_drivers[0].timeout
         assert [seen[name].power for name in names] == [Power.RUNNING, Power.ERROR, Power.RUNNING]
 
 
@@ -103,7 +104,7 @@ def test_a_server_that_hangs_as_a_whole_is_not_asked_of_each(
                 start = time.monotonic()
                 with pytest.raises(Unreachable):
                     look()
-                assert time.monotonic() - start < incus_drivers[0].timeout + 0.5
+                assert time.monotonic() - start < 2 * incus_drivers[0].timeout
         finally:
             servers[0].resume()
 
@@ -122,14 +123,14 @@ def test_a_move_in_a_cluster_is_seen_copying_and_ends_once_it_is_given_up(
     here, there = member_drivers
     name = f"ct-{os.getpid()}-s{next(_numbers)}"
     finish(here.create(Spec(name, "web.example.org", IMAGE, 1, 64, 1)))
-    here.write_file(name, "/root/much", BytesIO(os.urandom(20 * 10**6)))
+    here.write_file(name, "/root/much", BytesIO(os.urandom(60 * 10**6)))
     start = time.monotonic()
     moving = here.move(name, there)
     assert any(progress.copied for progress in moving)
     assert isinstance(refusal(here.start(name)), Conflict)
     finish(here.give_up_move(name, there))
     finish(here.start(name))
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 45, "it has waited for all to be copied"
     assert [driver.instance(name) is None for driver in member_drivers] == [False, True]
     finish(here.stop(name, force=True))
     finish(here.delete(name))

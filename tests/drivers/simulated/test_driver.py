@@ -111,6 +111,8 @@ def test_work_takes_as_long_as_the_pace_says(tmp_path: Path, slept: list[float])
     node = install(tmp_path / "fsn-1", pace=0.5)
     seen = finish(node.create(spec()))
     assert sum(slept) == pytest.approx(3, abs=0.1)
+    assert max(slept) < 1, "there is progress every second"
+    assert len(seen) >= len(slept)
     percents = [progress.percent or 0 for progress in seen]
     assert percents == sorted(percents)
     assert percents[-1] > 30
