@@ -30,9 +30,7 @@ def _server(name: str, given: Any) -> dict[str, str]:
     check(bool(re.fullmatch(r"[a-z0-9-]+", name)), "a name is small letters, digits and hyphens")
     check(isinstance(given, dict) and given.keys() <= set(FIELDS), f"it has {', '.join(FIELDS)}")
     url, protocol, file = (given.get(field, "") for field in FIELDS)
-    check(isinstance(url, str), "url must be a whole https address")
-    parts = urlsplit(url)
-    check(parts.scheme == "https" and bool(parts.hostname), "url must be a whole https address")
+    check(_is_whole_https(url), "url must be a whole https address")
     check(protocol in PROTOCOLS, f"protocol must be one of {', '.join(PROTOCOLS)}")
     check(protocol != "incus" or file, "of an Incus server the certificate must be given")
     try:
@@ -42,3 +40,13 @@ def _server(name: str, given: Any) -> dict[str, str]:
     except (OSError, TypeError, ValueError) as failure:  # ssl.SSLError is an OSError
         check(False, f"certificate must be a PEM file that can be read: {failure}")
     return {"url": url.rstrip("/"), "protocol": protocol, "certificate": certificate}
+
+
+def _is_whole_https(url: Any) -> bool:
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

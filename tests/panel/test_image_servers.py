@@ -36,16 +36,22 @@ def test_a_certificate_is_read_from_its_file(tmp_path: Path) -> None:
     [
         ([], "must be an object"),
         ({"My images": GOOD}, "small letters"),
+        ({"my images": GOOD}, "small letters"),
         ({"images": "https://images.example.com"}, "it has url, protocol, certificate"),
         ({"images": GOOD | {"uri": "x"}}, "it has url, protocol, certificate"),
         ({"images": {"protocol": "simplestreams"}}, "images: url must be"),
         ({"images": GOOD | {"url": 7}}, "url must be"),
         ({"images": GOOD | {"url": "http://images.example.com"}}, "https address"),
         ({"images": GOOD | {"url": "https:///x"}}, "https address"),
+        ({"images": GOOD | {"url": "https://[images"}}, "images: url must be"),
+        ({"images": GOOD | {"url": "https://images.example.com:port"}}, "images: url must be"),
+        ({"images": GOOD | {"url": "https://images.example.com:0"}}, "images: url must be"),
         ({"images": GOOD | {"protocol": "ftp"}}, "incus, simplestreams"),
         ({"images": GOOD | {"protocol": "incus"}}, "certificate must be given"),
         ({"images": GOOD | {"certificate": "/no/such.pem"}}, "can be read: .*such.pem"),
         ({"images": GOOD | {"certificate": __file__}}, "must be a PEM file"),
+        ({"images": GOOD | {"certificate": 7}}, "must be a PEM file"),
+        ({"images": GOOD | {"certificate": "\0"}}, "must be a PEM file"),
     ],
 )
 def test_what_is_wrong_is_named(given: Any, said: str) -> None:

@@ -27,14 +27,16 @@ WRONG_NUMBERS = ["-1", "-0.5", "many", "", "nan", "inf"]
 WRONG = {
     "BERTH_DATA": ["/dev/null/data"],
     "BERTH_PORT": ["0", "65536", "99999999"],
-    "BERTH_URL": ["panel.example.com", "ftp://a.example", "https://", "https://a:port", "http://[",
-                  "https://a.example/panel", "https://lena:secret@a.example", "https://a.example?"
-                  "panel", "https://a.example#panel"],
+    "BERTH_URL": [
+        "panel.example.com", "ftp://a.example", "https://", "https://a:port", "https://a:0",
+        "http://[", "https://a.example/panel", "https://lena:secret@a.example",
+        "https://a.example?panel", "https://a.example#panel",
+    ],
     "BERTH_HOSTS": ["https://a.example", "a.example, b.example", "a.example:8000"],
     "BERTH_DATABASE_URL": ["berth", "mysql://localhost/berth"],
     "BERTH_QUEUE_URL": [
         "berth", "amqp://localhost", "redis://h:abc", "redis://h:99999", "postgres://u:p@h:abc/db",
-        "postgres://u:p@h:99999/db", "postgres://u:p@h/db?colour=red",
+        "postgres://u:p@h:99999/db", "postgres://u:p@h:0/db", "postgres://u:p@h/db?colour=red",
     ],
     "BERTH_WORKER_THREADS": ["0"],
     "BERTH_NODE_CONCURRENCY": ["0"],
