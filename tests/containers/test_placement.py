@@ -27,10 +27,16 @@ def a_node(name: str, **fields: object) -> Node:
     return NodeFactory.create(name=name, **{"memory_mb": 8192, "disk_gb": 100} | fields)
 
 
-def fill(node: Node, memory_mb: int, status: str = Status.STOPPED, disk_gb: int = 1) -> Container:
+def fill(
+    node: Node, memory_mb: int, status: str = Status.STOPPED, disk_gb: int = 1, cpus: int = 1
+) -> Container:
     return ContainerFactory.create(
-        node=node, status=status, memory_mb=memory_mb, disk_gb=disk_gb, on_node=False
+        node=node, status=status, cpus=cpus, memory_mb=memory_mb, disk_gb=disk_gb, on_node=False
     )
+
+
+def promised(node: Node) -> tuple[int, int, int, int]:
+    return node.cpus_promised, node.memory_promised, node.disk_promised, node.containers_here
 
 
 def has_failed(container: Container, node: Node, **fields: object) -> None:
@@ -47,9 +53,12 @@ def test_the_node_with_the_most_room_is_taken(ordered: Container) -> None:
 
 
 def test_it_is_the_room_left_that_counts(ordered: Container) -> None:
+    """Neither how large a node is, nor how little is promised on it."""
     fill(a_node("large", memory_mb=8192), 6000)
-    small = a_node("small", memory_mb=4096)
-    assert place(ordered) == small
+    most_left = a_node("middle", memory_mb=6144)
+    fill(most_left, 1000)
+    a_node("small", memory_mb=4096)
+    assert place(ordered) == most_left
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
@@ -205,20 +214,18 @@ def test_room_is_counted_in_one_query(
 ) -> None:
     for name in ("a", "b", "c"):
         node = a_node(name)
-        fill(node, 100)
-        fill(node, 200, disk_gb=3)
+        fill(node, 100, cpus=2)
+        fill(node, 200, disk_gb=3, cpus=5)
     nodes = list(Node.objects.all())
     with django_assert_num_queries(1):
         found = with_room(nodes)
-    assert {(n.memory_promised, n.disk_promised, n.containers_here) for n in found} == {(300, 4, 2)}
+    assert set(map(promised, found)) == {(7, 300, 4, 2)}
 
 
 def test_room_is_taken_where_a_container_is_and_where_it_goes(lena: User) -> None:
     here, there = a_node("here"), a_node("there")
-    moving = fill(here, 100, status=Status.MIGRATING)
+    moving = fill(here, 100, status=Status.MIGRATING, cpus=2)
     moving.operations.update(target=there)
-    fill(there, 200, disk_gb=3)
-    rooms = [
-        (n.memory_promised, n.disk_promised, n.containers_here) for n in with_room([here, there])
-    ]
-    assert rooms == [(100, 1, 1), (300, 4, 1)]
+    fill(there, 200, disk_gb=3, cpus=5)
+    rooms = [promised(node) for node in with_room([here, there])]
+    assert rooms == [(2, 100, 1, 1), (7, 300, 4, 1)]
