@@ -14,7 +14,7 @@ from containers.models import Container, Node
 from containers.settling import NotPossible, adopt, create_again, forget, take_over
 from containers.statuses import Status
 from panel.models import User
-from tests.cast import IMAGE
+from tests.cast import IMAGE, ContainerFactory
 
 from .conftest import NUMBER, fresh, look, put
 
@@ -158,6 +158,15 @@ def test_adopting_shows_what_it_is_and_asks_whose_it_is_to_be(
     answer = as_ada.post(url(node, stray, "adopt"), data, follow=True)
     assert "ct-977 is the container old of Lena Fischer now." in answer.content.decode()
     assert Container.objects.get().changes.get().by == ada
+
+
+def test_what_is_adopted_may_be_called_like_what_is_gone_and_like_what_somebody_else_has(
+    node: Node, stray: int, lena: User, omar: User, as_ada: Client
+) -> None:
+    ContainerFactory.create(customer=lena, name="old", status=Status.DESTROYED)
+    ContainerFactory.create(customer=omar, name="old", node=node)
+    as_ada.post(url(node, stray, "adopt"), {"customer": "lena", "name": "old"})
+    assert Container.objects.get(pk=stray).customer == lena
 
 
 def test_a_name_in_use_is_refused_beside_the_field(

@@ -183,6 +183,14 @@ def test_nothing_is_renamed_onto_something_else(to: str, disk: Disk, as_lena: Cl
     assert disk.history() == []
 
 
+@pytest.mark.parametrize("to", ["a\u202eb", "/srv/a\u202eb", "/srv/a\u202eb/c"])
+def test_nothing_gets_a_name_of_which_not_all_shows(to: str, disk: Disk, as_lena: Client) -> None:
+    answer = as_lena.post(disk.url("file_rename", CONF), {"to": to})
+    assert answer.status_code == 422
+    assert "characters that do not show" in answer.content.decode()
+    assert disk.history() == []
+
+
 def test_a_name_that_stays_is_no_change(disk: Disk, as_lena: Client) -> None:
     assert as_lena.post(disk.url("file_rename", CONF), {"to": "nginx.conf"}).status_code == 302
     assert disk.history() == []

@@ -249,15 +249,27 @@ def test_what_is_too_large_is_not_opened(disk: Disk, as_lena: Client, settings: 
 
 
 @pytest.mark.parametrize("page", ["file_edit", "file_new"])
+@pytest.mark.parametrize("content", ["y" * 1001, "ä" * 501])
 def test_a_text_too_large_to_save_is_kept_in_the_editor(
-    page: str, disk: Disk, as_lena: Client, settings: Settings
+    page: str, content: str, disk: Disk, as_lena: Client, settings: Settings
 ) -> None:
     settings.EDIT_LIMIT = 1000
-    sent = {"content": "y" * 1001, "version": "", "name": "new"}
+    sent = {"content": content, "version": "", "name": "new"}
     answer = as_lena.post(disk.url(page, "/etc/hostname" if page == "file_edit" else "/etc"), sent)
     assert answer.status_code == 422
-    assert "y" * 1001 in answer.content.decode()
+    assert content in answer.content.decode()
     assert disk.history() == []
+
+
+def test_what_could_be_opened_can_be_saved_though_a_browser_sends_more(
+    disk: Disk, as_lena: Client, settings: Settings
+) -> None:
+    """Two characters at the end of each line."""
+    settings.EDIT_LIMIT = 1000
+    disk.write("/srv/log", b"\n" * 1000)
+    fields = opened(as_lena, disk, "/srv/log")
+    save(as_lena, disk, fields | {"content": "x" + "\r\n" * 999}, "/srv/log")
+    assert disk.read("/srv/log") == b"x" + b"\n" * 999
 
 
 def test_a_folder_in_the_editor_is_shown_as_a_folder(disk: Disk, as_lena: Client) -> None:
