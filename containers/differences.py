@@ -60,6 +60,11 @@ class Difference:
     by_hand: bool = False
     unfinished: bool = False
 
+    @property
+    def key(self) -> str:
+        """The id of its row: what is unfinished may have the number of a missing container."""
+        return f"{'unfinished' if self.unfinished else 'difference'}-{self.number}"
+
 
 def differences_on(node: Node) -> list[Difference]:
     """What differs, going by the last answers of the node: it is not asked now. While it is

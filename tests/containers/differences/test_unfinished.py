@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -51,6 +52,19 @@ def test_what_nobody_is_at_work_on_any_more_is_seen(left: Container, other_node:
 def test_a_look_at_what_is_whole_leaves_it_noted(left: Container, other_node: Node) -> None:
     record_looks({other_node: look_at(other_node)})
     assert told(other_node) == [(left.instance_name, True, ["clear_away"])]
+
+
+def test_a_missing_container_of_its_number_has_a_row_of_its_own(
+    missing: Container, node: Node, as_ada: Client
+) -> None:
+    begin(node, missing)
+    take_stock(node)
+    assert told(node) == [
+        (missing.instance_name, True, []),
+        (missing.instance_name, False, ["create_again", "forget"]),
+    ]
+    ids = re.findall(r' id="([^"]+)"', as_ada.get(f"/nodes/{node.pk}/").content.decode())
+    assert len(ids) == len(set(ids))
 
 
 def test_it_goes_and_the_container_stays(
