@@ -12,12 +12,22 @@ from django.http import HttpResponse
 from django.test import Client
 from payments import PaymentStatus
 
-from containers.models import Node
+from containers.models import Node, Operation
 from orders import checkout
 from orders.models import Order, Payment, Plan, System
 from panel.models import User
 from tests.conftest import Worker
 from tests.containers.acts import ask_and_wait
+
+Pay = Callable[[Order], Payment]
+
+
+def fresh(order: Order) -> Order:
+    return Order.objects.get(pk=order.pk)
+
+
+def creations(order: Order) -> list[Operation]:
+    return list(order.container.operations.filter(kind="create"))
 
 
 @pytest.fixture
@@ -60,7 +70,7 @@ def filled_in(plan: Plan, system: System, node: Node) -> dict[str, Any]:
 
 
 @pytest.fixture
-def pay() -> Callable[[Order], Payment]:
+def pay() -> Pay:
     """`pay(order)`: the gateway confirms a payment by the customer."""
 
     def confirmed(order: Order) -> Payment:

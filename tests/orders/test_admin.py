@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,9 +17,10 @@ from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, OrderFactory, PlanFactory
 from tests.conftest import Worker
 
+from .conftest import Pay
+
 pytestmark = pytest.mark.django_db
 
-Pay = Callable[[Order], Payment]
 ADMIN = "/admin/orders"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -11,7 +10,7 @@ from pytest_django import Settings
 
 from containers import operations
 from containers.drivers.simulated import Faults
-from containers.models import Container, Node, Operation, StatusChange
+from containers.models import Container, Node, StatusChange
 from containers.observe import Watcher
 from containers.reports import lose
 from containers.settling import create_again
@@ -26,16 +25,7 @@ from tests.containers.acts import look
 from tests.soak.audit import at_any_moment
 from tests.tampering import simulated
 
-Pay = Callable[[Order], Payment]
-
-
-def creations(order: Order) -> list[Operation]:
-    return list(order.container.operations.filter(kind="create"))
-
-
-def fresh(order: Order) -> Order:
-    return Order.objects.get(pk=order.pk)
-
+from .conftest import Pay, creations, fresh
 
 # --- ordering --------------------------------------------------------------------------------
 

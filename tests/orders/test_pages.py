@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,16 +13,17 @@ from containers.counting import Count
 from containers.models import Container, Node, Operation
 from containers.statuses import Status
 from orders import checkout
-from orders.models import Order, Payment, Plan
+from orders.models import Order, Plan
 from orders.views import listing
 from panel.models import User
 from tests.cast import NodeFactory, OrderFactory
 from tests.conftest import Worker
 from tests.containers.acts import ask_and_wait
 
+from .conftest import Pay
+
 pytestmark = pytest.mark.django_db
 
-Pay = Callable[[Order], Payment]
 HTMX = {"HX-Request": "true"}
 SECTIONS = ["", "pay/", "cancel/", "refund/", "try-again/"]
 

@@ -22,9 +22,10 @@ from orders import checkout
 from orders.models import Order, Payment
 from panel.models import User
 
+from .conftest import Pay
+
 pytestmark = pytest.mark.django_db
 
-Pay = Callable[[Order], Payment]
 Use = Callable[[type[BasicProvider]], None]
 
 

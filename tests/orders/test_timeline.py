@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,9 +24,9 @@ from tests.cast import NodeFactory
 from tests.conftest import Clock, Worker
 from tests.containers.acts import ask_and_wait
 
-pytestmark = pytest.mark.django_db
+from .conftest import Pay
 
-Pay = Callable[[Order], Payment]
+pytestmark = pytest.mark.django_db
 
 
 def titles(client: Client, order: Order) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +14,7 @@ from payments.dummy import DummyProvider
 from pytest_django import Settings
 
 from containers import operations
-from containers.models import Container, Node, Operation
+from containers.models import Container, Node
 from containers.operations import NotAllowed
 from containers.statuses import Status
 from orders import checkout
@@ -25,15 +24,7 @@ from panel.models import User
 from tests.cast import ContainerFactory
 from tests.conftest import Clock, Worker
 
-Pay = Callable[[Order], Payment]
-
-
-def creations(order: Order) -> list[Operation]:
-    return list(order.container.operations.filter(kind="create"))
-
-
-def fresh(order: Order) -> Order:
-    return Order.objects.get(pk=order.pk)
+from .conftest import Pay, creations, fresh
 
 
 def withdrawn(order: Order) -> bool:
