@@ -127,14 +127,10 @@ class ChangeInline(RecordInline):
 class PaymentInline(RecordInline):
     model = Payment
     fields: ClassVar[tuple[str, ...]] = (
-        "id", "status", "costs", "variant", "modified", "is_to_be_given_back", "message"
+        "id", "status", "costs", "gateway", "modified", "is_to_be_given_back", "message"
     )  # fmt: skip
     readonly_fields = fields
     show_change_link = True
-
-    @admin.display(description="total")
-    def costs(self, payment: Payment) -> str:
-        return money(payment.total, payment.currency)
 
 
 @admin.register(Order)
@@ -191,7 +187,7 @@ class GatewayFilter(ChoiceFilter):
 @admin.register(Payment)
 class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
     list_display = [
-        "__str__", "status", "is_to_be_given_back", "order", "whose", "costs", "variant", "modified"
+        "__str__", "status", "is_to_be_given_back", "order", "whose", "costs", "gateway", "modified"
     ]  # fmt: skip
     list_filter = [ToBeGivenBackFilter, "status", GatewayFilter, "created"]
     list_select_related = ["order__customer"]
@@ -200,14 +196,10 @@ class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
     )
     fields: ClassVar[tuple[str, ...]] = (
         "order", "whose", "status", "is_to_be_given_back", "giving_back_since", "costs",
-        "arrived", "variant", "transaction_id", "message", "fraud_status",
+        "arrived", "gateway", "transaction_id", "message", "fraud_status",
         "fraud_message", "created", "modified",
     )  # fmt: skip
     readonly_fields = fields
-
-    @admin.display(description="total", ordering="total")
-    def costs(self, payment: Payment) -> str:
-        return money(payment.total, payment.currency)
 
     @admin.display(description="arrived, and not given back")
     def arrived(self, payment: Payment) -> str:

@@ -13,6 +13,7 @@ from payments import PaymentError, PaymentStatus, PurchasedItem
 from payments.core import get_base_url
 from payments.models import BasePayment
 
+from orders.currencies import money
 from orders.models.order import Order
 
 # Begun, and neither paid nor refused yet; the customer can still go on with it.
@@ -114,6 +115,15 @@ class Payment(BasePayment):
 
     def _known_status(self) -> str:
         return str(type(self).objects.values_list("status", flat=True).get(pk=self.pk))
+
+    @admin.display(description="total", ordering="total")
+    def costs(self) -> str:
+        return money(self.total, self.currency)
+
+    @admin.display(ordering="variant")
+    def gateway(self) -> str:
+        """Its name in the settings, which the library calls a variant."""
+        return str(self.variant)
 
     @admin.display(description="to be given back", boolean=True)
     def is_to_be_given_back(self) -> bool:

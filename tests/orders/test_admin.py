@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -99,6 +100,14 @@ def test_an_order_shows_its_history_and_payments(as_sten: Client, order: Order, 
     page = as_sten.get(f"{ADMIN}/order/{order.pk}/change/").content.decode()
     assert f"payment {payment.pk}" in page
     assert "Confirmed" in page
+
+
+def test_a_gateway_is_called_that(as_sten: Client, order: Order, pay: Pay) -> None:
+    payment = pay(order)
+    for page in ("payment/", f"payment/{payment.pk}/change/", f"order/{order.pk}/change/"):
+        shown = as_sten.get(f"{ADMIN}/{page}", follow=True).content.decode()
+        assert re.search(">\\s*Gateway", shown)
+        assert not re.search(">\\s*Variant", shown)
 
 
 @pytest.mark.parametrize("model", ["order", "payment"])
