@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState
 
 from panel.demo import PASSWORD
+from tests.incus_node import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -50,9 +50,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a panel of its own, started as `make run` starts it, with nodes that work
     twice as fast."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("BERTH_")},
         "BERTH_DATA": str(tmp_path_factory.mktemp("panel")),

@@ -24,11 +24,6 @@ from tests.tampering import simulated
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def patience(settings: Any) -> None:
-    settings.MISSES_UNTIL_OFFLINE = 3
-
-
 @pytest.mark.parametrize(
     ("was", "found", "becomes"),
     [

@@ -31,11 +31,8 @@ from containers.statuses import NOWHERE, TRANSIENT, Status
 from panel.models import User
 from tests.cast import ContainerFactory, NodeFactory, power_of
 from tests.conftest import Clock, Worker
+from tests.containers.acts import Killed
 from tests.tampering import simulated
-
-
-class Killed(BaseException):
-    """The worker's process is gone."""
 
 
 class Fuse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -21,11 +20,6 @@ from tests.containers.acts import broken, fresh, history, look
 from tests.tampering import simulated
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def patience(settings: Any) -> None:
-    settings.MISSES_UNTIL_OFFLINE = 3
 
 
 # --- lost ------------------------------------------------------------------------------------
