@@ -216,10 +216,9 @@ class IncusDriver(NodeReader):
         with self._files(name, to_change=True) as sftp:
             files.remove(sftp, path)
 
-    def note(self, name: str, **notes: str) -> None:
-        """Write the panel's notes on an instance; "" takes one away."""
-        config = {_NOTES[key]: value for key, value in notes.items()}
-        self.client.change("PATCH", f"/1.0/instances/{name}", {"config": config})
+    def note(self, name: str, key: str, value: str) -> None:
+        """Write one of the panel's notes on an instance; "" takes it away."""
+        self.client.change("PATCH", f"/1.0/instances/{name}", {"config": {key: value}})
 
     def complete(self, found: IncusInstance) -> None:
         """Do what Incus leaves to us after unpacking, once, and note that it is done."""
@@ -229,7 +228,7 @@ class IncusDriver(NodeReader):
         if key and not found.has_cloud_init and found.power is Power.STOPPED:
             with files.session(self.client, found.name) as sftp:
                 files.put_ssh_key(sftp, key)
-        self.note(found.name, state=WHOLE)
+        self.note(found.name, STATE, WHOLE)
 
     @contextmanager
     def _files(self, name: str, *, to_change: bool = False) -> Iterator[Sftp]:
@@ -250,7 +249,7 @@ class IncusDriver(NodeReader):
         if not found.is_complete:
             self.complete(found)
         if MOVE in found.config:
-            self.note(found.name, move="")
+            self.note(found.name, MOVE, "")
 
     def _resume(self, name: str) -> Iterator[Progress]:
         """Resume an instance that somebody on the node has paused."""
@@ -300,6 +299,3 @@ class IncusDriver(NodeReader):
         """Ask for another state, and return the id of the operation that brings it about."""
         begun = self.client.change("PUT", f"/1.0/instances/{name}/state", body)
         return str(begun["id"])
-
-
-_NOTES = {"state": STATE, "move": MOVE}

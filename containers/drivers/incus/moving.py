@@ -34,7 +34,7 @@ from containers.drivers import (
 )
 
 from . import files
-from .instances import ID, MOVE, WHOLE, IncusInstance, copy_of, refuse_unless_stopped
+from .instances import ID, MOVE, STATE, WHOLE, IncusInstance, copy_of, refuse_unless_stopped
 from .operations import Doing, cancel, follow, under_way
 from .survey import Survey
 
@@ -147,9 +147,9 @@ def _carry_over(
     if not there.is_whole:
         _fit_to_move(source, name)
         yield from _verify(source, target, here, there)
-        target.note(name, state=WHOLE)
+        target.note(name, STATE, WHOLE)
     yield from source.discard(here, _DELETING)
-    target.note(name, move="")
+    target.note(name, MOVE, "")
 
 
 def _refuse_another(here: IncusInstance, there: IncusInstance | None, target: IncusDriver) -> None:
@@ -171,7 +171,7 @@ def _copy(
     """Returns the source as it was when the copy began."""
     here = _fit_to_move(source, name)
     source.complete(here)
-    source.note(name, move=f"{uuid4().hex} {here.raw['last_used_at']}")
+    source.note(name, MOVE, f"{uuid4().hex} {here.raw['last_used_at']}")
     here = _fit_to_move(source, name)
     _take_back(source, name)
     offer = source.client.change(
