@@ -55,9 +55,8 @@ class Listener:
 
     async def _listen(self, key: int, driver: IncusDriver) -> None:
         try:
-            async for event in events(driver.server):
-                # None comes first: what happened before is not told, so look once.
-                if event is None or event.member in {"", driver.member}:
+            async for member in events(driver.server):
+                if member in {"", driver.member}:
                     self._heard.put(key)
         except DriverError as error:
             logger.info("no news from %s: %s", driver.label, error.detail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from websockets.asyncio.client import connect, unix_connect
@@ -20,26 +19,21 @@ _PING = 5.0
 _OPENING = 30.0
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something has happened to an instance: `member` is where, "" outside of a cluster."""
-
-    member: str
-
-
-async def events(server: Server) -> AsyncIterator[Event | None]:
-    """What happens in the panel's project. The first event is None: what happens from then on is
-    told, what happened before is not, so look at the node then.
+async def events(server: Server) -> AsyncIterator[str]:
+    """Where something happens to an instance in the panel's project: the member, "" outside of a
+    cluster. "" comes first: what happens from then on is told, what happened before is not, so look
+    at the node then.
 
     Never ends by itself; raises Unreachable when the connection breaks, or when the server
     shows no sign of life for twice 5 s.
     """
     try:
         async with _connection(server) as connection:
-            yield None
+            yield ""
             while True:
-                if event := _event(json.loads(await connection.recv())):
-                    yield event
+                member = _member(json.loads(await connection.recv()))
+                if member is not None:
+                    yield member
     except (OSError, WebSocketException) as failure:
         raise Unreachable(f"{server.address}: {failure or repr(failure)}") from failure
 
@@ -58,10 +52,10 @@ def _connection(server: Server) -> connect:
     return connect(f"{address}{path}", ssl=server.tls(), proxy=None, **times)
 
 
-def _event(told: dict[str, object]) -> Event | None:
-    """None for what is not about an instance."""
+def _member(told: dict[str, object]) -> str | None:
+    """Where it was; None for what is not about an instance."""
     about = told.get("metadata")
     if not isinstance(about, dict) or not str(about.get("action")).startswith("instance-"):
         return None
     member = str(told.get("location", ""))
-    return Event("" if member == "none" else member)
+    return "" if member == "none" else member
