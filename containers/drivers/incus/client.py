@@ -17,7 +17,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from containers.drivers import DriverError, NoSuchInstance, Unreachable
+from containers.drivers import NoSuchInstance, Unreachable
 
 from .errors import NotFound, NotTrusted, error
 from .limits import limit, limited, refuse_compressed
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 _KEPT = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 # Bytes of an answer: the list of a server with ten thousand containers has fewer.
 _LARGEST = 64 * 1024 * 1024
-_UNTRUSTED = "the server does not accept the panel's certificate"
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ class Client:
     def _logged(self, method: str, path: str) -> Iterator[dict[str, Any]]:
         """Log the call, with neither what was sent nor what came back. Questions are many, and are
         logged at DEBUG only."""
-        told: dict[str, Any] = {"method": method, "path": path, "server": self._where}
+        told: dict[str, Any] = {"method": method, "path": path, "server": self.server.address}
         began = time.perf_counter()
         try:
             yield told
@@ -194,12 +193,13 @@ class Client:
             answer: dict[str, Any] = response.json()
             failed = answer["type"] == "error"
         except (ValueError, TypeError, KeyError, RecursionError) as failure:
-            raise Unreachable(f"{self._where}: this is not Incus") from failure
+            raise Unreachable(f"{self.server.address}: this is not Incus") from failure
         if not failed:
             return answer
         shut_out = response.status_code == 403 or "unauthenticated" in answer["error"].lower()
         if shut_out and not self.is_trusted:
-            raise NotTrusted(f"{self._where}: {_UNTRUSTED}")
+            detail = "the server does not accept the panel's certificate"
+            raise NotTrusted(f"{self.server.address}: {detail}")
         raise error(answer["error"], response.status_code)
 
     @contextmanager
@@ -207,15 +207,9 @@ class Client:
         try:
             yield
         except (httpx.TimeoutException, httpcore.TimeoutException) as failure:
-            raise Unreachable(f"{self._where}: no answer in time") from failure
+            raise Unreachable(f"{self.server.address}: no answer in time") from failure
         except (httpx.TransportError, httpcore.NetworkError, httpcore.ProtocolError) as failure:
-            raise self._broken(failure) from failure
-
-    def _broken(self, failure: Exception) -> DriverError:
-        if "CERTIFICATE_VERIFY_FAILED" in str(failure):
-            return Unreachable(f"{self._where}: its certificate is not the one that was pinned")
-        return Unreachable(f"{self._where}: {failure or repr(failure)}")
-
-    @property
-    def _where(self) -> str:
-        return self.server.address
+            reason = failure or repr(failure)
+            if "CERTIFICATE_VERIFY_FAILED" in str(failure):
+                reason = "its certificate is not the one that was pinned"
+            raise Unreachable(f"{self.server.address}: {reason}") from failure
