@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -208,13 +209,6 @@ class RedisWakeUps(_OneWaits, RedisStorage):
         super().__init__(name, read_timeout=WAIT, connection_pool=pool)
 
 
-class SqliteQueue(Huey):
-    storage_class = SqliteWakeUps
-
-
-class PostgresQueue(Huey):
-    storage_class = PostgresWakeUps
-
-
-class RedisQueue(Huey):
-    storage_class = RedisWakeUps
+SqliteQueue = partial(Huey, storage_class=SqliteWakeUps)
+PostgresQueue = partial(Huey, storage_class=PostgresWakeUps)
+RedisQueue = partial(Huey, storage_class=RedisWakeUps)
