@@ -127,17 +127,17 @@ TEMPLATES = [
 ]
 
 # sqlite:///… or postgres://user:password@host/name
-DATABASES = {"default": env.dj_db_url("BERTH_DATABASE_URL", f"sqlite:///{DATA / 'berth.sqlite3'}")}
-if DATABASES["default"]["ENGINE"].rpartition(".")[2] not in {"sqlite3", "postgresql"}:
+database = env.dj_db_url("BERTH_DATABASE_URL", f"sqlite:///{DATA / 'berth.sqlite3'}")
+if database["ENGINE"].rpartition(".")[2] not in {"sqlite3", "postgresql"}:
     raise ImproperlyConfigured("BERTH_DATABASE_URL must start with sqlite: or postgres:")
-DATABASES["default"]["CONN_MAX_AGE"] = None
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+database["CONN_MAX_AGE"] = None
+if database["ENGINE"] == "django.db.backends.sqlite3":
     # Web, worker and watcher write at once: without these one write in four fails, and without a
     # backend of our own some wait for seconds while others write.
-    DATABASES["default"]["ENGINE"] = "panel.sqlite"
+    database["ENGINE"] = "panel.sqlite"
     # A connection plans by the statistics of the indexes that there were when it was opened.
-    DATABASES["default"]["CONN_MAX_AGE"] = 3600
-    DATABASES["default"]["OPTIONS"] = {
+    database["CONN_MAX_AGE"] = 3600
+    database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         # mmap_size: the file is read from the system's page cache, as much of it as SQLite can.
@@ -145,10 +145,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "PRAGMA mmap_size=2147418112;",
     }
     # Tests with several processes need a file; in memory each would see its own.
-    DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
+    database["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
 else:
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"]["OPTIONS"] = {
+    database["CONN_HEALTH_CHECKS"] = True
+    database["OPTIONS"] = {
         # For panel/compiled.py alone: all other statements are planned each time.
         "prepare_threshold": 5,
         # Indexes are in memory or on an SSD, where a random read costs about as much as any other.
@@ -158,8 +158,9 @@ else:
         "tcp_user_timeout": 10_000,
         "keepalives_idle": 5,
         "keepalives_interval": 5,
-        **DATABASES["default"].get("OPTIONS", {}),
+        **database.get("OPTIONS", {}),
     }
+DATABASES = {"default": database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds what all web processes must know together: how often somebody has failed to sign in.
 CACHES = {
