@@ -20,7 +20,6 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from containers.drivers import (
@@ -53,7 +52,7 @@ def check(source: IncusDriver, target: IncusDriver, name: str) -> None:
     environment = target.client.get("/1.0")["environment"]
     if here.raw["architecture"] not in environment["architectures"]:
         raise Refused(f"{name} is {here.raw['architecture']}, which {target.label} cannot run")
-    if target.client.find(f"/1.0/storage-pools/{quote(target.pool, safe='')}") is None:
+    if target.client.find(target.pool_url) is None:
         raise Refused(f"{target.label} has no storage pool {target.pool!r}")
     _refuse_another(here, target.look(name), target)
 

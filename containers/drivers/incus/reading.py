@@ -73,7 +73,7 @@ class NodeReader:
         return {"target": self.member} if self.member else {}
 
     @property
-    def _pool(self) -> str:
+    def pool_url(self) -> str:
         return f"/1.0/storage-pools/{quote(self.pool, safe='')}"
 
     def resources(self) -> Resources:
@@ -117,7 +117,7 @@ class NodeReader:
 
     def _room(self) -> tuple[dict[str, Any], dict[str, Any]]:
         has: dict[str, Any] = self.client.get("/1.0/resources", **self.at_member)
-        return has, self.client.get(f"{self._pool}/resources", **self.at_member)["space"]
+        return has, self.client.get(f"{self.pool_url}/resources", **self.at_member)["space"]
 
     def images(self) -> list[str]:
         found = self.client.get("/1.0/images", recursion=1)
@@ -195,7 +195,7 @@ class NodeReader:
         disk in another pool, and was never listed, is there only if it says so itself."""
         half, where = self.timeout / 2, dict(self._listed_at)
         for kind in ("container", "virtual-machine"):
-            disks = self.client.get(f"{self._pool}/volumes/{kind}", within=half, recursion=1)
+            disks = self.client.get(f"{self.pool_url}/volumes/{kind}", within=half, recursion=1)
             where |= {disk["name"]: disk["location"] for disk in disks}
         urls = self.client.get("/1.0/instances", within=half)
         here = [url for url in urls if where.get(_name_in(url)) == member]
