@@ -38,10 +38,6 @@ class SftpError(Exception):
         super().__init__(message)
         self.code = code
 
-    @property
-    def is_absent(self) -> bool:
-        return self.code == _NO_SUCH_FILE
-
 
 class Stream(Protocol):
     """What carries the bytes; it raises its own errors when it breaks or takes too long."""
@@ -96,7 +92,7 @@ class Sftp:
         try:
             return _attributes(_Body(self._one(_ATTRS, _LSTAT, path)))
         except SftpError as error:
-            if error.is_absent:
+            if error.code == _NO_SUCH_FILE:
                 return None
             raise
 
