@@ -1,7 +1,7 @@
 """From an order to a paid container: every step is one transaction, and happens once.
 
 `placing` makes the order, `paying` takes what gateways report, `undoing` gives back; all of them
-go through `door`, the one way to another status. Order and container are locked together before
+go through `door`, the one way to another status. An order is locked by its container before
 anything is decided, so that of two people, two tabs or two notices exactly one has an effect.
 """
 

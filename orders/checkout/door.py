@@ -45,7 +45,7 @@ def why_not(order: Order, name: str) -> str:
 
 def move(order: Order, name: str, *, by: User | None = None, because: str = "") -> None:
     """Make a transition and save it with its row of history. Call it in the transaction in
-    which container and order were locked."""
+    which the order's container was locked."""
     was = order.status
     getattr(order, name)()
     order.save()

@@ -104,21 +104,20 @@ def _claim(payment: Payment, by: User) -> datetime:
 def payment_reported(sender: type[Payment], instance: Payment, **_: Any) -> None:
     """A gateway has reported on a payment: what is confirmed pays the order, once, and starts
     the creation; where there is nothing to pay for any more, it is to be given back. Runs inside
-    the transaction of `Payment.change_status`."""
+    the transaction of `Payment.change_status`, which has locked the order."""
     if instance.status != PaymentStatus.CONFIRMED:
         return
-    with transaction.atomic():
-        order = Order.objects.locked(instance.order_id)
-        # Not every gateway says how much; what it confirms is what it was asked for.
-        instance.captured_amount = Decimal(instance.captured_amount) or instance.total
-        pays = can_proceed(order.paid)
-        instance.is_surplus = not pays and not _is_what_paid(order, instance)
-        instance.save(update_fields=["captured_amount", "is_surplus"])
-        if pays:
-            move(order, "paid", because=f"payment {instance.pk}")
-            begin_creation(order, because=f"{order} was paid")
-        elif instance.is_surplus:
-            logger.warning("%s: payment %s has to be given back", order, instance.pk)
+    order = Order.objects.select_related("container").get(pk=instance.order_id)
+    # Not every gateway says how much; what it confirms is what it was asked for.
+    instance.captured_amount = Decimal(instance.captured_amount) or instance.total
+    pays = can_proceed(order.paid)
+    instance.is_surplus = not pays and not _is_what_paid(order, instance)
+    instance.save(update_fields=["captured_amount", "is_surplus"])
+    if pays:
+        move(order, "paid", because=f"payment {instance.pk}")
+        begin_creation(order, because=f"{order} was paid")
+    elif instance.is_surplus:
+        logger.warning("%s: payment %s has to be given back", order, instance.pk)
 
 
 def _is_what_paid(order: Order, payment: Payment) -> bool:
@@ -146,7 +145,7 @@ def created_or_not(sender: type[Container], container: Container, **_: Any) -> N
     """A container was created: its order, if it is paid, is fulfilled. Or it was not, after its
     node had lost it: somebody has to act on its order again. Runs inside the transaction in
     which that is recorded."""
-    order = Order.objects.select_for_update().filter(container=container).first()
+    order = Order.objects.filter(container=container).first()
     if order is None:
         return
     if order.status == Order.Status.PAID and not container.is_nowhere:

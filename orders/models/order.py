@@ -34,13 +34,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(models.Exists(waits), status=Order.Status.PAID)
 
     def locked(self, pk: int) -> Order:
-        """One order with its container, fresh and both locked. Call it in a transaction.
+        """One order with its container, both fresh. Call it in a transaction: until it ends,
+        nobody else changes either.
 
-        The container comes first, as for the doors of `operations`, so that no two of them
-        wait for each other.
+        An order has no lock of its own: whoever changes it holds that of its container, as the
+        doors of `operations` do.
         """
         container = Container.objects.select_for_update(of=("self",)).get(order=pk)
-        order = self.select_for_update().get(pk=pk)
+        order = self.get(pk=pk)
         order.container = container
         return order
 
