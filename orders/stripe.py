@@ -146,7 +146,6 @@ class StripeGateway(StripeProviderV3):
             if payment.status in AFTER and session["id"] != payment.transaction_id:
                 payment = _paid_twice(payment, session["id"])
             payment.transaction_id = session["id"]
-            payment.captured_amount = payment.total
             payment.change_status(PaymentStatus.CONFIRMED)
         elif session["id"] != payment.transaction_id or payment.status == PaymentStatus.CANCELLED:
             # A session to which nobody was sent, as the answer to its creation was lost; or one

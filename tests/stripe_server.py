@@ -23,6 +23,7 @@ class Stripe:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sessions: list[dict[str, Any]] = []
+        self.wanted: list[dict[str, str]] = []  # what each of them was to be
         self.refunds: list[dict[str, Any]] = []
         self.keys: list[str] = []  # of idempotency, of each time that it was asked for a refund
         self.may_answer = threading.Event()
@@ -55,6 +56,7 @@ class Stripe:
             made: dict[str, Any] = {"id": f"re_{len(self.refunds) + 1}", "object": "refund", **told}
             self.refunds.append(made)
             return made
+        self.wanted.append(told)
         number, price = len(self.sessions) + 1, "line_items[0][price_data]"
         made = {
             "id": f"cs_{number}", "object": "checkout.session", "status": "open",
@@ -89,7 +91,8 @@ def stripe_server() -> Iterator[Stripe]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            told = {k: v[0] for k, v in parse_qs(self.rfile.read(length).decode()).items()}
+            sent = self.rfile.read(length).decode()
+            told = {k: v[0] for k, v in parse_qs(sent, keep_blank_values=True).items()}
             served.asked.set()
             served.may_answer.wait(10)
             key = self.headers.get("Idempotency-Key", "")

@@ -110,6 +110,28 @@ def test_pay_leads_to_a_session_over_what_the_order_costs(
     assert payment.token not in session["product"]
 
 
+def test_a_session_is_in_the_currency_of_the_order_alone_and_leads_back_to_it(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    [wanted] = server.wanted
+    assert wanted["adaptive_pricing[enabled]"] == "false"
+    assert (wanted["mode"], wanted["line_items[0][quantity]"]) == ("payment", "1")
+    assert wanted["success_url"].endswith(order.get_absolute_url())
+    assert wanted["cancel_url"].endswith(order.get_absolute_url())
+
+
+@pytest.mark.parametrize("email", ["lena@example.com", ""])
+def test_stripe_is_told_an_address_only_where_there_is_one(
+    as_lena: Client, lena: User, order: Order, server: Stripe, email: str
+) -> None:
+    """An empty one it would refuse, and nobody without an address could pay."""
+    User.objects.filter(pk=lena.pk).update(email=email)
+    begin(as_lena, order)
+    [wanted] = server.wanted
+    assert wanted.get("customer_email") == (email or None)
+
+
 @pytest.mark.parametrize(
     ("currency", "price", "units"),
     # Of what has lost its hundredths, Stripe still counts some in them.
@@ -296,6 +318,23 @@ def test_a_paid_session_that_the_panel_has_not_made_for_it_pays_nothing_and_staf
     assert [r for r in caplog.records if r.levelname == "ERROR" and "no session" in r.message]
     assert tell(notice(COMPLETED, server.sessions[0], **PAID)) == 200
     assert Payment.objects.get().status == PaymentStatus.CONFIRMED
+
+
+def test_a_session_of_the_payments_own_pays_it_whatever_was_done_to_its_metadata(
+    as_lena: Client, order: Order, node: Node, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    assert tell(notice(COMPLETED, server.sessions[0], **PAID | {"metadata": {}})) == 200
+    assert Payment.objects.get().order.status == Order.Status.PAID
+
+
+def test_what_stripe_reports_of_anything_else_changes_nothing(
+    as_lena: Client, order: Order, server: Stripe
+) -> None:
+    begin(as_lena, order)
+    assert tell(notice("checkout.session.updated", server.sessions[0], **PAID)) == 200
+    assert Payment.objects.get().status == PaymentStatus.WAITING
+    assert NoticeCount.objects.get().outcome == "duplicate"
 
 
 def test_a_session_whose_answer_was_lost_pays_for_what_it_was_made(
