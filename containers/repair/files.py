@@ -140,8 +140,7 @@ class Files:
 
     def rename(self, path: str, to: str) -> None:
         taken = "It cannot go there: the name is taken, or there is no such folder."
-        both = f"{paths.shown(path)} → {paths.shown(to)}"
-        with self._change("renamed", both, bad_path=taken) as node:
+        with self._change("renamed", f"{path} → {to}", bad_path=taken) as node:
             node.rename(self._name, path, to)
 
     def remove(self, path: str) -> None:
