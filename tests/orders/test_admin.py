@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -344,6 +345,9 @@ def test_a_price_that_its_currency_does_not_have_is_refused_beside_the_field(
     assert errors == {"price": ["JPY has no decimals. Enter a whole number."]}
     assert as_sten.post(url, sent | {"price": "950"}).status_code == 302
     assert Plan.objects.get().price == 950
+    settings.CURRENCY = "EUR"
+    assert as_sten.post(url, sent).status_code == 302
+    assert Plan.objects.get().price == Decimal("9.50")
 
 
 def test_of_an_order_that_is_well_its_page_says_that_there_is_no_problem(

@@ -30,6 +30,12 @@ def test_an_administrator_orders_for_a_customer(
     assert order.changes.get().by == ada
 
 
+def test_whoever_orders_for_others_orders_for_themselves_unless_they_say_so(
+    as_ada: Client, plan: Plan
+) -> None:
+    assert as_ada.get("/orders/new/").context["form"]["customer"].value() == "ada"
+
+
 def test_a_customer_orders_for_nobody_else(
     as_lena: Client, lena: User, omar: User, filled_in: dict[str, Any]
 ) -> None:
