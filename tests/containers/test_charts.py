@@ -63,6 +63,15 @@ def test_a_scale_ends_above_all_values_and_not_far_above(
     assert top <= max(choices[0], 2.6 * peak)
 
 
+def test_a_scale_that_is_just_enough_is_enough() -> None:
+    assert charts.top_of([5.0], charts.ROUND) == 5
+
+
+def test_what_is_beyond_the_scale_stays_in_the_frame() -> None:
+    assert charts.line([-1.0, 20.0], 10) == "M0.5 100L1.5 0"
+    assert charts.line([0.0], charts.top_of([0.0], [])) == "M0.5 100h0"
+
+
 def test_without_choices_a_scale_ends_where_it_is_told_or_at_the_peak() -> None:
     assert charts.top_of([1.0, None], [], 4) == 4
     assert charts.top_of([5.0], [], 4) == 5

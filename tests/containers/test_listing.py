@@ -62,6 +62,18 @@ def test_administrators_and_staff_see_everybodys(
     assert set(names(request.getfixturevalue(browser).get("/containers/"))) == {"hers", "his"}
 
 
+def test_the_filters_show_what_is_chosen_and_no_name_is_markup(
+    as_ada: Client, lena: User, node: Node
+) -> None:
+    plan = '<i>"A" & B'
+    ContainerFactory.create(customer=lena, node=node, plan=plan)
+    chosen = {"plan": plan, "node": str(node.pk)}
+    page = as_ada.get("/containers/", chosen).content.decode()
+    written = "&lt;i&gt;&quot;A&quot; &amp; B"
+    assert f'<option value="{written}" selected>{written}</option>' in page
+    assert f'<option value="{node.pk}" selected>{node}</option>' in page
+
+
 def test_a_customer_is_offered_their_own_plans_to_choose_from(
     as_lena: Client, as_ada: Client, lena: User, omar: User
 ) -> None:
