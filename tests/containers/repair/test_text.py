@@ -63,6 +63,22 @@ def test_of_mixed_endings_only_the_changed_lines_take_the_usual_one() -> None:
     assert text.edited("a\nb\nC\nd\ne\n") == b"a\r\nb\nC\r\nd\r\ne\r\n"
 
 
+@pytest.mark.parametrize(
+    ("data", "foreign", "mixed"),
+    [
+        (b"a\nb\n", False, False),
+        (MARK + b"a\n", True, False),
+        (b"a\r\nb\r\n", True, False),
+        (b"a\rb\r", True, False),
+        (b"a\nb\nc\r\n", False, True),
+    ],
+)
+def test_what_is_said_of_the_endings_is_so(data: bytes, foreign: bool, mixed: bool) -> None:
+    text = Text.of(data)
+    assert text is not None
+    assert (text.is_foreign, text.is_mixed) == (foreign, mixed)
+
+
 @pytest.mark.parametrize("data", [b"a\0b", b"\xff\xfe", b"caf\xe9"])
 def test_what_is_no_text_is_not_taken_for_one(data: bytes) -> None:
     assert Text.of(data) is None
@@ -86,3 +102,4 @@ def test_a_comparison_leaves_out_what_is_far_from_any_change() -> None:
 
 def test_what_is_too_long_is_not_compared() -> None:
     assert difference("a\n" * 10_000, "b") is None
+    assert difference("b", "a\n" * 10_000) is None
