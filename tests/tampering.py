@@ -39,6 +39,13 @@ class Tampered(SimulatedDriver):
                         state.work.until = time.time()
                         write_state(folder, state)
 
+    def ignore_stops(self, name: str) -> None:
+        """Have its system ignore a gentle stop for ever, if it is here."""
+        with self._node.locked():
+            if self._node.state(name):
+                config = replace(self._node.config(name), stubborn=True)
+                write_config(self._node.instances / name, config)
+
     def doing(self) -> list[str]:
         """What is under way on what is whole."""
         with self._node.locked():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,15 +14,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    StorageState,
+    expect,
+)
 
 from panel.demo import PASSWORD
 from tests.incus_node import free_port
+from tests.tampering import Tampered
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 SignIn = Callable[..., Page]
+LetGo = Callable[[], None]
+
+# In seconds. What has to come of a click comes sooner than a page at rest asks again.
+SOON = 14
+PATIENCE = 60
+PACE = 0.5
+
+expect.set_options(timeout=SOON * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,20 +62,25 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of everything that the panel keeps."""
+    return tmp_path_factory.mktemp("panel")
+
+
+@pytest.fixture(scope="session")
+def panel(data: Path) -> Iterator[str]:
     """The address of a panel of its own, started as `make run` starts it, with nodes that work
     twice as fast."""
     port = free_port()
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("BERTH_")},
-        "BERTH_DATA": str(tmp_path_factory.mktemp("panel")),
+        "BERTH_DATA": str(data),
         "BERTH_PORT": str(port),
         "BERTH_STOP_PATIENCE": "3",
         "BERTH_WATCH_EVERY": "1",
         "PYTHONUNBUFFERED": "1",
     }
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    data = Path(environment["BERTH_DATA"])
     log = data / "panel.log"
     with log.open("w") as output:
         processes = subprocess.Popen(
@@ -69,9 +89,9 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(f"{address}/healthz", log)
-        for settings in data.glob("nodes/*/node.json"):
-            settings.write_text(json.dumps(json.loads(settings.read_text()) | {"pace": 0.5}))
+        _wait_for(f"{address}/healthz", processes, log)
+        for node in simulated_nodes(data):
+            node.set_pace(PACE)
         yield address
     finally:
         processes.send_signal(signal.SIGTERM)
@@ -82,8 +102,10 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 os.killpg(processes.pid, signal.SIGKILL)
 
 
-def _wait_for(address: str, log: Path) -> None:
-    for _ in range(300):
+def _wait_for(address: str, processes: subprocess.Popen[bytes], log: Path) -> None:
+    """Until it answers; but not once it has ended, and not for ever."""
+    deadline = time.monotonic() + 5 * PATIENCE
+    while processes.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(address, timeout=2) as answer:
                 if answer.status == 200:
@@ -91,6 +113,26 @@ def _wait_for(address: str, log: Path) -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
     pytest.fail(f"the panel does not answer:\n{log.read_text()[-4000:]}")
+
+
+def simulated_nodes(data: Path) -> list[Tampered]:
+    folders = [settings.parent for settings in data.glob("nodes/*/node.json")]
+    return [Tampered(folder, timeout=PATIENCE) for folder in folders]
+
+
+@pytest.fixture
+def let_go(panel: str, data: Path) -> Iterator[LetGo]:
+    """What the simulated nodes begin from now on is not done before this is called: pages can be
+    looked at meanwhile, however long that takes."""
+
+    def let_go() -> None:
+        for node in simulated_nodes(data):
+            node.set_pace(PACE)
+
+    for node in simulated_nodes(data):
+        node.set_pace(1000)
+    yield let_go
+    let_go()
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +160,7 @@ def sign_in(browser: Browser, panel: str, signed_in: dict[str, StorageState]) ->
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE * 1000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console",

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 import containers.urls
 import orders.urls
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import LetGo, SignIn
 
 # A head says what is below it. What can be pressed or filled in has a name, which begins with the
 # words that it shows, and is 24 px high or has as much room to itself. A form is no toolbar.
@@ -74,26 +74,26 @@ def test_every_page_can_be_heard_and_hit_on_a_telephone(sign_in: SignIn) -> None
 
 def test_a_dialog_goes_by_its_question_and_what_came_of_it_is_read_out(sign_in: SignIn) -> None:
     page = sign_in("admin")
-    page.goto("/containers/?q=portal")
-    page.get_by_role("checkbox", name="Tick portal").press("Space")
+    page.goto("/containers/?q=photos")
+    page.get_by_role("checkbox", name="Tick photos").press("Space")
     expect(page.locator("#announcer")).to_have_text("1 ticked")
     page.locator("#bulk").get_by_role("button", name="Restart").press("Enter")
     dialog = page.get_by_role("dialog", name="Restart 1 container?")
     dialog.get_by_role("button", name="Restart 1").press("Enter")
     close = page.get_by_role("dialog", name="Restart", exact=True).get_by_role("link", name="Close")
     expect(close).to_be_focused()
-    expect(close).to_have_accessible_description("portal accepted")
+    expect(close).to_have_accessible_description("photos accepted")
 
 
 def test_a_button_of_a_row_says_what_came_of_it_and_gives_the_focus_to_its_menu(
-    sign_in: SignIn,
+    sign_in: SignIn, let_go: LetGo
 ) -> None:
     page = sign_in("admin")
-    page.goto("/containers/?q=metrics")
-    menu = page.get_by_label("Actions for metrics")
+    page.goto("/containers/?q=shop-db")
+    menu = page.get_by_label("Actions for shop-db")
     menu.press("Enter")
     page.locator("details[open]").get_by_role("button", name="Restart").press("Enter")
-    expect(page.locator("#announcer")).to_have_text("metrics is Stopping.")
+    expect(page.locator("#announcer")).to_have_text("shop-db is Stopping.")
     expect(menu).to_be_focused()
 
 

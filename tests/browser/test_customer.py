@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import PATIENCE, SOON, LetGo, SignIn
 
 
-def status_becomes(page: Page, status: str, *, live: bool, seconds: float = 30) -> None:
+def status_becomes(page: Page, status: str, *, live: bool, seconds: float = PATIENCE) -> None:
     """Wait for the status in the page's head; where no script runs, by loading it again."""
     pill = page.locator(".head .status")
     if live:
@@ -25,7 +24,9 @@ def status_becomes(page: Page, status: str, *, live: bool, seconds: float = 30) 
 
 
 def press(page: Page, label: str) -> None:
-    page.locator("#act").get_by_role("button", name=label, exact=True).click()
+    """Press a button of the action bar, and wait for the panel's answer."""
+    with page.expect_response(lambda answer: "/act/" in answer.url):
+        page.locator("#act").get_by_role("button", name=label, exact=True).click()
 
 
 def order(page: Page, name: str) -> None:
@@ -42,7 +43,7 @@ def fill_in_an_order(page: Page, name: str) -> None:
 
 
 def test_an_order_becomes_a_running_container_that_can_be_repaired(
-    sign_in: SignIn, javascript: bool, tmp_path: Path
+    sign_in: SignIn, javascript: bool, let_go: LetGo
 ) -> None:
     page = sign_in("lena", javascript=javascript)
     name = f"fresh-{'live' if javascript else 'plain'}"
@@ -53,12 +54,11 @@ def test_an_order_becomes_a_running_container_that_can_be_repaired(
     expect(page).to_have_url(re.compile(r"/orders/\d+/$"))
 
     page.get_by_role("link", name=name).first.click()
+    status_becomes(page, "Creating", live=javascript)
+    let_go()
+    status_becomes(page, "Stopped", live=javascript)
     if javascript:
-        for status in ("Creating", "Stopped"):
-            status_becomes(page, status, live=True)
         expect(page.locator("#announcer")).to_have_text(f"{name} is Stopped.")
-    else:
-        status_becomes(page, "Stopped", live=False)
 
     press(page, "Start")
     expect(page.locator(".head .status")).to_have_text(re.compile("Booting|Running"))
@@ -83,6 +83,7 @@ def test_an_order_becomes_a_running_container_that_can_be_repaired(
             assert asked.value.type == "beforeunload"
             expect(editor).to_have_value("mended\n")
     page.get_by_role("button", name="Save").first.click()
+    expect(page.get_by_text("hostname is saved.")).to_be_visible()
     page.goto(f"{page.url.split('/files/')[0]}/files/?path=/etc")
     page.get_by_role("link", name="hostname").click()
     expect(page.locator("textarea")).to_have_value("mended\n")
@@ -101,7 +102,7 @@ def test_whoever_has_to_correct_something_begins_there(sign_in: SignIn) -> None:
     expect(page.get_by_label("Name")).to_have_value("no spaces")
 
 
-def test_a_click_answers_in_the_same_breath(sign_in: SignIn) -> None:
+def test_a_click_answers_in_the_same_breath(sign_in: SignIn, let_go: LetGo) -> None:
     page = sign_in("lena")
     page.goto("/containers/?q=staging")
     row = page.locator("tr[data-status]", has_text="staging")
@@ -109,6 +110,7 @@ def test_a_click_answers_in_the_same_breath(sign_in: SignIn) -> None:
     with page.expect_response(lambda answer: "/act/" in answer.url) as answer:
         row.get_by_role("button", name="Start").click()
     assert 'data-status="booting"' in answer.value.text()
+    let_go()
     expect(page.locator("tr", has_text="staging")).to_have_attribute("data-status", "running")
 
 
@@ -120,7 +122,7 @@ def test_who_goes_back_sees_what_is_true_now(sign_in: SignIn) -> None:
     status_becomes(page, "Stopped", live=True)
     page.goto("/")
     page.go_back()
-    status_becomes(page, "Stopped", live=True, seconds=5)
+    status_becomes(page, "Stopped", live=True, seconds=SOON)
 
 
 def test_who_goes_back_to_an_order_form_finds_what_was_typed(sign_in: SignIn) -> None:
@@ -137,17 +139,19 @@ def test_who_goes_back_to_an_order_form_finds_what_was_typed(sign_in: SignIn) ->
         expect(page.get_by_label(label)).to_have_value(text)
 
 
-def test_what_is_ticked_and_open_survives_the_poll(sign_in: SignIn) -> None:
+def test_what_is_ticked_and_open_survives_the_poll(sign_in: SignIn, let_go: LetGo) -> None:
     page = sign_in("omar")
+    page.goto("/containers/?q=vpn")
+    page.get_by_role("link", name="vpn", exact=True).click()
+    press(page, "Start")
     page.goto("/containers/")
     expect(page.locator("#containers")).to_have_attribute("hx-trigger", re.compile("every 2s"))
     row = page.locator("tr[data-status]", has_text="wiki")
     row.get_by_role("checkbox").check()
     row.locator("summary").click()
-    before = page.locator("#containers").get_attribute("hx-get")
-    expect(page.locator("#containers")).not_to_have_attribute(
-        "hx-get", before or "", timeout=20_000
-    )
+    let_go()
+    started = page.locator("tr[data-status=running]", has_text="vpn")
+    expect(started).to_be_visible(timeout=PATIENCE * 1000)
     expect(row.get_by_role("checkbox")).to_be_checked()
     expect(row.locator("details")).to_have_attribute("open", "")
     expect(page.locator("[data-bulk-count]")).to_have_text("1")

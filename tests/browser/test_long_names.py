@@ -105,6 +105,7 @@ def nodes_with_one_out_of_service(sign_in: SignIn) -> Iterator[Page]:
     page = sign_in("admin")
     page.goto("/nodes/1/")
     page.get_by_role("button", name="Take out of service").click()
+    expect(page.get_by_role("button", name="Put into service")).to_be_visible()
     page.goto("/nodes/")
     yield page
     page.goto("/nodes/1/")

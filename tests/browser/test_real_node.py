@@ -67,6 +67,7 @@ def test_a_join_token_leads_to_a_real_container_that_runs_is_repaired_moves_and_
     page.get_by_label("Name").fill("truly")
     page.get_by_label("System").select_option(label="BusyBox (only with Small 1 GB)")
     page.get_by_role("button", name="Order", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/orders/\d+/$"))
     assert server.query(f"/1.0/instances?project={PROJECT}") == []
     page.get_by_role("link", name="Pay").or_(page.get_by_role("button", name="Pay")).first.click()
     page.get_by_role("button", name=re.compile("^Pay")).last.click()
@@ -90,6 +91,7 @@ def test_a_join_token_leads_to_a_real_container_that_runs_is_repaired_moves_and_
     page.get_by_role("link", name="inittab").click()
     page.locator("textarea").fill(f"::sysinit:/bin/touch /root/mended\n{INITTAB}")
     page.get_by_role("button", name="Save").first.click()
+    expect(page.get_by_text("inittab is saved.")).to_be_visible()
     assert "mended" in content(server, name, "/etc/inittab")
     press(page, "Stop")
     expect(page.locator(".head .status")).to_have_text("Stopped", timeout=20_000)
