@@ -150,17 +150,25 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
 
 
 class Clock:
-    """The panel's time. Simulated nodes go by the real one; with pace 0 they do not wait."""
+    """The panel's time. Once it has been advanced, a test takes none of it, however slow the
+    machine is. Unless it was set back, it is never behind the real time, which new rows have by
+    default. Simulated nodes go by the real one; with pace 0 they do not wait."""
 
     def __init__(self) -> None:
-        self._ahead = timedelta()
         self._real = timezone.now
+        self._now = self._real()
+        self._set_back = timedelta()
 
     def now(self) -> datetime:
-        return self._real() + self._ahead
+        # No two looks see the same time.
+        later = self._now + timedelta(microseconds=1)
+        self._now = max(later, self._real() - self._set_back)
+        return self._now
 
     def advance(self, seconds: float = 0.0, *, by: timedelta = timedelta()) -> None:
-        self._ahead += timedelta(seconds=seconds) + by
+        by += timedelta(seconds=seconds)
+        self._now = self.now() + by
+        self._set_back += max(-by, timedelta())
 
 
 @pytest.fixture
