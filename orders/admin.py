@@ -127,7 +127,7 @@ class ChangeInline(RecordInline):
 class PaymentInline(RecordInline):
     model = Payment
     fields: ClassVar[tuple[str, ...]] = (
-        "id", "status", "costs", "gateway", "modified", "is_to_be_given_back", "message"
+        "id", "status", "costs", "gateway", "modified", "owed", "message"
     )  # fmt: skip
     readonly_fields = fields
     show_change_link = True
@@ -187,7 +187,7 @@ class GatewayFilter(ChoiceFilter):
 @admin.register(Payment)
 class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
     list_display = [
-        "__str__", "status", "is_to_be_given_back", "order", "whose", "costs", "gateway", "modified"
+        "__str__", "status", "owed", "order", "whose", "costs", "gateway", "modified"
     ]  # fmt: skip
     list_filter = [ToBeGivenBackFilter, "status", GatewayFilter, "created"]
     list_select_related = ["order__customer"]
@@ -195,7 +195,7 @@ class PaymentAdmin(ActionsAdmin, ReadOnlyAdmin):
         "Number (“payment 12”), number at the gateway; or order, its container, plan or customer"
     )
     fields: ClassVar[tuple[str, ...]] = (
-        "order", "whose", "status", "is_to_be_given_back", "giving_back_since", "costs",
+        "order", "whose", "status", "owed", "giving_back_since", "costs",
         "arrived", "gateway", "transaction_id", "message", "fraud_status",
         "fraud_message", "created", "modified",
     )  # fmt: skip

@@ -125,7 +125,11 @@ class Payment(BasePayment):
         """Its name in the settings, which the library calls a variant."""
         return str(self.variant)
 
-    @admin.display(description="to be given back", boolean=True)
+    @admin.display(description="to be given back")
+    def owed(self) -> str:
+        """How much of it; nothing where its order needs it, or it never came."""
+        return money(self.captured_amount, self.currency) if self.is_to_be_given_back() else ""
+
     def is_to_be_given_back(self) -> bool:
         """Whether it is money that has arrived and that the order does not need."""
         return self.status == PaymentStatus.CONFIRMED and self.is_surplus

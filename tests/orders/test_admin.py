@@ -111,6 +111,18 @@ def test_a_gateway_is_called_that(as_sten: Client, order: Order, pay: Pay) -> No
         assert not re.search(">\\s*Variant", shown)
 
 
+def test_a_payment_says_how_much_is_to_be_given_back_and_nothing_where_nothing_is(
+    as_sten: Client, order: Order, pay: Pay
+) -> None:
+    pay(order)
+    for owed in ("", "€4.90"):
+        Payment.objects.update(is_surplus=bool(owed))
+        for page in ("payment/", f"order/{order.pk}/change/"):
+            shown = as_sten.get(f"{ADMIN}/{page}").content.decode()
+            [cell] = re.findall(r'<td class="field-owed">(.*?)</td>', shown, re.DOTALL)
+            assert re.sub(r"<.*?>|\s|-", "", cell) == owed, page
+
+
 @pytest.mark.parametrize("model", ["order", "payment"])
 def test_what_was_sold_is_neither_added_nor_deleted(
     as_sten: Client, order: Order, pay: Pay, model: str
@@ -265,7 +277,7 @@ def test_what_was_given_back_is_not_listed_as_to_be_given_back(
     def owed() -> tuple[list[Payment], bool]:
         listed = as_sten.get(f"{ADMIN}/payment/").content.decode()
         found = as_sten.get(f"{ADMIN}/payment/?owed=yes").context["cl"].queryset
-        return list(found), 'alt="True"' in listed
+        return list(found), 'class="field-owed">€4.90' in listed
 
     assert owed() == ([payment], True)
     checkout.give_back(payment, sten)
