@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from environs import ValidationError, validate
@@ -39,15 +39,21 @@ def pauses(given: list[float]) -> None:
         seconds(pause)
 
 
-def address(given: str) -> None:
-    """Scheme and host of the web, and a port if need be: the panel is all that is there."""
+def whole(given: str, *schemes: str) -> SplitResult | None:
+    """The parts of an address that has one of these schemes, a host, and no port that there is not;
+    None for any other."""
     try:
         parts = urlsplit(given)
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        more = parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment
+        return parts if parts.scheme in schemes and parts.hostname and parts.port != 0 else None
     except ValueError:
-        good, more = False, None
-    if not good or more:
+        return None
+
+
+def address(given: str) -> None:
+    """Scheme and host of the web, and a port if need be: the panel is all that is there."""
+    parts = whole(given, "http", "https")
+    more = parts and (parts.path.strip("/") or parts.query or parts.fragment)
+    if not parts or more or parts.username is not None:
         raise ValidationError(
             "Must be a whole address, like https://panel.example.com, without a path and a user."
         )

@@ -6,9 +6,10 @@ import re
 import ssl
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from panel.allowed import whole
 
 FIELDS = ("url", "protocol", "certificate")
 PROTOCOLS = ("incus", "simplestreams")
@@ -30,7 +31,8 @@ def _server(name: str, given: Any) -> dict[str, str]:
     check(bool(re.fullmatch(r"[a-z0-9-]+", name)), "a name is small letters, digits and hyphens")
     check(isinstance(given, dict) and given.keys() <= set(FIELDS), f"it has {', '.join(FIELDS)}")
     url, protocol, file = (given.get(field, "") for field in FIELDS)
-    check(_is_whole_https(url), "url must be a whole https address")
+    is_whole = isinstance(url, str) and whole(url, "https") is not None
+    check(is_whole, "url must be a whole https address")
     check(protocol in PROTOCOLS, f"protocol must be one of {', '.join(PROTOCOLS)}")
     check(protocol != "incus" or file, "of an Incus server the certificate must be given")
     try:
@@ -40,13 +42,3 @@ def _server(name: str, given: Any) -> dict[str, str]:
     except (OSError, TypeError, ValueError) as failure:  # ssl.SSLError is an OSError
         check(False, f"certificate must be a PEM file that can be read: {failure}")
     return {"url": url.rstrip("/"), "protocol": protocol, "certificate": certificate}
-
-
-def _is_whole_https(url: Any) -> bool:
-    if not isinstance(url, str):
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
